@@ -1,0 +1,25 @@
+"""callsign: signs and fires vendor API calls from the Asterisk dialplan.
+
+The way of a call through the files is a straight line::
+
+    AGI() in the dialplan
+      -> fastagi_server | agi_script     accept, one session each
+      -> agi_session                     the agi_* lines in, SET VARIABLE out (over an agi_connection)
+      -> answering                       the door: whatever happens, a status comes out
+      -> handlers                        HANDLERS[path]: dialplan_step -> a Notification (facts, no signature)
+      -> outbox                          committed by outbox_writer; only now does the dialplan go on
+    and behind it, when no call waits (calls_first):
+      outbox -> delivery -> lanes        which job is next, per vendor, per call in order
+      -> vendors.*                       a conversation: sign with the clock of this attempt, judge the answer
+      -> http_transport                  send, within a deadline
+
+A plain script has a second process (script_process) that answers and then delivers (script_delivery),
+unless a server does; the doorbell tells one process what another has stored.
+
+Imports point one way: entry points (commands, agi_debug) -> drivers (fastagi_server, agi_script,
+delivery) -> handlers -> rims (config, outbox, http_transport, agi_session) -> vendors and values
+(settings, notification, phone_numbers, http_messages, retry_schedule, clocks).  `tests/test_layout.py`
+holds this.  `sandbox` and `asterisk_side` play the other ends and share no code with the rest.
+"""
+
+__version__ = "1.0.0"
