@@ -1,0 +1,200 @@
+"""callsign.toml -> frozen settings; every fault named with its section and key."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import stat
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+import tomli
+
+from callsign import config_values as read
+from callsign.http_messages import printable
+from callsign.phone_numbers import knows_country
+from callsign.settings import SECTIONS, Settings
+
+DEFAULT_PATH = "/etc/callsign/callsign.toml"
+MAX_SECRET_BYTES = 4096
+MAX_NAME_CHARACTERS = 60
+MAX_FAULT_CHARACTERS = 400
+
+_PLAIN_WORDS = re.compile(r"(?:[A-Za-z /-]|'\W{1,2}')*")
+_POSITION = re.compile(r"\(at [a-z0-9 ,]+\)$")
+
+
+class ConfigError(Exception):
+    """The settings cannot be used; `faults` has one line for each thing to mend."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+def path_of(option: str | None) -> Path:
+    """Which file: the `--config` option, else $CALLSIGN_CONFIG, else /etc/callsign/callsign.toml."""
+    return Path(option or os.environ.get("CALLSIGN_CONFIG") or DEFAULT_PATH)
+
+
+def load(path: Path, thorough: bool = False) -> tuple[Settings, list[str]]:
+    """The settings in `path`, and warnings about them.  Raises ConfigError with every fault at once.
+
+    `thorough` also looks up the country in the numbering plans, which take 50 ms to load: the server
+    and `check` do, a plain AGI script that only stores a notification does not.
+    """
+    try:
+        with path.open("rb") as file:
+            warnings = _open_to_others(path, file.fileno())
+            tree = tomli.loads(file.read().decode("utf-8-sig"))
+    except OSError as fault:
+        hint = (
+            "let this user read it"
+            if isinstance(fault, PermissionError)
+            else "--config or $CALLSIGN_CONFIG can name another"
+        )
+        raise ConfigError([f"{path}: cannot be read: {fault.strerror}; {hint}"]) from fault
+    except (ValueError, RecursionError) as fault:
+        raise ConfigError([f"{path}: is no TOML: {_toml_fault(fault)}"]) from None
+    reader = _Reader(path)
+    settings = reader.whole(tree)
+    if thorough and not knows_country(settings.numbers.country):
+        reader.fault("[numbers] country", f'no numbering plan is known for "{settings.numbers.country}"')
+    if reader.faults:
+        raise ConfigError(reader.faults)
+    return settings, warnings + reader.warnings
+
+
+def _toml_fault(fault: Exception) -> str:
+    """Where the text goes wrong, without quoting it: the line may hold a key."""
+    if isinstance(fault, UnicodeDecodeError):
+        return f"byte {fault.start} is not UTF-8"
+    if isinstance(fault, RecursionError):
+        return "it is nested too deep"
+    if not isinstance(fault, tomli.TOMLDecodeError):
+        return "a number has too many digits"
+    text = str(fault).splitlines()[0]
+    place = _POSITION.search(text)
+    words = _PLAIN_WORDS.match(text[: place.start()] if place else text)
+    return " ".join(filter(None, (words and words[0].strip(), place and place[0])))
+
+
+def _open_to_others(path: Path, file: int) -> list[str]:
+    if os.fstat(file).st_mode & (stat.S_IROTH | stat.S_IWOTH):
+        return [f"{path}: others on this machine can read it; chmod 640 {path}"]
+    return []
+
+
+class _Reader:
+    """Walks the parsed file and notes every fault instead of stopping at the first."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.faults: list[str] = []
+        self.warnings: list[str] = []
+
+    def whole(self, tree: dict[str, object]) -> Settings:
+        found: dict[str, Any] = {}
+        for name, value in tree.items():
+            section = SECTIONS.get(name)
+            if section is None and not isinstance(value, dict | list):
+                self.fault(_name(name), f"stands before any [section]{_home_of(name)}")
+            elif section is None:
+                self.fault(f"[{_name(name)}]", f"unknown section{_nearest(name, SECTIONS)}")
+            elif not isinstance(value, dict):
+                self.fault(name, f"is a section: write [{name}] on a line of its own")
+            else:
+                found[name] = self.section(section, f"[{name}]", value)
+        settings = Settings(source=str(self.path))
+        if not self.faults:
+            settings = Settings(**found, source=str(self.path))
+            self.cross_check(settings)
+        return settings
+
+    def cross_check(self, settings: Settings) -> None:
+        """What no single value shows."""
+        section = settings.skarabee
+        if section is None:
+            return
+        seen: set[str] = set()
+        for n, office in enumerate(section.offices):
+            if office.businessid in seen:
+                self.fault(f"[[skarabee.office]] {n}: businessid", "another office has this one")
+            seen.add(office.businessid)
+        if section.clock != "unix":  # a default is not read by its reader
+            self.keep({}, "timezone", "[skarabee] timezone", read.timezone, section.timezone)
+
+    def section(self, kind: type, label: str, table: dict[str, object]) -> Any:
+        known = {f.name: f for f in fields(kind)}
+        files = {f"{f.name}_file": f.name for f in known.values() if f.metadata.get("reader") is read.secret}
+        values: dict[str, object] = {}
+        for name, value in table.items():
+            where = f"{label} {_name(name)}"
+            if name in files:
+                self.keep(values, files[name], where, self.secret_from_file, value)
+            elif name not in known:
+                self.fault(where, f"unknown key{_nearest(name, [*known, *files])}")
+            elif inner := known[name].metadata.get("tables"):
+                values[name] = self.tables(inner, f"[[{label.strip('[]')}.{name}]]", value)
+            else:
+                self.keep(values, name, where, known[name].metadata["reader"], value)
+        for name, declared in known.items():
+            needless = declared.default is not MISSING or declared.default_factory is not MISSING
+            given = name in table or f"{name}_file" in table
+            if not needless and not given:
+                or_file = f" (or {name}_file)" if f"{name}_file" in files else ""
+                self.fault(f"{label} {name}{or_file}", "is missing")
+            if name in table and f"{name}_file" in table:
+                self.fault(f"{label} {name}", f"given twice, as {name} and as {name}_file")
+        return None if self.faults else kind(**values)
+
+    def tables(self, kind: type, label: str, value: object) -> tuple[Any, ...]:
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            self.fault(label, f"wanted tables: write {label} on a line of its own")
+            return ()
+        return tuple(self.section(kind, f"{label} {n}:", item) for n, item in enumerate(value, 1))
+
+    def keep(self, values: dict[str, object], name: str, where: str, reader: Any, value: object) -> None:
+        try:
+            values[name] = reader(value)
+        except ValueError as fault:
+            self.fault(where, str(fault))
+
+    def fault(self, where: str, what: str) -> None:
+        self.faults.append(printable(f"{self.path}: {where}: {what}", MAX_FAULT_CHARACTERS))
+
+    def secret_from_file(self, value: object) -> Any:
+        path = read.absolute_path(value)
+        try:
+            if path.exists() and not path.is_file():  # a pipe would never end
+                raise ValueError(f"{path} is no regular file")
+            with path.open("rb") as file:
+                self.warnings += _open_to_others(path, file.fileno())
+                content = file.read(MAX_SECRET_BYTES + 1)
+        except OSError as fault:
+            raise ValueError(f"{path} cannot be read: {fault.strerror}") from None
+        if len(content) > MAX_SECRET_BYTES:
+            raise ValueError(f"{path} is too large for a key")
+        try:
+            return read.secret(content.decode("utf-8-sig").strip())
+        except ValueError as fault:
+            what = "is not UTF-8" if isinstance(fault, UnicodeDecodeError) else str(fault)
+            raise ValueError(f"{path}: {what}") from None
+
+
+def _name(key: str) -> str:
+    return printable(key, MAX_NAME_CHARACTERS)
+
+
+def _home_of(name: str) -> str:
+    homes = [f"[{section}]" for section, kind in SECTIONS.items() if name in {f.name for f in fields(kind)}]
+    return f"; it belongs under {' or '.join(homes)}" if homes else ""
+
+
+def _nearest(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(_name(name).lower(), list(known), n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; known are {', '.join(known)}"

@@ -1,0 +1,140 @@
+"""Requests and answers as values that the vendors' pure code and the transport share."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timezone
+from email.utils import parsedate_to_datetime
+from urllib.parse import quote, urlencode, urlsplit
+
+MAX_ANSWER_BYTES = 1 << 20
+"""More than this is no answer to a notification but a fault; the transport stops reading there."""
+
+REASON_LENGTH = 160
+"""Characters of a vendor's text that go into a reason."""
+
+_LOOKED_AT = 4096
+"""Characters of a vendor's text that are looked at for that."""
+
+_MASKED = re.compile(
+    r"[0-9A-Fa-f]{16,}"  # a hash, a key that looks like hex
+    r"|[0-9A-Fa-f]{4,}(?:-[0-9A-Fa-f]{4,}){2,}"  # a key that is a UUID
+    r"|[A-Za-z0-9+/_-]{40,}={0,2}"  # base64, a path with something in it
+    r"|\+?\d(?:[ ./()%-]{0,3}\d){5,}"  # a number, also as people write it
+)
+_TEMPORARY = frozenset((408, 425, 429))
+"""Request Timeout, Too Early, Too Many Requests: 4xx that ask for another try."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Request:
+    """One HTTP request.  Its repr shows method and host only: the rest may hold a signature or a number."""
+
+    method: str
+    url: str
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    verify: bool | str = True  # or the path of a CA file
+    max_bytes: int = MAX_ANSWER_BYTES
+
+    def __repr__(self) -> str:
+        return f"Request({self.method} {self.host()})"
+
+    def full_url(self) -> str:
+        """The URL as it goes out, every value percent-encoded (a bare + would arrive as a space)."""
+        if not self.query:
+            return self.url
+        return f"{self.url}?{urlencode(self.query, quote_via=quote, safe='')}"
+
+    def host(self) -> str:
+        """Host and port, the only part of the address that may be told."""
+        try:
+            return urlsplit(self.url).netloc.rpartition("@")[2]
+        except ValueError:  # brackets that hold no IPv6 address
+            return "an unusable address"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the vendor said: any HTTP status, the whole body."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)  # names in lower case
+    body: bytes = field(repr=False)
+    at: float = 0.0  # epoch seconds on our clock when it was there
+
+    def json(self) -> object:
+        """The body as JSON, None if it is none.  A message in another encoding than UTF-8 spoils only itself."""
+        try:
+            return json.loads(self.body.decode("utf-8-sig", "replace"))
+        except (ValueError, RecursionError):
+            return None
+
+    def is_temporary(self) -> bool:
+        """Whether the HTTP status says that another try may end otherwise."""
+        return self.status >= 500 or self.status in _TEMPORARY
+
+    def clock_skew_seconds(self) -> float | None:
+        """How far our clock is ahead of the vendor's `Date` header; None without one."""
+        date = _epoch_seconds(self.headers.get("date", ""))
+        return None if date is None else self.at - date
+
+    def retry_after_seconds(self) -> float | None:
+        """The Retry-After header in seconds (RFC 9110 10.2.3, both forms); None without a usable one."""
+        text = self.headers.get("retry-after", "").strip()
+        if text.isascii() and text.isdigit() and len(text) < 7:
+            return float(text)
+        date = _epoch_seconds(text)
+        return None if date is None else max(0.0, date - self.at)
+
+
+def _epoch_seconds(http_date: str) -> float | None:
+    """A date of HTTP, which counts in UTC also where it does not say so (RFC 9110 5.6.7); None if it is none."""
+    try:
+        date = parsedate_to_datetime(http_date)
+        return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """Nothing usable came back; `sent` tells whether the request may have reached the vendor."""
+
+    reason: str
+    sent: bool
+
+
+Reply = Answer | NoAnswer
+
+
+def printable(text: str, limit: int = REASON_LENGTH) -> str:
+    """`text` as one short line of printable characters, whatever a peer wrote."""
+    return _cut(_one_line(text[: 8 * limit]), limit)
+
+
+def vendor_words(text: object, limit: int = REASON_LENGTH, hidden: str = "") -> str:
+    """A vendor's text for a reason: one line, and no number, hash or token that it may have echoed.
+
+    `hidden` is a secret that was sent along; it is masked whatever it looks like.
+    """
+    if text is None:
+        return ""
+    line = _one_line(str(text)[:_LOOKED_AT])
+    if len(str(text)) > _LOOKED_AT:
+        line = line.rpartition(" ")[0]  # the last word may be half of a number
+    for secret in {hidden, quote(hidden, safe="")} - {""}:
+        line = line.replace(secret, "…")
+    return _cut(_MASKED.sub("…", line), limit)
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _cut(line: str, limit: int) -> str:
+    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -1,0 +1,56 @@
+"""What the dialplan wants a vendor to know, and what can become of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class State(Enum):
+    """Where a job stands.  It leaves WAITING only by an outcome, its deadline, or somebody's word."""
+
+    WAITING = "waiting"  # stored; not tried yet, or to be tried again
+    DELIVERED = "delivered"  # the vendor took it
+    REFUSED = "refused"  # the vendor said no, and would say so again
+    EXPIRED = "expired"  # its use was over before the vendor took it
+    SUPERSEDED = "superseded"  # never tried, and a newer command of its call made it needless
+    DROPPED = "dropped"  # given up by the administrator
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The vendor took it; `reason` is a warning it gave, mostly empty."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TryLater:
+    """No verdict yet; `after_seconds` is the vendor's own wish (Retry-After), else the schedule decides."""
+
+    reason: str
+    after_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The vendor said no, in words that another attempt will not change."""
+
+    reason: str
+
+
+Outcome = Delivered | TryLater | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """Facts for one vendor about one call, never a signature: each attempt signs anew."""
+
+    system: str  # "skarabee": the vendor's file, its settings section, its lane
+    action: str  # the handler's path: "noojee/start"
+    call: str  # linkedid: what belongs to one call reaches the vendor in the order given
+    facts: Mapping[str, str] = field(repr=False)  # numbers and names: never in a log
+    at: float  # epoch seconds at which the dialplan told us
+    lifetime_seconds: float  # of no use after that
+    once: str = field(default="", repr=False)  # the same text is stored only once; empty: no such limit

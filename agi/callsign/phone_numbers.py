@@ -1,0 +1,120 @@
+"""Phone numbers: as dialled -> as a vendor wants them; withheld; internal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+RESTRICTED_OR_UNAVAILABLE = 0x60
+"""Bits of `agi_callingpres` that say "not to be shown" (include/asterisk/callerid.h: 32-35, 64 and up)."""
+
+WITHHELD_WORDS = frozenset(("", "anonymous", "unknown", "restricted", "unavailable", "private", "withheld"))
+"""What stands in place of a number when there is none: Asterisk writes `unknown`, trunks the others."""
+
+_DIALLED = re.compile(r"\+?[(0-9][0-9 ()./-]*")
+_SEPARATORS = re.compile(r"[ ()./-]")
+_PATTERN_PIECE = re.compile(r"\[(?:[0-9]-[0-9]|[0-9*#+])+\]|[0-9*#+]|[XxZzNn]|[.!]$|-")
+_NOT_A_DIGIT = re.compile(r"[^0-9]")
+_LEAST_COMMON_DIGITS = 6
+
+
+@lru_cache(maxsize=4096)
+def as_vendor_wants(number: str, country: str, form: str) -> str:
+    """`number` in `form` ("national", "e164", "asis"), read as dialled in `country` (ISO 3166, "BE").
+
+    National form has no separators and is given to numbers of `country` alone: a foreign number keeps
+    its country code as `+CC…`, since without it it would name a subscriber at home.  What is no full
+    number (a SIP account, an extension, a short code) passes through unchanged.  Never raises.
+    """
+    text = number.strip()
+    if form == "asis" or not _DIALLED.fullmatch(text):
+        return text
+    import phonenumbers  # 50 ms of metadata: a plain AGI script that sends "asis" need not pay it
+
+    try:
+        parsed = phonenumbers.parse(text, country, keep_raw_input=True)
+    except phonenumbers.NumberParseException:
+        return text
+    possible = phonenumbers.is_possible_number_with_reason(parsed) == phonenumbers.ValidationResult.IS_POSSIBLE
+    if not possible:
+        return text
+    e164 = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    shown = _SEPARATORS.sub("", phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL))
+    valid = phonenumbers.is_valid_number(parsed)
+    if parsed.country_code_source == phonenumbers.CountryCodeSource.FROM_DEFAULT_COUNTRY:
+        dialled = _SEPARATORS.sub("", text)
+        trunk_prefix = phonenumbers.ndd_prefix_for_region(country, True)
+        full = (trunk_prefix and dialled.startswith(trunk_prefix)) or (valid and dialled == shown)
+        if not full:  # digits that nobody dials so at home: an account, an extension
+            return text
+        return dialled if form == "national" else e164
+    at_home = parsed.country_code == phonenumbers.country_code_for_region(country)
+    unformatted = not valid and shown == phonenumbers.national_significant_number(parsed)  # its trunk 0 is lost
+    return shown if form == "national" and at_home and not unformatted else e164
+
+
+def may_be_same(number: str, other: str) -> bool:
+    """Whether two texts may be notations of one number: equal, or the digits of one end those of the other.
+
+    Meant for the privacy of callers: rather too often yes than once too rarely.
+    """
+    if number == other:
+        return True
+    short, long = sorted((_NOT_A_DIGIT.sub("", text).lstrip("0") for text in (number, other)), key=len)
+    return bool(short) and (short == long or (len(short) >= _LEAST_COMMON_DIGITS and long.endswith(short)))
+
+
+def knows_country(country: str) -> bool:
+    """Whether there is a numbering plan for this ISO 3166 code."""
+    import phonenumbers
+
+    return country in phonenumbers.SUPPORTED_REGIONS
+
+
+def is_withheld(number: str, presentation: int = 0) -> bool:
+    """Whether this caller ID is not to be passed on: `agi_callingpres` says so, or a word stands for the number."""
+    if presentation & RESTRICTED_OR_UNAVAILABLE:
+        return True
+    account, _, host = number.strip().lower().removeprefix("sip:").partition("@")
+    return account in WITHHELD_WORDS or host.startswith("anonymous.invalid")
+
+
+def pattern_to_regex(pattern: str) -> str:
+    """One Asterisk extension pattern ("2XX", "_3XXX", "0[1-5]!") as a regular expression.
+
+    Raises ValueError for text that is no pattern, without repeating it.  Source: extensions.conf.sample
+    (X 0-9, Z 1-9, N 2-9, `.` one or more, `!` none or more, `-` only for reading).
+    """
+    text = pattern.strip().removeprefix("_")
+    pieces = _PATTERN_PIECE.findall(text)
+    wild = {"X": "[0-9]", "Z": "[1-9]", "N": "[2-9]", ".": ".+", "!": ".*", "-": ""}
+    regex = "".join(wild.get(p.upper(), p if p.startswith("[") else re.escape(p)) for p in pieces)
+    if not regex or "".join(pieces) != text:
+        raise ValueError("no Asterisk pattern: wanted digits, X, Z, N, [1-5], a closing . or !")
+    try:
+        re.compile(regex)
+    except re.error as fault:
+        raise ValueError(f"no Asterisk pattern: {fault}") from None
+    return regex
+
+
+class NumberPatterns:
+    """A set of Asterisk patterns that a number may match, such as `[numbers] internal`."""
+
+    def __init__(self, patterns: Iterable[str] = ()) -> None:
+        self.patterns = tuple(patterns)
+        alternatives = "|".join(pattern_to_regex(p) for p in self.patterns)
+        self._regex = re.compile(f"(?:{alternatives})") if alternatives else None
+
+    def __contains__(self, number: str) -> bool:
+        return self._regex is not None and self._regex.fullmatch(number) is not None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NumberPatterns) and other.patterns == self.patterns
+
+    def __hash__(self) -> int:
+        return hash(self.patterns)
+
+    def __repr__(self) -> str:
+        return f"NumberPatterns({len(self.patterns)})"

@@ -1,0 +1,145 @@
+"""The settings as values: one frozen class per section of callsign.toml.
+
+A field's `setting(...)` names the reader that turns the TOML value into ours (`config_values`); what
+has no default must be given.  A field read by `secret` may be given as `NAME_file = "/path"` instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Any
+
+from callsign import config_values as read
+from callsign.phone_numbers import NumberPatterns
+from callsign.secret import Secret
+
+
+def setting(reader: Callable[[object], Any], default: object = MISSING) -> Any:
+    """A field that `reader` fills; it raises ValueError saying what was wanted."""
+    return field(default=default, metadata={"reader": reader})
+
+
+@dataclass(frozen=True)
+class Server:
+    """[server]: where Asterisk finds us, and who may connect."""
+
+    listen: tuple[str, int] = setting(read.address, ("127.0.0.1", 4591))
+    allow: tuple[IPv4Network | IPv6Network, ...] = setting(read.networks, read.networks(["127.0.0.1", "::1"]))
+
+
+@dataclass(frozen=True)
+class OutboxSection:
+    """[outbox]: where notifications are kept until they are delivered, and how hard they are written."""
+
+    path: Path = setting(read.absolute_path, Path("/var/lib/callsign/outbox.db"))
+    durability: str = setting(read.choice("interval", "full"), "interval")
+    keep_days: float = setting(read.number(0, 3650), 7.0)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """[numbers]: how numbers are dialled here, and how the vendors get them."""
+
+    country: str = setting(read.country, "BE")
+    format: str = setting(read.choice("national", "e164", "asis"), "national")
+    internal: NumberPatterns = setting(read.patterns, NumberPatterns())
+
+
+@dataclass(frozen=True)
+class Office:
+    """[[skarabee.office]]: one office, chosen by its id or by the numbers it owns."""
+
+    businessid: str = setting(read.digits)
+    key: Secret = setting(read.secret)
+    numbers: tuple[str, ...] = setting(read.texts, ())
+
+
+@dataclass(frozen=True)
+class Skarabee:
+    """[skarabee]: the CRM, its first office, and further ones."""
+
+    url: str = setting(read.url)
+    businessid: str = setting(read.digits)
+    key: Secret = setting(read.secret)
+    clock: str = setting(read.choice("unix", "local", "auto"), "unix")
+    timezone: str = setting(read.timezone, "Europe/Brussels")
+    anonymous: str = setting(read.choice("skip", "send"), "skip")
+    phoneto: Mapping[str, str] = field(default_factory=dict, metadata={"reader": read.text_table})
+    office: tuple[Office, ...] = field(default=(), metadata={"tables": Office})
+
+    @property
+    def offices(self) -> tuple[Office, ...]:
+        """All offices, the section's own first."""
+        return (Office(self.businessid, self.key), *self.office)
+
+
+@dataclass(frozen=True)
+class Noojee:
+    """[noojee]: the recorder."""
+
+    url: str = setting(read.url)
+    key: Secret = setting(read.secret)
+    auth: str = setting(read.choice("hash", "apikey"), "hash")
+    verify: bool | str = setting(read.verify, True)
+
+
+@dataclass(frozen=True)
+class Mor:
+    """[mor]: Kolmisoft's billing."""
+
+    url: str = setting(read.url)
+    user: str = setting(read.text)
+    key: Secret = setting(read.secret)
+
+
+@dataclass(frozen=True)
+class Kalliope:
+    """[kalliope]: the PBX whose call history is asked."""
+
+    url: str = setting(read.url)
+    username: str = setting(read.header_text)
+    password: Secret = setting(read.secret)
+    domain: str = setting(read.header_text, "default")
+    timezone: str = setting(read.timezone, "Europe/Rome")
+
+
+@dataclass(frozen=True)
+class Sraps:
+    """[sraps]: snom's provisioning service."""
+
+    url: str = setting(read.url)
+    key_id: str = setting(read.header_text)
+    key_secret: Secret = setting(read.secret)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The whole file; a vendor without a section is None."""
+
+    server: Server = field(default_factory=Server)
+    outbox: OutboxSection = field(default_factory=OutboxSection)
+    numbers: Numbers = field(default_factory=Numbers)
+    skarabee: Skarabee | None = None
+    noojee: Noojee | None = None
+    mor: Mor | None = None
+    kalliope: Kalliope | None = None
+    sraps: Sraps | None = None
+    source: str = ""  # the file's name, for messages
+
+
+SYSTEMS = ("skarabee", "noojee", "mor", "kalliope", "sraps")
+"""The vendors, each with a section, channel variables and paths of its name."""
+
+SECTIONS: dict[str, type] = {
+    "server": Server,
+    "outbox": OutboxSection,
+    "numbers": Numbers,
+    "skarabee": Skarabee,
+    "noojee": Noojee,
+    "mor": Mor,
+    "kalliope": Kalliope,
+    "sraps": Sraps,
+}

@@ -1,0 +1,214 @@
+"""Noojee: starts and stops the recording of a call on the recorder.
+
+Source: "01.1 Authentication - Hash method" for Time, hash and its lifetimes; Noojee's call management
+pages for start and stop.  No vendor example verifies the hash formula (the one printed has lost a
+digit and its key), only its text does.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+
+from callsign import clocks
+from callsign.http_messages import Answer, NoAnswer, Reply, Request, vendor_words
+from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
+from callsign.secret import Secret
+from callsign.settings import Noojee, Settings
+from callsign.vendors.signing import MASK, Explained, sha256_hex
+
+CONCURRENCY = 5
+"""The recorder allows 5 authentications at once and leaves open what counts as one: so never more requests."""
+
+PAIR_SECONDS = 55 * 60.0
+"""A pair that was used within 10 s is good for an hour.  Here the first use follows the Time call at once."""
+
+RENEWAL_SECONDS = 5.0
+"""How long a command waits for another one's renewal; name resolution in there has no limit of its own."""
+
+LIFETIME_SECONDS = {"noojee/start": 60.0, "noojee/stop": 3600.0}
+BY_EXTENSION_LIFETIME_SECONDS = 10.0
+"""A command by extension hits whatever call that extension has when it arrives."""
+
+EXPIRED = "Expired TimeStamp"
+
+REFUSING_STATUSES = {
+    400: "",
+    401: "; check [noojee] key and auth",
+    403: "; check [noojee] key and auth, and that the recorder lets this machine's address in",
+    404: "; is [noojee] url the recorder's …/servicemanager/rest?",
+    405: "; is [noojee] url the recorder's …/servicemanager/rest?",
+}
+"""HTTP statuses that another try will not change -> where to mend it."""
+
+_CODE = re.compile(r"-?[0-9]{1,9}")
+
+
+@dataclass
+class Pair:
+    """A timestamp from the recorder that signs with `key`, and when it was first used (steady seconds)."""
+
+    key: Secret
+    url: str
+    timestamp: str
+    used_at: float
+    is_spent: bool = False  # the recorder called it expired
+
+    def serves(self, now: float, section: Noojee) -> bool:
+        """Whether it can still be sent to the recorder that `section` names."""
+        if self.is_spent or (self.url, self.key) != (section.url, section.key):
+            return False
+        return now - self.used_at < PAIR_SECONDS
+
+
+@dataclass
+class Memory:
+    """The one pair for the recorder, and the lock that lets one thread renew it while the others wait."""
+
+    renewal: threading.Lock = field(default_factory=threading.Lock)
+    pair: Pair | None = None
+    steady: Callable[[], float] = clocks.steady
+
+
+def text_to_sign(key: Secret, timestamp: str) -> str:
+    """Key and timestamp with a colon between them."""
+    return f"{key.reveal()}:{timestamp}"
+
+
+def makes_needless(newer: Notification, older: Notification) -> bool:
+    """A stop makes a start of the same recording needless (only asked of one that was never attempted)."""
+    return (
+        newer.action == "noojee/stop"
+        and older.action == "noojee/start"
+        and newer.facts["extenOrUniqueId"] == older.facts["extenOrUniqueId"]
+    )
+
+
+def converse(settings: Settings, job: Notification, memory: object) -> Generator[Request, Reply, Outcome]:
+    """One attempt; in hash mode with a fresh pair once more if the recorder calls ours expired."""
+    section = settings.noojee
+    assert section is not None  # noqa: S101
+    assert isinstance(memory, Memory)  # noqa: S101
+    if section.auth == "apikey":
+        reply = yield _command(section, job, (("apiKey", section.key.reveal()),))
+        return judge(reply, section.key)
+    for _ in range(2):
+        got = yield from _with_pair(section, job, memory)
+        if not isinstance(got, NoAnswer | Answer):
+            return got
+        if not is_expired(got):
+            return judge(got, section.key)
+    return TryLater(f"{EXPIRED}, also with a timestamp just fetched")
+
+
+def _with_pair(section: Noojee, job: Notification, memory: Memory) -> Generator[Request, Reply, Reply | Outcome]:
+    """The command with a pair that serves.  Who has to fetch one also uses it first, before the others go on."""
+    if not memory.renewal.acquire(timeout=RENEWAL_SECONDS):
+        return TryLater("another command is still waiting for a timestamp from the recorder")
+    try:
+        pair = memory.pair
+        if pair is None or not pair.serves(memory.steady(), section):
+            memory.pair = None
+            return (yield from _with_new_pair(section, job, memory))
+    finally:
+        memory.renewal.release()
+    reply = yield _command(section, job, _proof(pair))
+    if is_expired(reply):
+        pair.is_spent = True  # not memory.pair: that may be the new one of another that had this answer
+    return reply
+
+
+def _with_new_pair(section: Noojee, job: Notification, memory: Memory) -> Generator[Request, Reply, Reply | Outcome]:
+    """Fetches a timestamp and gives the command with it; what the recorder took is kept for the others."""
+    reply = yield Request("POST", f"{section.url.rstrip('/')}/Time", verify=section.verify)
+    timestamp = reply.body.decode("latin-1").strip() if isinstance(reply, Answer) else ""
+    if not (isinstance(reply, Answer) and reply.status == 200 and _is_timestamp(timestamp)):
+        return _no_time(reply)
+    pair = Pair(section.key, section.url, timestamp, memory.steady())
+    reply = yield _command(section, job, _proof(pair))
+    if not is_expired(reply) and not isinstance(judge(reply, section.key), TryLater):
+        memory.pair = pair
+    return reply
+
+
+def _proof(pair: Pair) -> tuple[tuple[str, str], ...]:
+    return ("timeStamp", pair.timestamp), ("hash", sha256_hex(text_to_sign(pair.key, pair.timestamp)))
+
+
+def _is_timestamp(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 20
+
+
+def _no_time(reply: Reply) -> Outcome:
+    if isinstance(reply, NoAnswer):
+        return TryLater(reply.reason)
+    said = f"HTTP {reply.status}, and no timestamp from Time"
+    if reply.status in REFUSING_STATUSES:
+        return Refused(said + REFUSING_STATUSES[reply.status])
+    return TryLater(said, reply.retry_after_seconds())
+
+
+def _command(section: Noojee, job: Notification, proof: tuple[tuple[str, str], ...]) -> Request:
+    method = job.action.partition("/")[2]
+    names = ("extenOrUniqueId", "tag", "agentLoginName")
+    given = tuple((name, job.facts[name]) for name in names if job.facts.get(name))
+    url = f"{section.url.rstrip('/')}/CallManagementAPI/{method}"
+    return Request("POST", url, query=given + proof, verify=section.verify)
+
+
+def is_expired(reply: Reply) -> bool:
+    """Whether the recorder wants a new timestamp (`{"Message":"Expired TimeStamp","Code":-1}`)."""
+    code, message = _code_of(reply) if isinstance(reply, Answer) else (None, "")
+    return (code is None or code < 0) and EXPIRED.lower() in message.lower()
+
+
+def _code_of(answer: Answer) -> tuple[int | None, str]:
+    body = answer.json()
+    if not isinstance(body, dict):
+        return None, ""
+    values = {key.lower(): value for key, value in body.items()}  # campaign pages show them in lower case
+    code, message = values.get("code"), values.get("message")
+    if isinstance(code, str) and _CODE.fullmatch(code):
+        code = int(code)
+    usable = isinstance(code, int) and not isinstance(code, bool)
+    return (code if usable else None), (message if isinstance(message, str) else "")
+
+
+def judge(reply: Reply, key: Secret) -> Outcome:
+    """Code 0 done, positive done with a warning, negative refused; 2xx with an empty body is taken as done.
+
+    `key` is kept out of the reason, should the recorder repeat what it was sent.
+    """
+    if isinstance(reply, NoAnswer):
+        return TryLater(reply.reason)
+    code, message = _code_of(reply)
+    words = vendor_words(message, hidden=key.reveal())
+    fine = 200 <= reply.status < 300
+    if code is not None and code < 0:
+        return Refused(words or f"Code {code}")
+    if fine and code is not None:
+        return Delivered((words or f"warning, Code {code}") if code > 0 else "")
+    if fine and not reply.body.strip():
+        return Delivered("unconfirmed: the recorder answered with an empty page")
+    if reply.status in REFUSING_STATUSES:
+        return Refused(f"HTTP {reply.status}: {words or 'no reason given'}{REFUSING_STATUSES[reply.status]}")
+    what = words or "an answer that is no JSON with a Code; is [noojee] url right?"
+    return TryLater(f"HTTP {reply.status}: {what}", reply.retry_after_seconds())
+
+
+SIGNED_NAMES = ("timestamp",)
+
+
+def explain(settings: Settings, given: Mapping[str, str], now: float) -> Explained:
+    """The hash for a timestamp of the recorder's Time, by default this machine's.  Raises ValueError."""
+    section = settings.noojee
+    if section is None:
+        raise ValueError("the settings have no section [noojee]")
+    timestamp = given.get("timestamp", str(int(now * 1000)))
+    if not _is_timestamp(timestamp):
+        raise ValueError("timestamp: wanted the digits that the recorder's Time answered")
+    text = text_to_sign(Secret(MASK), timestamp)
+    signature = sha256_hex(text_to_sign(section.key, timestamp))
+    return Explained(text, signature, {"timestamp": timestamp}, "SHA-256 of key:timestamp, in hex")

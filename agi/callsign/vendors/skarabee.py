@@ -1,0 +1,182 @@
+"""Skarabee VoIP: tells the estate agents' CRM who calls whom while the call is being routed.
+
+Source: infosheet "Techniek Skarabee VoIP"; voip.skarabee.net/documentation for the statuses.  The
+infosheet mixes two examples: its printed hash belongs to timestamp 1556891830, while its URL shows
+1556885889.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from callsign.http_messages import Answer, NoAnswer, Reply, Request, vendor_words
+from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
+from callsign.phone_numbers import as_vendor_wants
+from callsign.secret import Secret
+from callsign.settings import Settings, Skarabee
+from callsign.vendors.signing import Explained, hmac_sha256_hex
+
+CONCURRENCY = 16
+ACCEPTED_SECONDS = 15 * 60.0
+"""The difference that the service accepts between the timestamp and its own time."""
+
+LIFETIME_SECONDS = ACCEPTED_SECONDS - 60.0
+"""The last minute is left for the way there."""
+
+CLOCK_FAULT = "TIMESTAMP_MISMATCH"
+KEY_FAULTS = {
+    "HASH_MISMATCH": "check the key of this office in the settings",
+    "NO_HASH_KEY_AVAILABLE": "check businessid, or ask Skarabee to set up the key of this office",
+}
+"""The refusals that its documentation names, besides CLOCK_FAULT -> where to mend them."""
+
+NO_NUMBER = "anonymous"
+"""What goes out as phonefrom where `anonymous = "send"` and there is no number at all."""
+
+
+@dataclass
+class Memory:
+    """Which reading of the clock the server took last, for `clock = "auto"`."""
+
+    clock: str = "unix"
+
+
+def text_to_sign(businessid: str, phoneto: str, phonefrom: str, timestamp: str) -> str:
+    """The four values without separators, the called number before the caller's."""
+    return businessid + phoneto + phonefrom + timestamp
+
+
+def timestamp_text(at: float, clock: str, zone: str) -> str:
+    """The moment `at` (epoch seconds) as the service counts it.
+
+    "unix" is the epoch.  "local" is the wall clock of `zone` read as if it were UTC, which is how the
+    infosheet's "epoch unix local time" and its examples can be understood.
+    """
+    if clock == "local":
+        offset = datetime.fromtimestamp(at, ZoneInfo(zone)).utcoffset()
+        at += offset.total_seconds() if offset else 0.0
+    return str(int(at))
+
+
+def key_of(section: Skarabee, businessid: str) -> Secret | None:
+    """The key of the office with this id, None if the settings have no such office."""
+    return next((o.key for o in section.offices if o.businessid == businessid), None)
+
+
+def converse(settings: Settings, job: Notification, memory: object) -> Generator[Request, Reply, Outcome]:
+    """One attempt: POST with everything in the query and an empty body; with "auto" both clocks if need be."""
+    section = settings.skarabee
+    assert section is not None  # noqa: S101
+    assert isinstance(memory, Memory)  # noqa: S101
+    businessid = job.facts["businessid"]
+    key = key_of(section, businessid)
+    if key is None:
+        return TryLater(f"no office with businessid {businessid} in [skarabee] or [[skarabee.office]]")
+    numbers = settings.numbers
+    phonefrom = as_vendor_wants(job.facts["phonefrom"], numbers.country, numbers.format)
+    phoneto = job.facts["phoneto"]
+    if not job.facts.get("mapped"):
+        phoneto = as_vendor_wants(phoneto, numbers.country, numbers.format)
+    auto = section.clock == "auto"
+    clock = memory.clock if auto else section.clock
+    for attempt in range(2):
+        timestamp = timestamp_text(job.at, clock, section.timezone)
+        signature = hmac_sha256_hex(key, text_to_sign(businessid, phoneto, phonefrom, timestamp))
+        reply = yield Request(
+            "POST",
+            section.url,
+            query=(
+                ("businessid", businessid),
+                ("phoneto", phoneto),
+                ("phonefrom", phonefrom),
+                ("timestamp", timestamp),
+                ("hash", signature),
+            ),
+        )
+        if auto and attempt == 0 and status_of(reply) == CLOCK_FAULT:
+            clock = _other(clock)
+            continue
+        outcome = judge(reply, section, job.at)
+        if isinstance(outcome, Delivered):
+            memory.clock = clock
+        return outcome
+    raise AssertionError("the second attempt returns")
+
+
+def status_of(reply: Reply) -> str:
+    """The service's `Status`, empty where there is none."""
+    return _word(reply, "status") if isinstance(reply, Answer) else ""
+
+
+def _word(answer: Answer, name: str) -> str:
+    body = answer.json()
+    if not isinstance(body, dict):
+        return ""
+    found = next((value for key, value in body.items() if key.lower() == name), "")
+    return found if isinstance(found, str) else ""
+
+
+def judge(reply: Reply, section: Skarabee, at: float) -> Outcome:
+    """Success is 2xx and Status OK; the known refusals count with any HTTP status.  `at` is the call's time."""
+    if isinstance(reply, NoAnswer):
+        return TryLater(reply.reason)
+    status = status_of(reply)
+    message = ": ".join(filter(None, (vendor_words(status, 40), vendor_words(_word(reply, "message")))))
+    if status == CLOCK_FAULT:
+        return Refused(f"{status}: {_clock_advice(reply, section, at)}")
+    if status in KEY_FAULTS:
+        return Refused(f"{message.removesuffix('.')}; {KEY_FAULTS[status]}")
+    if status == "OK" and 200 <= reply.status < 300:
+        return Delivered()
+    if status and status != "OK" and not reply.is_temporary():
+        return Refused(message)
+    what = message or "an answer without a Status; is [skarabee] url right?"
+    return TryLater(f"HTTP {reply.status}: {what}", reply.retry_after_seconds())
+
+
+def _clock_advice(answer: Answer, section: Skarabee, at: float) -> str:
+    skew = answer.clock_skew_seconds()
+    if skew is None:
+        what = "check this machine's time (NTP), then [skarabee] clock"
+        return f"the service sent no Date header to compare clocks with; {what}"
+    side = "ahead of" if skew > 0 else "behind"
+    seen = f"this clock is {abs(skew):.0f} s {side} the server's Date"
+    late = answer.at - skew - at
+    if abs(late) > ACCEPTED_SECONDS:  # too much also for a service that counts as we do
+        return f"{seen} and the call's time {abs(late):.0f} s off it; set this machine's time (NTP)"
+    if section.clock == "auto":
+        return f"{seen} and neither reading was taken; check [skarabee] timezone"
+    return f'{seen}, so the service counts otherwise: set [skarabee] clock = "{_other(section.clock)}" or "auto"'
+
+
+def _other(clock: str) -> str:
+    return "local" if clock == "unix" else "unix"
+
+
+SIGNED_NAMES = ("businessid", "phoneto", "phonefrom", "timestamp")
+
+
+def explain(settings: Settings, given: Mapping[str, str], now: float) -> Explained:
+    """The signature over the values as given; the office and the clock fill in.  Raises ValueError."""
+    section = settings.skarabee
+    if section is None:
+        raise ValueError("the settings have no section [skarabee]")
+    clock = "unix" if section.clock == "auto" else section.clock
+    filled = {"businessid": section.businessid, "timestamp": timestamp_text(now, clock, section.timezone)}
+    values = {**filled, **given}
+    missing = [name for name in SIGNED_NAMES if name not in values]
+    if missing:
+        raise ValueError(f"give {' and '.join(f'{name}=NUMBER' for name in missing)}")
+    for name in SIGNED_NAMES:
+        if not values[name] or (name == "timestamp" and not re.fullmatch(r"[0-9]{1,12}", values[name])):
+            raise ValueError(f"{name}: wanted {'whole seconds' if name == 'timestamp' else 'a value'}")
+    key = key_of(section, values["businessid"])
+    if key is None:
+        raise ValueError("the settings have no office with this businessid")
+    text = text_to_sign(*(values[name] for name in SIGNED_NAMES))
+    method = "HMAC-SHA256 with the office's key as text, in hex"
+    return Explained(text, hmac_sha256_hex(key, text), {name: values[name] for name in SIGNED_NAMES}, method)

@@ -1,0 +1,235 @@
+"""callsign.toml: the whole of it is read, and whatever is wrong in it is named where it stands."""
+
+from __future__ import annotations
+
+import re
+import zoneinfo
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from callsign import config
+from callsign.phone_numbers import NumberPatterns
+from callsign.secret import Secret
+from callsign.settings import SECTIONS, Kalliope, Mor, Noojee, Numbers, Office, OutboxSection, Skarabee, Sraps
+from settings_file import NOOJEE, SKARABEE, WHOLE, certificate, faults, load, whole
+
+# -- what is right -------------------------------------------------------------------------------------
+
+
+def test_every_section_and_key_is_read(tmp_path: Path) -> None:
+    ca = certificate(tmp_path)
+    read = load(tmp_path, whole(tmp_path), thorough=True)
+    assert read.server.listen == ("127.0.0.1", 4600)
+    assert read.server.allow == (ip_network("127.0.0.1"), ip_network("::1"), ip_network("192.168.1.0/24"))
+    assert read.outbox == OutboxSection(Path("/var/lib/callsign/other.db"), "full", 14.0)
+    assert read.numbers == Numbers("NL", "e164", NumberPatterns(["2XX", "3XXX"]))
+    assert read.skarabee == Skarabee(
+        url="https://voip.skarabee.net/api/",
+        businessid="8103",
+        key=Secret("skarabee-secret-of-8103"),
+        clock="auto",
+        timezone="Europe/Amsterdam",
+        anonymous="send",
+        phoneto={"201": "056528998"},
+        office=(Office("9001", Secret("skarabee-secret-of-9001"), ("050112233", "2XX")),),
+    )
+    assert [office.businessid for office in read.skarabee.offices] == ["8103", "9001"]
+    assert read.noojee == Noojee(
+        "https://pbx.example/servicemanager/rest", Secret("noojee-secret-of-mine"), "apikey", str(ca)
+    )
+    assert read.mor == Mor("https://mor.example/billing/api", "admin", Secret("mor-secret-of-mine"))
+    assert read.kalliope == Kalliope(
+        "https://kalliope.example", "admin", Secret("kalliope-secret-of-mine"), "office", "Europe/Brussels"
+    )
+    assert read.sraps == Sraps("https://api.sraps.snom.com/api/v1", "key-1", Secret("sraps-secret-of-mine"))
+    assert read.source == str(tmp_path / "callsign.toml")
+
+
+def test_the_whole_example_names_every_key_there_is() -> None:
+    # so that a key added later is added to the test above too
+    for name, section in SECTIONS.items():
+        text = WHOLE.partition(f"[{name}]\n")[2].partition("\n[")[0]
+        written = set(re.findall(r"^(\w+) = ", text, re.MULTILINE))
+        assert written == set(section.__dataclass_fields__) - {"office"}
+
+
+def test_what_is_not_given_has_the_promised_default(tmp_path: Path) -> None:
+    read = load(
+        tmp_path, SKARABEE + NOOJEE + '[kalliope]\nurl = "https://k.example"\nusername = "admin"\npassword = "x"\n'
+    )
+    assert read.server.listen == ("127.0.0.1", 4591)
+    assert read.server.allow == (ip_network("127.0.0.1"), ip_network("::1"))
+    assert read.outbox == OutboxSection(Path("/var/lib/callsign/outbox.db"), "interval", 7.0)
+    assert read.numbers == Numbers("BE", "national", NumberPatterns())
+    assert read.skarabee is not None
+    assert (read.skarabee.clock, read.skarabee.timezone) == ("unix", "Europe/Brussels")
+    assert (read.skarabee.anonymous, read.skarabee.phoneto, read.skarabee.office) == ("skip", {}, ())
+    assert read.noojee is not None
+    assert (read.noojee.auth, read.noojee.verify) == ("hash", True)
+    assert read.kalliope is not None
+    assert (read.kalliope.domain, read.kalliope.timezone) == ("default", "Europe/Rome")
+
+
+def test_only_the_sections_in_use_are_needed(tmp_path: Path) -> None:
+    read = load(tmp_path, "")
+    assert {name for name in SECTIONS if getattr(read, name) is not None} == {"server", "outbox", "numbers"}
+
+
+def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> None:
+    assert load(tmp_path, "\ufeff" + SKARABEE.replace("\n", "\r\n")).skarabee is not None
+
+
+def test_an_ipv6_address_is_listened_to_in_brackets(tmp_path: Path) -> None:
+    assert load(tmp_path, '[server]\nlisten = "[::1]:4591"').server.listen == ("::1", 4591)
+
+
+def test_settings_cannot_be_changed_where_they_are_used(tmp_path: Path) -> None:
+    read = load(tmp_path, SKARABEE + 'phoneto = { "201" = "056528998" }')
+    assert read.skarabee is not None
+    with pytest.raises(TypeError):
+        read.skarabee.phoneto["201"] = "056528999"  # type: ignore[index]
+    with pytest.raises(AttributeError):
+        read.skarabee.url = ""  # type: ignore[misc]
+
+
+# -- which file ----------------------------------------------------------------------------------------
+
+
+def test_the_option_comes_before_the_environment_and_that_before_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALLSIGN_CONFIG", "/from/environment.toml")
+    assert config.path_of("/from/option.toml") == Path("/from/option.toml")
+    assert config.path_of(None) == Path("/from/environment.toml")
+    monkeypatch.setenv("CALLSIGN_CONFIG", "")
+    assert config.path_of(None) == Path("/etc/callsign/callsign.toml")
+    monkeypatch.delenv("CALLSIGN_CONFIG")
+    assert config.path_of(None) == Path("/etc/callsign/callsign.toml")
+
+
+def test_a_file_that_cannot_be_read_is_one_fault_with_its_reason(tmp_path: Path) -> None:
+    for path, reason in ((tmp_path / "none.toml", "No such file or directory"), (tmp_path, "Is a directory")):
+        with pytest.raises(config.ConfigError) as refusal:
+            config.load(path)
+        hint = "--config or $CALLSIGN_CONFIG can name another"
+        assert refusal.value.faults == [f"{path}: cannot be read: {reason}; {hint}"]
+
+
+# -- what is wrong -------------------------------------------------------------------------------------
+
+NEAREST = [
+    ('[skarabe]\nkey = "x"', "[skarabe]: unknown section; did you mean skarabee?"),
+    ("[zzz]", f"[zzz]: unknown section; known are {', '.join(SECTIONS)}"),
+    (SKARABEE + 'bussinessid = "1"', "[skarabee] bussinessid: unknown key; did you mean businessid?"),
+    (SKARABEE + 'Clock = "unix"', "[skarabee] Clock: unknown key; did you mean clock?"),
+    (SKARABEE + 'keyfile = "/x"', "[skarabee] keyfile: unknown key; did you mean key_file?"),
+    (NOOJEE + "verifiy = true", "[noojee] verifiy: unknown key; did you mean verify?"),
+    (NOOJEE + 'zzz = "1"', "[noojee] zzz: unknown key; known are url, key, auth, verify, key_file"),
+    (
+        SKARABEE + '[[skarabee.office]]\nbusinessid = "1"\nkey = "k"\nnumber = ["1"]',
+        "[[skarabee.office]] 1: number: unknown key; did you mean numbers?",
+    ),
+    ("[numbers]\n[numbers.internal]", '[numbers] internal: wanted a list such as ["050112233"], found a table'),
+]
+
+
+@pytest.mark.parametrize(("text", "fault"), NEAREST)
+def test_an_unknown_name_is_told_with_the_nearest_known_one(tmp_path: Path, text: str, fault: str) -> None:
+    assert faults(tmp_path, text) == [fault]
+
+
+MISSING = [
+    ("[skarabee]", ["url", "businessid", "key (or key_file)"]),
+    ("[noojee]", ["url", "key (or key_file)"]),
+    ("[mor]", ["url", "user", "key (or key_file)"]),
+    ("[kalliope]", ["url", "username", "password (or password_file)"]),
+    ("[sraps]", ["url", "key_id", "key_secret (or key_secret_file)"]),
+]
+
+
+@pytest.mark.parametrize(("section", "keys"), MISSING)
+def test_every_missing_value_is_named(tmp_path: Path, section: str, keys: list[str]) -> None:
+    assert faults(tmp_path, section) == [f"{section} {key}: is missing" for key in keys]
+
+
+def test_a_missing_value_of_an_office_is_named_with_the_office(tmp_path: Path) -> None:
+    text = SKARABEE + '[[skarabee.office]]\nbusinessid = "1"\nkey = "k"\n[[skarabee.office]]\nbusinessid = "2"'
+    assert faults(tmp_path, text) == ["[[skarabee.office]] 2: key (or key_file): is missing"]
+
+
+def test_all_faults_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    found = faults(
+        tmp_path, '[outbox]\nkeep_days = "x"\n[nojee]\n[skarabee]\nurl = "x"\nclok = "unix"\n[numbers]\ncountry = 1'
+    )
+    places = ["[outbox] keep_days", "[nojee]", "[skarabee] url", "[skarabee] clok", "[skarabee] businessid"]
+    places += ["[skarabee] key (or key_file)", "[numbers] country"]
+    assert [line.partition(": ")[0] for line in found] == places
+
+
+def test_two_offices_with_one_id_are_a_fault(tmp_path: Path) -> None:
+    # the second key would never be used
+    office = '[[skarabee.office]]\nbusinessid = "{}"\nkey = "k"\n'
+    text = SKARABEE + office.format("9001") + office.format("8103") + office.format("9001")
+    assert faults(tmp_path, text) == [
+        "[[skarabee.office]] 2: businessid: another office has this one",
+        "[[skarabee.office]] 3: businessid: another office has this one",
+    ]
+
+
+def test_a_country_without_a_numbering_plan_is_found_when_looked_up(tmp_path: Path) -> None:
+    # `serve` and `check` look it up; a plain AGI script has no time for the plans
+    assert faults(tmp_path, '[numbers]\ncountry = "XX"', thorough=True) == [
+        '[numbers] country: no numbering plan is known for "XX"'
+    ]
+    read, _ = config.load(tmp_path / "callsign.toml")
+    assert read.numbers.country == "XX"
+
+
+def test_a_machine_without_time_zones_is_told_what_to_install(tmp_path: Path) -> None:
+    search_path = zoneinfo.TZPATH
+    zoneinfo.reset_tzpath([str(tmp_path)])
+    zoneinfo.ZoneInfo.clear_cache()
+    try:
+        if zoneinfo.available_timezones():
+            pytest.skip("the package tzdata is installed, which no path switches off")
+        # also where the zone is only the default, but only where it is needed
+        for text in ('timezone = "Europe/Brussels"', 'clock = "local"'):
+            assert faults(tmp_path, SKARABEE + text) == [
+                "[skarabee] timezone: no time zone database here: install tzdata"
+            ]
+        assert load(tmp_path, SKARABEE + 'clock = "unix"').skarabee is not None
+    finally:
+        zoneinfo.reset_tzpath(search_path)
+
+
+# -- what is no TOML -----------------------------------------------------------------------------------
+
+NO_TOML = [
+    ("[skarabee]\nkey = MY-SECRET", "is no TOML: Invalid value (at line 2, column 7)"),
+    ("[skarabee]\nkey MY-SECRET", "is no TOML: Expected '=' after a key in a key/value pair (at line 2, column 5)"),
+    ('[skarabee]\nkey = "MY-SECRET', "is no TOML: Unterminated string (at end of document)"),
+    ('[skarabee]\nkey = "MY-SECRET\nx', "is no TOML: Illegal character (at line 2, column 17)"),
+    ('[skarabee]\nkey = "MY-SECRET\\q"', "is no TOML: Unescaped '\\' in a string (at line 2, column 18)"),
+    ("[MY-SECRET]\n[MY-SECRET]", "is no TOML: Cannot declare (at line 2, column 11)"),
+    ("a = { MY-SECRET = 1, MY-SECRET = 2 }", "is no TOML: Duplicate inline table key (at line 1, column 34)"),
+    ("a = " + "9" * 5000, "is no TOML: a number has too many digits"),
+    ("a = " + "[" * 5000, "is no TOML: it is nested too deep"),
+    ("a = " + "{a=" * 5000, "is no TOML: it is nested too deep"),
+]
+
+
+@pytest.mark.parametrize(("text", "fault"), NO_TOML, ids=[fault for _, fault in NO_TOML])
+def test_what_is_no_toml_is_told_by_its_place_and_not_quoted(tmp_path: Path, text: str, fault: str) -> None:
+    (found,) = faults(tmp_path, text)
+    # the columns and the words are the parser's, and may change with it; that there are some is ours
+    assert re.match(r"is no TOML: \w+( .+)? \((at line \d+, column \d+|at end of document)\)$", found) or found == fault
+    assert "MY-SECRET" not in found
+
+
+def test_bytes_that_are_no_text_are_told_by_their_place(tmp_path: Path) -> None:
+    path = tmp_path / "callsign.toml"
+    path.write_bytes(b'[skarabee]\nkey = "\xe9"')
+    path.chmod(0o600)
+    with pytest.raises(config.ConfigError) as refusal:
+        config.load(path)
+    assert refusal.value.faults == [f"{path}: is no TOML: byte 18 is not UTF-8"]

@@ -1,0 +1,146 @@
+"""Leading a conversation by hand: what goes out, until when, and that it is always closed."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+
+from callsign.conversations import PastDeadline, lead
+from callsign.http_messages import Answer, NoAnswer, Reply, Request
+from callsign.notification import Delivered, Outcome, TryLater
+
+DONE = Delivered("done")
+YES = Answer(200, {}, b"yes")
+
+
+class Clock:
+    def __init__(self, now: float = 1000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Vendor:
+    """Answers YES after `takes` seconds on the clock, and keeps what it was sent and the time it was given."""
+
+    def __init__(self, clock: Clock, takes: float = 0.0) -> None:
+        self.clock = clock
+        self.takes = takes
+        self.requests: list[Request] = []
+        self.given: list[float] = []
+
+    def __call__(self, request: Request, seconds: float) -> Reply:
+        self.requests.append(request)
+        self.given.append(seconds)
+        self.clock.now += self.takes
+        return YES
+
+
+class Talk:
+    """A conversation of `steps` requests, which notes the replies and whether it was closed."""
+
+    def __init__(self, steps: int, before_first: float = 0.0, clock: Clock | None = None) -> None:
+        self.steps = steps
+        self.before_first = before_first
+        self.clock = clock
+        self.replies: list[Reply] = []
+        self.closed = False
+
+    def run(self) -> Generator[Request, Reply, Outcome]:
+        try:
+            if self.clock is not None:
+                self.clock.now += self.before_first
+            for n in range(self.steps):
+                self.replies.append((yield Request("POST", f"http://127.0.0.1/{n}")))
+            return DONE
+        finally:
+            self.closed = True
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_each_request_is_sent_and_its_reply_handed_back_until_the_verdict(clock: Clock) -> None:
+    vendor, talk = Vendor(clock), Talk(3)
+    assert lead(talk.run(), vendor, clock, clock.now + 60, 10) == DONE
+    assert [request.url[-1] for request in vendor.requests] == ["0", "1", "2"]
+    assert talk.replies == [YES, YES, YES]
+
+
+def test_a_conversation_that_needs_no_request_has_its_verdict_even_after_the_deadline(clock: Clock) -> None:
+    vendor = Vendor(clock)
+    assert lead(Talk(0).run(), vendor, clock, clock.now - 1, 10) == DONE
+    assert vendor.requests == []
+
+
+@pytest.mark.parametrize("late", [0.0, 0.001, 100.0])
+def test_nothing_is_sent_at_the_deadline_or_after_it(clock: Clock, late: float) -> None:
+    vendor, talk = Vendor(clock), Talk(1)
+    running = talk.run()  # kept, so that it is not the garbage collector who closes it
+    with pytest.raises(PastDeadline):
+        lead(running, vendor, clock, clock.now - late, 10)
+    assert vendor.requests == []
+    assert talk.closed
+
+
+def test_nothing_is_sent_when_the_deadline_passes_while_the_conversation_prepares_its_first_request(
+    clock: Clock,
+) -> None:
+    # Noojee's waits for another one's timestamp there.
+    vendor, talk = Vendor(clock), Talk(1, before_first=5.0, clock=clock)
+    with pytest.raises(PastDeadline):
+        lead(talk.run(), vendor, clock, clock.now + 5.0, 10)
+    assert vendor.requests == []
+
+
+def test_the_deadline_stops_a_conversation_between_two_requests(clock: Clock) -> None:
+    vendor, talk = Vendor(clock, takes=6.0), Talk(2)
+    with pytest.raises(PastDeadline):
+        lead(talk.run(), vendor, clock, clock.now + 6.0, 10)
+    assert len(vendor.requests) == 1
+    assert talk.closed
+
+
+def test_all_requests_together_share_the_time_of_one_attempt(clock: Clock) -> None:
+    vendor, talk = Vendor(clock, takes=4.0), Talk(9)
+    found = lead(talk.run(), vendor, clock, clock.now + 600, 10)
+    assert found == TryLater("no verdict within 10 s")
+    assert vendor.given == [10.0, 6.0, 2.0]
+    assert talk.closed
+
+
+def test_a_request_gets_no_more_time_than_the_job_has_left(clock: Clock) -> None:
+    vendor = Vendor(clock)
+    lead(Talk(1).run(), vendor, clock, clock.now + 3, 10)
+    assert vendor.given == [3.0]
+
+
+def test_what_the_sender_says_of_a_failure_is_handed_back_like_any_reply(clock: Clock) -> None:
+    talk = Talk(1)
+    gone = NoAnswer("127.0.0.1 refuses connections", sent=False)
+    assert lead(talk.run(), lambda _request, _seconds: gone, clock, clock.now + 60, 10) == DONE
+    assert talk.replies == [gone]
+
+
+def test_a_fault_of_the_sender_closes_the_conversation_and_is_not_hidden(clock: Clock) -> None:
+    talk = Talk(1)
+
+    def broken(_request: Request, _seconds: float) -> Reply:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        lead(talk.run(), broken, clock, clock.now + 60, 10)
+    assert talk.closed
+
+
+def test_a_fault_of_the_conversation_is_not_hidden(clock: Clock) -> None:
+    def broken() -> Generator[Request, Reply, Outcome]:
+        yield Request("POST", "http://127.0.0.1/")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        lead(broken(), Vendor(clock), clock, clock.now + 60, 10)
