@@ -1,0 +1,296 @@
+"""Delivers what the store holds: one process at a time, a lane per vendor, a worker per conversation.
+
+Which process delivers is settled by an flock that the kernel frees when its holder dies; the others
+stand by.  A datagram to the store's socket tells the deliverer that another process stored something.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from callsign import clocks
+from callsign.conversations import PastDeadline, Send, lead
+from callsign.doorbell import Doorbell
+from callsign.fault_place import where
+from callsign.file_lock import FileLock
+from callsign.lanes import Lane
+from callsign.notification import Delivered, Outcome, Refused, State, TryLater
+from callsign.outbox import Job, Outbox, OutboxError
+from callsign.outbox_reader import OutboxReader
+from callsign.retry_schedule import next_delay_seconds
+from callsign.settings import Settings
+from callsign.vendors import VENDORS
+
+ATTEMPT_SECONDS = 10.0
+STANDBY_SECONDS = 0.1
+OUTCOMES_KEPT = 4096
+LOAD_SECONDS = 10.0
+WRITE_DOWN_SECONDS = 2.0
+"""How long the next deliverer may have to wait until we have written down what we delivered."""
+
+LOOK_SECONDS = 0.02
+"""How often a waiting call looks into the store when another process delivers."""
+
+log = logging.getLogger("callsign.delivery")
+
+
+class Delivery:
+    """One process's share in the delivery."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        settings: Callable[[], Settings],
+        send: Send,
+        give_way: Callable[[], None] = lambda: None,  # called before each attempt
+    ) -> None:
+        self._outbox = outbox
+        self._settings = settings
+        self._send = send
+        self._give_way = give_way
+        self._reader = OutboxReader(outbox.path, patience_seconds=LOOK_SECONDS)
+        self._elected = FileLock(outbox.path.with_name(outbox.path.name + ".deliver"))
+        self._doorbell: Doorbell | None = None
+        self._standby: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._loaded = threading.Event()
+        self._delivering = False
+        self._lanes = {name: Lane(v.concurrency, v.makes_needless) for name, v in VENDORS.items()}
+        self._memories = {name: vendor.new_memory() for name, vendor in VENDORS.items()}
+        self._guard = threading.Lock()
+        self._outcomes: OrderedDict[int, tuple[State, str]] = OrderedDict()
+        self._waiting: dict[int, threading.Lock] = {}
+        self._nobody_waits = False
+        self.newest_seen = 0
+        """The highest id of all jobs that the store has handed us."""
+
+    def start(self) -> None:
+        """Delivers from the moment on that no other process does; returns at once."""
+        self._standby = threading.Thread(target=self._stand_by, name="delivery-standby", daemon=True)
+        self._standby.start()
+
+    def try_start(self) -> bool:
+        """Delivers from now on if no other process does.  False where another one does, or the store is broken."""
+        try:
+            if not self._elected.try_now():
+                return False
+        except OSError as fault:
+            log.debug("no delivery: %s", fault)
+            return False
+        self._delivering = True
+        self._open_doorbell()
+        self._outbox.listen(self._admit)
+        return True
+
+    def wait_for(self, job: int, seconds: float) -> tuple[State, str] | None:
+        """The job's end, None if it has not ended within `seconds`."""
+        end = time.monotonic() + seconds
+        with self._guard:
+            if job in self._outcomes or self._nobody_waits:
+                return self._outcomes.get(job)
+            bell = self._waiting.setdefault(job, threading.Lock())
+            bell.acquire(blocking=False)
+        try:
+            while (left := end - time.monotonic()) > 0:
+                if bell.acquire(timeout=left if self._delivering else min(left, LOOK_SECONDS)):
+                    return self._outcomes.get(job)
+                if not self._delivering and (found := self._look_up(job)):
+                    return found
+            return None
+        finally:
+            with self._guard:
+                self._waiting.pop(job, None)
+
+    def let_calls_go(self) -> None:
+        """From now on no call waits for an outcome: the server is about to end, and each is to have a status."""
+        with self._guard:
+            self._nobody_waits = True
+            for bell in self._waiting.values():
+                bell.release()
+            self._waiting.clear()
+
+    def seconds_to_next(self) -> float | None:
+        """How long until something is to do, 0 while something is; None if nothing is open, or the store is broken."""
+        if not self._stopping.is_set():
+            self._loaded.wait(LOAD_SECONDS)
+        now = clocks.steady()
+        soonest = None
+        for lane in self._lanes.values():
+            with lane.ready:
+                soon = 0.0 if lane.in_flight else lane.seconds_to_next(now)
+            if soon is not None:
+                soonest = soon if soonest is None else min(soon, soonest)
+        return soonest
+
+    def stop(self, seconds: float) -> None:
+        """Begins no attempt any more, lets those under way end for up to `seconds`, lets others deliver."""
+        self._stopping.set()
+        if self._standby is not None:
+            self._standby.join(STANDBY_SECONDS + 1)
+        end = time.monotonic() + seconds
+        for lane in self._lanes.values():
+            with lane.ready:
+                lane.ready.notify_all()
+                while lane.in_flight and (left := end - time.monotonic()) > 0:
+                    lane.ready.wait(left)
+        if self._delivering:
+            self._outbox.stop_listening(WRITE_DOWN_SECONDS)
+        self._delivering = False
+        if self._doorbell is not None:
+            self._doorbell.close()
+            self._doorbell = None
+        self._elected.close()
+        self._reader.close()
+
+    # -- who delivers ----------------------------------------------------------------------------------
+
+    def _stand_by(self) -> None:
+        while not self._stopping.is_set() and not self.try_start():
+            self._stopping.wait(STANDBY_SECONDS)
+
+    def _open_doorbell(self) -> None:
+        try:
+            self._doorbell = Doorbell(self._outbox.path, self._outbox.look)
+        except OSError as fault:  # the writer's look every second still finds all
+            log.info("no socket beside the store (%s): jobs of other processes start up to 1 s later", fault)
+
+    # -- the jobs --------------------------------------------------------------------------------------
+
+    def _admit(self, jobs: list[Job]) -> None:
+        """In the outbox's writer: puts the jobs on their lanes; the first call brings what was open, maybe nothing."""
+        for job in jobs:
+            self.newest_seen = max(self.newest_seen, job.id)
+            system = job.notification.system
+            lane = self._lanes.get(system)
+            if lane is None:
+                self._leave(job)
+                continue
+            with lane.ready:
+                lane.add(job)
+                self._call_worker(lane, system)
+        self._loaded.set()
+
+    def _leave(self, job: Job) -> None:
+        """A job of a vendor that only another version of callsign knows: it waits for that, but not for ever."""
+        system = job.notification.system
+        log.error("job=%d is for %s, which this callsign does not know", job.id, system)
+        if clocks.steady() >= job.steady_deadline:
+            self._outbox.end(job, State.EXPIRED, f"this callsign does not know {system}")
+
+    def _call_worker(self, lane: Lane, system: str) -> None:
+        if lane.idle_workers:
+            lane.ready.notify()
+        elif lane.workers < VENDORS[system].concurrency:
+            name = f"{system}-{lane.workers + 1}"
+            try:
+                threading.Thread(target=self._work, args=(lane, system), name=name, daemon=True).start()
+            except RuntimeError as fault:  # no more threads to be had: those there are go on
+                log.error("%s: no further worker: %s", system, fault)
+            else:
+                lane.workers += 1
+
+    def _work(self, lane: Lane, system: str) -> None:
+        while True:
+            with lane.ready:
+                while (job := None if self._stopping.is_set() else lane.take(clocks.steady())) is None:
+                    if self._stopping.is_set():
+                        return
+                    lane.idle_workers += 1
+                    lane.ready.wait(lane.seconds_to_next(clocks.steady()))
+                    lane.idle_workers -= 1
+                needless = lane.is_needless(job)
+                if lane.seconds_to_next(clocks.steady()) is not None:
+                    self._call_worker(lane, system)  # somebody must watch when the next one is due
+            if needless:
+                self._end(lane, job, State.SUPERSEDED, "a stop came before it was tried", None)
+            elif clocks.steady() >= job.steady_deadline:
+                self._end(lane, job, State.EXPIRED, "too late to be of use", None)
+            else:
+                self._attempt(lane, job)
+
+    def _attempt(self, lane: Lane, job: Job) -> None:
+        told = job.notification
+        job.attempts += 1
+        self._give_way()
+        began = time.perf_counter()
+        outcome: Outcome
+        try:
+            outcome = self._converse(job)
+        except PastDeadline:
+            self._end(lane, job, State.EXPIRED, "its time was over before the vendor could be told", None)
+            return
+        except Exception as fault:  # our own fault must not end the lane
+            log.error("job=%d system=%s: a fault in callsign itself: %s", job.id, told.system, where(fault))
+            outcome = TryLater("a fault in callsign itself, see its log")
+        milliseconds = 1000 * (time.perf_counter() - began)
+        if isinstance(outcome, Delivered):
+            self._end(lane, job, State.DELIVERED, outcome.reason, milliseconds)
+        elif isinstance(outcome, Refused):
+            self._end(lane, job, State.REFUSED, outcome.reason, milliseconds)
+        else:
+            self._try_later(lane, job, outcome, milliseconds)
+
+    def _converse(self, job: Job) -> Outcome:
+        system = job.notification.system
+        settings = self._settings()
+        if getattr(settings, system) is None:
+            return TryLater(f"the settings have no section [{system}] any more")
+        conversation = VENDORS[system].converse(settings, job.notification, self._memories[system])
+        return lead(conversation, self._send, clocks.steady, job.steady_deadline, ATTEMPT_SECONDS)
+
+    def _try_later(self, lane: Lane, job: Job, outcome: TryLater, milliseconds: float) -> None:
+        now = clocks.steady()
+        left = job.steady_deadline - now
+        delay = next_delay_seconds(job.attempts, left, outcome.after_seconds, random.random())  # noqa: S311
+        if delay is None:
+            with lane.ready:
+                lane.miss()
+            self._end(lane, job, State.EXPIRED, f"too late to try again; last: {outcome.reason}", milliseconds)
+            return
+        self._log(job, "try later", outcome.reason, milliseconds, f" next={delay:.1f}s")
+        self._outbox.note_attempt(job, delay, outcome.reason, milliseconds)
+        with lane.ready:
+            lane.put_back(job, now + delay)
+            self._wake(lane, all_of_them=False)
+
+    def _end(self, lane: Lane, job: Job, state: State, reason: str, milliseconds: float | None) -> None:
+        with self._guard:
+            self._outcomes[job.id] = state, reason
+            if len(self._outcomes) > OUTCOMES_KEPT:
+                self._outcomes.popitem(last=False)
+            bell = self._waiting.pop(job.id, None)
+        if bell is not None:
+            bell.release()
+        self._outbox.end(job, state, reason, milliseconds)
+        self._log(job, state.value, reason, milliseconds)
+        with lane.ready:
+            was_in_trouble = lane.in_trouble
+            lane.finish(job, verdict=state in (State.DELIVERED, State.REFUSED))
+            self._wake(lane, all_of_them=was_in_trouble)
+
+    def _wake(self, lane: Lane, all_of_them: bool) -> None:
+        """One idle worker looks anew at when the next job is due; all, when more may go out at once or none."""
+        if all_of_them or self._stopping.is_set():
+            lane.ready.notify_all()
+        else:
+            lane.ready.notify()
+
+    def _log(self, job: Job, what: str, reason: str, milliseconds: float | None, more: str = "") -> None:
+        told = job.notification
+        level = logging.INFO if what == State.DELIVERED.value else logging.WARNING
+        took = "" if milliseconds is None else f" ms={milliseconds:.1f}"
+        line = "job=%d call=%s action=%s attempt=%d %s%s%s%s"
+        words = f": {reason}" if reason else ""
+        log.log(level, line, job.id, told.call, told.action, job.attempts, what.upper(), took, more, words)
+
+    def _look_up(self, job: int) -> tuple[State, str] | None:
+        try:
+            found = self._reader.state_of(job)
+        except OutboxError:
+            return None
+        return None if found is None or found[0] is State.WAITING else found

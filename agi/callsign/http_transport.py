@@ -1,0 +1,238 @@
+"""The one door to HTTP: requests, told not to be clever, and held to an overall deadline.
+
+requests' own timeout is per read, so that a server that drips a byte a second holds it for ever; here
+every step gets only what is left of the whole exchange.  Name resolution alone cannot be bounded from
+here: nothing on a call's path waits for this module without a limit of its own.
+
+Its adapter is used without a session: a session takes proxies and passwords from the environment (a
+.netrc replaced our Authorization), keeps cookies, and reads the whole body of a redirect.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import DecodeError, HTTPError, NewConnectionError
+
+from callsign import __version__, clocks
+from callsign.http_messages import Answer, NoAnswer, Reply, Request
+
+CONNECT_SECONDS = 5.0
+"""For one address of a host; the next one is tried after that."""
+
+LEAST_SECONDS = 0.001
+
+HEADERS = {"User-Agent": f"callsign/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
+
+UNKNOWN_CA = frozenset((2, 18, 19, 20, 21))
+WRONG_NAME = frozenset((62, 64))
+"""OpenSSL's X509_V_ERR_ codes (x509_vfy.h): issuer not found, self-signed; name or address mismatch."""
+
+logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # its warnings hold the URL, and with it the signature
+
+
+class _Exchange(threading.local):
+    """The exchange that this thread is in."""
+
+    deadline = 0.0  # steady seconds
+    sent = False  # a byte of the request may be on its way
+    ended = False  # the peer has closed
+
+    def left(self) -> float:
+        """Seconds until the deadline.  Raises TimeoutError when there are none."""
+        left = self.deadline - clocks.steady()
+        if left <= 0:
+            raise TimeoutError("the deadline of the exchange has passed")
+        return left
+
+
+_exchange = _Exchange()
+
+
+class _BoundedReads(io.RawIOBase):
+    """The reading side of a socket; each read may take what is left until this thread's deadline."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._raw: Any = sock.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(_exchange.left())
+        count: int | None = self._raw.readinto(buffer)
+        _exchange.ended = count == 0
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _BoundedSocket:
+    """A connected socket whose reads and writes end at the deadline; everything else is the socket's own."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def makefile(self, *_: object, **__: object) -> io.BufferedReader:
+        return io.BufferedReader(_BoundedReads(self._sock))
+
+    def sendall(self, data: Any) -> None:
+        self._sock.settimeout(_exchange.left())
+        _exchange.sent = True
+        self._sock.sendall(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+def _connected(host: str, port: int) -> socket.socket:
+    """A connection to the first address of `host` that takes one.  Raises OSError."""
+    trouble: OSError | None = None
+    for family, kind, protocol, _, address in socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM):
+        sock = None
+        try:
+            sock = socket.socket(family, kind, protocol)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.settimeout(min(CONNECT_SECONDS, _exchange.left()))
+            sock.connect(address)
+            sock.settimeout(_exchange.left())  # for the TLS handshake
+            return sock
+        except OSError as fault:
+            trouble = fault
+            if sock is not None:
+                sock.close()
+    raise trouble or OSError("no address")
+
+
+class _Connection(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        try:
+            return _connected(self._dns_host, self.port or self.default_port)
+        except OSError as fault:
+            raise NewConnectionError(self, "no connection") from fault
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock: Any = _BoundedSocket(self.sock)
+
+
+class _TlsConnection(_Connection, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+
+
+class HttpTransport:
+    """Sends requests over kept-alive connections, for any thread."""
+
+    def __init__(self, connections: int = 32) -> None:
+        self._adapter = _Adapter(pool_maxsize=connections, max_retries=0)
+
+    def send(self, request: Request, seconds: float) -> Reply:
+        """One exchange, over within `seconds`.  Never raises for anything that a peer or a network does."""
+        _exchange.deadline = clocks.steady() + seconds
+        _exchange.sent = _exchange.ended = False
+        try:
+            return self._exchanged(request, max(LEAST_SECONDS, seconds))
+        except (requests.RequestException, HTTPError, http.client.HTTPException, OSError, ValueError) as fault:
+            return NoAnswer(_what_happened(fault, request, seconds), _exchange.sent)
+
+    def _exchanged(self, request: Request, seconds: float) -> Reply:
+        if isinstance(request.verify, str):
+            open(request.verify, "rb").close()  # requests' complaint would not tell it from the peer's faults
+        headers = {**HEADERS, **request.headers}
+        prepared = requests.Request(request.method, request.full_url(), headers, data=request.body).prepare()
+        prepared.url = request.full_url()  # requests' own would have put it in order, and some of it is signed
+        with self._adapter.send(prepared, stream=True, timeout=seconds, verify=request.verify) as response:
+            if _exchange.ended:  # http.client takes that for the end of the headers
+                raise ConnectionResetError("in the headers")
+            body = bytearray()
+            for chunk in response.iter_content(65536):
+                body += chunk
+                if len(body) > request.max_bytes:
+                    return NoAnswer(f"the answer is larger than {request.max_bytes} bytes", sent=True)
+            lower = {name.lower(): value for name, value in response.headers.items()}
+            return Answer(response.status_code, lower, bytes(body), clocks.wall())
+
+    def close(self) -> None:
+        """Closes the kept-alive connections."""
+        self._adapter.close()
+
+
+def _chain(fault: BaseException) -> Iterator[BaseException]:
+    """The fault and what caused it: requests and urllib3 wrap the socket's error in several layers."""
+    seen: set[int] = set()
+    todo: list[object] = [fault]
+    while todo:
+        item = todo.pop(0)
+        if isinstance(item, BaseException) and id(item) not in seen:
+            seen.add(id(item))
+            yield item
+            todo += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args]
+
+
+def _what_happened(fault: BaseException, request: Request, seconds: float) -> str:
+    """Tells the fault in our own words: the libraries' texts hold the URL, and with it the signature."""
+    host = request.host()
+    causes = list(_chain(fault))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"TLS: the certificate of {host} is not trusted ({cause.verify_message}){_tls_hint(cause, request)}"
+        if isinstance(cause, OSError) and cause.filename and cause.filename == request.verify:
+            return f"the CA file {cause.filename} named by verify cannot be read ({cause.strerror})"
+        if isinstance(cause, ssl.SSLError) and cause.library in ("X509", "PEM"):
+            return f"the file {request.verify} named by verify holds no CA certificate"
+        if isinstance(cause, socket.gaierror):
+            return f"the name of {host} cannot be resolved ({cause.strerror})"
+        if isinstance(cause, ConnectionRefusedError):
+            return f"{host} refuses connections"
+    for cause in causes:
+        if isinstance(cause, TimeoutError | requests.Timeout):
+            return f"no {'answer from' if _exchange.sent else 'connection to'} {host} within {seconds:.1f} s"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS: {host}: {cause.reason or 'the handshake failed'}"
+        if isinstance(cause, http.client.BadStatusLine) and not isinstance(cause, http.client.RemoteDisconnected):
+            return f"what {host} answers is no HTTP; check url in the settings"
+        if isinstance(cause, DecodeError):
+            return f"the answer of {host} cannot be unpacked"
+        if isinstance(cause, OSError) and cause.errno and cause.strerror:
+            return f"{host}: {cause.strerror}"
+        if isinstance(cause, ValueError) and not _exchange.sent:
+            return f"the address of {host} is not usable: check url in the settings"
+    return f"{host} broke off before its answer was whole"
+
+
+def _tls_hint(fault: ssl.SSLCertVerificationError, request: Request) -> str:
+    if fault.verify_code in WRONG_NAME:
+        return "; url must have a name that the certificate has"
+    if fault.verify_code not in UNKNOWN_CA:
+        return ""
+    if isinstance(request.verify, str):
+        return f"; is {request.verify}, named by verify, the file of its CA?"
+    return "; for a home-made certificate set verify to the file of its CA"

@@ -1,0 +1,99 @@
+"""The durable store: a notification that `add` returned for survives kill -9, an outage and a restart.
+
+SQLite in WAL, one writer thread that commits in groups (`outbox_writer`).  A commit needs no disk to
+survive a dead process; for a power cut the WAL is put on disk every 50 ms beside the call path
+(`durability = "interval"`, `outbox_sync`), or before `add` returns ("full").
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from callsign import clocks
+from callsign import outbox_schema as sql
+from callsign.notification import Notification, State
+from callsign.outbox_rows import put_of
+from callsign.outbox_values import Added, Job, Listen, OnJobs, OutboxError
+from callsign.outbox_writer import OutboxWriter
+
+__all__ = ["ADD_SECONDS", "Added", "Job", "OnJobs", "Outbox", "OutboxError"]
+
+ADD_SECONDS = 0.5
+"""How long the path of a call may wait for the store before it goes on with ERROR."""
+
+COMMIT_SECONDS = 0.5
+"""And for a commit that has begun by then: its word counts."""
+
+
+class Outbox:
+    """One process's hand on the store.  Opening never raises: a broken store refuses each `add` instead."""
+
+    def __init__(self, path: Path, durability: str = "interval", keep_days: float = 7.0) -> None:
+        self.path = path
+        self._writer = OutboxWriter(path, durability == "full", keep_days * 86400)
+        self._queue = self._writer.queue
+        self._closed = False
+        self.look()
+
+    def add(self, notification: Notification, patience_seconds: float = ADD_SECONDS) -> Added:
+        """Stores the notification; when this returns it is safe.
+
+        A notification whose `once` is known already is not stored again.  Raises OutboxError, and then
+        nothing is stored; only a commit that hangs in the disk may still come through, and the text says so.
+        """
+        if self._closed:
+            raise OutboxError(f"the store {self.path} is closed: callsign is stopping")
+        put = put_of(notification)
+        put.ready.acquire()
+        self._queue.put(put)
+        if not put.ready.acquire(timeout=patience_seconds):
+            if put.claim.acquire(blocking=False):
+                raise OutboxError(f"the store {self.path} did not answer within {patience_seconds:g} s")
+            put.ready.acquire(timeout=COMMIT_SECONDS)  # the writer had just begun with it
+        if put.added is None:
+            hangs = f"the store {self.path} hangs in a commit: it may be stored all the same"
+            raise OutboxError(put.trouble or hangs)
+        return put.added
+
+    def note_attempt(self, job: Job, next_try_seconds: float, reason: str, milliseconds: float) -> None:
+        """Writes down, at its leisure, that an attempt ended without a verdict."""
+        now, which = clocks.wall(), (job.id, job.notification.at)
+        self._queue.put(
+            [
+                (sql.NOTE_ATTEMPT, (job.attempts, now + next_try_seconds, reason, *which)),
+                (sql.ADD_LIFE, (now, "try later", milliseconds, reason, *which)),
+            ]
+        )
+
+    def end(self, job: Job, state: State, reason: str, milliseconds: float | None = None) -> None:
+        """Moves the job from what waits to what has ended, at its leisure: a lost one is only a repeat."""
+        now, which = clocks.wall(), (job.id, job.notification.at)
+        self._queue.put(
+            [
+                (sql.ADD_LIFE, (now, state.value, milliseconds, reason, *which)),
+                (sql.END_JOB, (job.attempts, state.value, now, reason, *which)),
+                (sql.DELETE_JOB, which),
+            ]
+        )
+
+    def listen(self, on_jobs: OnJobs) -> None:
+        """From now on `on_jobs` gets every open job and every new one, of any process, in the order stored.
+
+        It is called in the writer's thread, after the commit, and must be quick.
+        """
+        self._queue.put(Listen(on_jobs))
+
+    def stop_listening(self, seconds: float) -> None:
+        """The jobs are somebody else's from now on; waits up to `seconds` until all that was ended is written."""
+        nobody = Listen(None)
+        self._queue.put(nobody)
+        nobody.heard.wait(seconds)
+
+    def look(self) -> None:
+        """Lets the writer look for jobs that another process stored."""
+        self._queue.put([])
+
+    def close(self) -> None:
+        """Writes what is still to be written and closes the store."""
+        self._closed = True
+        self._writer.close()

@@ -1,0 +1,66 @@
+"""What passes through the store: notifications on their way in, jobs on their way out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from callsign.notification import Notification
+
+
+class OutboxError(Exception):
+    """Nothing was stored, or nothing can be read; the text says why and where to mend it."""
+
+
+@dataclass(slots=True)
+class Job:
+    """An open job as the deliverer holds it."""
+
+    id: int
+    notification: Notification
+    steady_deadline: float  # seconds of clocks.steady()
+    attempts: int = 0
+    due: float = 0.0  # not before this moment of clocks.steady()
+    recovered: bool = False  # found in the store at the start: it may have been attempted before
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """`add`'s answer: the job's id, and whether it is an earlier one with the same `once`."""
+
+    job: int
+    duplicate: bool
+
+
+@dataclass(slots=True)
+class Put:
+    """A notification ready to be written, and the caller who waits for that."""
+
+    notification: Notification
+    row: tuple[object, ...] = field(repr=False)  # for INSERT_JOB
+    steady_deadline: float
+    once: str = field(repr=False)  # a digest; empty: no such limit
+    claim: threading.Lock = field(default_factory=threading.Lock)  # writer or impatient caller, who is first
+    ready: threading.Lock = field(default_factory=threading.Lock)  # released when there is a result
+    added: Added | None = None  # set only after the commit
+    trouble: str = ""
+
+    def answer(self, added: Added | None, trouble: str = "") -> None:
+        """Lets the caller go on."""
+        self.added, self.trouble = added, trouble
+        self.ready.release()
+
+
+Change = tuple[str, tuple[object, ...]]
+"""A statement and its values, to be carried out at leisure."""
+
+OnJobs = Callable[[list[Job]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """From now on `on_jobs` gets the jobs, or nobody does."""
+
+    on_jobs: OnJobs | None
+    heard: threading.Event = field(default_factory=threading.Event)  # set when all before it is written

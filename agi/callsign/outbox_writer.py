@@ -1,0 +1,276 @@
+"""The one thread that writes to the store: all that is queued in one transaction, under the write lock.
+
+The lock excludes every other process's writes and checkpoints: SQLite before 3.51.3 can lose a commit
+that races another connection's checkpoint (sqlite.org/wal.html#walresetbug).
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from callsign import clocks
+from callsign import outbox_schema as sql
+from callsign.doorbell import ring
+from callsign.fault_place import where
+from callsign.outbox_file import LOCK_SECONDS, StoreFile, write_lock_of
+from callsign.outbox_rows import insert, job_of
+from callsign.outbox_sync import WalSync
+from callsign.outbox_values import Added, Change, Job, Listen, OnJobs, Put
+
+MOST_IN_A_GROUP = 500
+CHECKPOINT_AFTER_WRITES = 4000
+QUIET_SECONDS = 1.0
+CHECKPOINT_SECONDS = 60.0
+"""A checkpoint waits for the disk, and a call that comes meanwhile with it: so seldom, and when it is quiet."""
+
+PRUNE_SECONDS = 60.0
+PRUNE_AT_ONCE = 200
+LEAST_ONCE_SECONDS = 86400.0
+"""A call is known as notified for a day at least, also where `keep_days` is 0."""
+
+log = logging.getLogger("callsign.outbox")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How far the writer has looked for jobs of others: SQLite's data_version, the highest id."""
+
+    data_version: int
+    highest_id: int
+
+
+NOTHING_SEEN = Seen(-2, 0)
+"""Nobody has listened yet: the next look finds every open job."""
+
+NEW_CONNECTION = -1
+"""A data_version that SQLite never gives."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """What was queued at one moment; `quiet` if there was nothing for a second."""
+
+    puts: list[Put] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    heard: list[threading.Event] = field(default_factory=list)
+    quiet: bool = False
+    last: bool = False
+
+
+class OutboxWriter:
+    """Owns the connection; everything comes to it through `queue`, an empty list to make it look for others' jobs."""
+
+    def __init__(self, path: Path, full: bool, keep_seconds: float) -> None:
+        self.queue: queue.SimpleQueue[Put | list[Change] | Listen | None] = queue.SimpleQueue()
+        self._path = path
+        self._keep_seconds = keep_seconds
+        self._file = StoreFile(path, full)
+        self._lock = write_lock_of(path)
+        self._sync = None if full else WalSync(path)
+        self._on_jobs: OnJobs | None = None
+        self._seen = NOTHING_SEEN
+        self._connection = (0, 0)  # which one, to which store
+        self._highest_id = 0
+        self._unwritten: list[Change] = []
+        self._writes = 0
+        self._told: set[str] = set()  # what the log has said since the store worked last
+        self._checkpoint_at = 0.0
+        self._prune_at = 0.0
+        self._thread = threading.Thread(target=self._run, name="outbox-writer", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Writes what is queued, closes the store and ends."""
+        self.queue.put(None)
+        self._thread.join(2 * LOCK_SECONDS + 1)
+        if self._sync is not None:
+            self._sync.close()
+
+    def _run(self) -> None:
+        group = _Group()
+        while not group.last:
+            group = self._gather()
+            try:
+                self._commit(group)
+                self._tidy_up(group.quiet)
+            except Exception as fault:  # our own fault must not end the thread that every call depends on
+                log.error("the store's writer: a fault in callsign itself: %s", where(fault))
+                self._unwritten = []
+                for put in group.puts:
+                    if put.added is None and not put.trouble:
+                        put.answer(None, "a fault in callsign itself, see its log")
+            for heard in group.heard:
+                heard.set()
+        self._close()
+
+    def _gather(self) -> _Group:
+        group = _Group()
+        try:
+            item = self.queue.get(timeout=QUIET_SECONDS)
+        except queue.Empty:
+            group.quiet = True
+            return group
+        while True:
+            if item is None:
+                group.last = True
+            elif isinstance(item, Put):
+                group.puts.append(item)
+            elif isinstance(item, list):
+                group.changes.extend(item)
+            else:
+                self._on_jobs, self._seen = item.on_jobs, NOTHING_SEEN
+                group.heard.append(item.heard)
+            if len(group.puts) + len(group.changes) >= MOST_IN_A_GROUP:
+                return group
+            try:
+                item = self.queue.get_nowait()
+            except queue.Empty:
+                return group
+
+    # -- one group -----------------------------------------------------------------------------------
+
+    def _commit(self, group: _Group) -> None:
+        if group.quiet and self._on_jobs is None and not self._unwritten:
+            return
+        changes = self._unwritten + group.changes
+        try:
+            added, jobs, seen = self._write(group.puts, changes)
+        except (sqlite3.Error, OSError, TimeoutError) as fault:
+            self._unwritten = changes
+            self._refuse(group.puts, fault)
+            return
+        for put, result in added:
+            put.answer(result)
+        self._unwritten = []
+        if group.puts or changes:
+            self._writes += len(group.puts) + len(changes)
+            if self._sync is not None:
+                self._sync.committed()
+        if self._told:
+            log.warning("the store %s works again", self._path)
+            self._told.clear()
+        self._hand_over(jobs, seen)
+
+    def _write(self, puts: list[Put], changes: list[Change]) -> tuple[list[tuple[Put, Added]], list[Job], Seen]:
+        jobs: list[Job] = []
+        with self._transaction(on_disk=bool(puts)) as db:
+            seen = self._seen
+            if self._on_jobs is not None:
+                seen = self._jobs_of_others(db, jobs)
+            added = [(put, insert(db, put, jobs)) for put in puts if put.claim.acquire(blocking=False)]
+            for statement, values in changes:
+                db.execute(statement, values)
+        return added, jobs, seen
+
+    @contextmanager
+    def _transaction(self, on_disk: bool) -> Iterator[sqlite3.Connection]:
+        if not self._file.is_open:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o770)
+        with self._lock.held(LOCK_SECONDS):
+            try:
+                db = self._file.opened(self._highest_id, on_disk)
+                self._note_connection()
+                db.execute("BEGIN IMMEDIATE")
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                self._file.close()
+                raise
+
+    def _note_connection(self) -> None:
+        """A new connection counts its data_version anew, a new store its ids."""
+        opened, store = self._file.openings, self._file.identity
+        if (opened, store) != self._connection and self._seen != NOTHING_SEEN:
+            known = store == self._connection[1]
+            self._seen = Seen(NEW_CONNECTION, self._seen.highest_id if known else 0)
+        self._connection = opened, store
+
+    def _jobs_of_others(self, db: sqlite3.Connection, jobs: list[Job]) -> Seen:
+        """Rows that another connection committed: ids are given under the lock, so they stand above ours."""
+        seen = self._seen
+        (version,) = db.execute("PRAGMA data_version").fetchone()
+        if version == seen.data_version:
+            return seen
+        highest = seen.highest_id
+        for row in db.execute(sql.OPEN_JOBS_ABOVE, (highest,)):
+            highest = row[0]
+            try:
+                jobs.append(job_of(row, recovered=seen == NOTHING_SEEN))
+            except (ValueError, TypeError, AttributeError):
+                log.error("job=%d: its row in the store is damaged and left alone", highest)
+        return Seen(version, highest)
+
+    def _hand_over(self, jobs: list[Job], seen: Seen) -> None:
+        if jobs:
+            self._highest_id = max(self._highest_id, jobs[-1].id)
+        if self._on_jobs is not None:
+            first_look = self._seen == NOTHING_SEEN
+            self._seen = Seen(seen.data_version, max(seen.highest_id, jobs[-1].id if jobs else 0))
+            if jobs or first_look:
+                self._on_jobs(jobs)
+        elif jobs:
+            ring(self._path)
+
+    def _refuse(self, puts: list[Put], fault: Exception) -> None:
+        """A full disk, a locked or broken file: the puts are refused, the rest is kept for the next try."""
+        words = f"{fault.strerror}: {fault.filename}" if isinstance(fault, OSError) and fault.filename else str(fault)
+        reason = f"the store {self._path} cannot be written: {words}"
+        if reason not in self._told:
+            log.error("%s; calls go on with ERROR until it can: see [outbox] path", reason)
+            self._told.add(reason)
+        for put in puts:
+            put.answer(None, reason)
+
+    # -- between the groups ----------------------------------------------------------------------------
+
+    def _tidy_up(self, quiet: bool) -> None:
+        if self.queue.qsize() or not self._file.is_open:
+            return
+        now = time.monotonic()
+        if self._writes >= CHECKPOINT_AFTER_WRITES or (quiet and self._writes and now >= self._checkpoint_at):
+            self._checkpoint_at = now + CHECKPOINT_SECONDS
+            self._checkpoint()
+        if self._on_jobs is not None and now >= self._prune_at:
+            self._prune()
+
+    def _checkpoint(self) -> None:
+        self._writes = 0
+        try:
+            with self._lock.held(LOCK_SECONDS):
+                db = self._file.opened(self._highest_id, on_disk=True)
+                db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except (sqlite3.Error, OSError, TimeoutError) as fault:
+            log.warning("the store %s could not be tidied up: %s", self._path, fault)
+
+    def _prune(self) -> None:
+        """Forgets the oldest of what has ended; soon again while there is much of it."""
+        now = clocks.wall()
+        limit = now - self._keep_seconds
+        old: list[tuple[int]] = []
+        try:
+            with self._transaction(on_disk=False) as db:
+                old = [(id_,) for id_, ended in db.execute(sql.OLDEST_ENDED, (PRUNE_AT_ONCE,)) if ended < limit]
+                for statement in sql.PRUNE:
+                    db.executemany(statement, old)
+                db.execute(sql.FORGET_ONCE, (PRUNE_AT_ONCE, min(limit, now - LEAST_ONCE_SECONDS)))
+        except (sqlite3.Error, OSError, TimeoutError) as fault:
+            log.debug("old jobs could not be forgotten: %s", fault)
+        self._writes += len(old)
+        self._prune_at = time.monotonic() + (QUIET_SECONDS if len(old) == PRUNE_AT_ONCE else PRUNE_SECONDS)
+
+    def _close(self) -> None:
+        try:
+            with self._lock.held(LOCK_SECONDS):  # closing the last connection is a checkpoint too
+                self._file.close()
+        except (OSError, TimeoutError) as fault:
+            log.warning("the store %s was not closed in order: %s", self._path, fault)
+        finally:
+            self._lock.close()

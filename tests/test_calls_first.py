@@ -1,0 +1,78 @@
+"""An attempt begins behind the calls that wait for their status, and never waits long for them."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from callsign import calls_first
+from callsign.calls_first import CallsFirst
+
+LONG = 10.0
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test waits for the limit by accident: it is far away."""
+    monkeypatch.setattr(calls_first, "LONGEST_SECONDS", LONG)
+
+
+def in_a_thread(calls: CallsFirst) -> tuple[threading.Thread, threading.Event]:
+    passed = threading.Event()
+
+    def run() -> None:
+        calls.give_way()
+        passed.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, passed
+
+
+def test_nobody_waits_where_no_call_does(patient: None) -> None:
+    CallsFirst().give_way()
+
+
+def test_an_attempt_waits_until_the_last_call_has_its_status(patient: None) -> None:
+    calls = CallsFirst()
+    other_begun, other_may_end = threading.Event(), threading.Event()
+
+    def other_call() -> None:
+        calls.begin()
+        other_begun.set()
+        other_may_end.wait(LONG)
+        calls.end()
+
+    other = threading.Thread(target=other_call)
+    other.start()
+    assert other_begun.wait(LONG)
+    calls.begin()
+    thread, passed = in_a_thread(calls)
+    calls.end()
+    assert not passed.is_set()
+    other_may_end.set()
+    assert passed.wait(LONG)
+    thread.join()
+    other.join()
+
+
+def test_an_attempt_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls_first, "LONGEST_SECONDS", 0.001)
+    calls = CallsFirst()
+    calls.begin()
+    _, passed = in_a_thread(calls)
+    assert passed.wait(LONG)
+
+
+def test_ending_twice_counts_once(patient: None) -> None:
+    calls = CallsFirst()
+    calls.begin()
+    calls.end()
+    calls.end()  # first when the call begins to wait for the vendor, then at the session's end
+    calls.begin()
+    thread, passed = in_a_thread(calls)
+    assert not passed.is_set()
+    calls.end()
+    assert passed.wait(LONG)
+    thread.join()

@@ -1,0 +1,443 @@
+"""A vendor's lane, driven by hand with a clock that is a number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from callsign.lanes import (
+    BACKLOG_PAUSE_SECONDS,
+    CONCURRENCY_IN_TROUBLE,
+    PAUSE_IN_TROUBLE_SECONDS,
+    TROUBLE_AFTER,
+    Lane,
+)
+from callsign.notification import Notification
+from callsign.outbox import Job
+
+NOW = 1000.0
+MOMENT = 1e-9
+
+
+def stop_after_start(newer: Notification, older: Notification) -> bool:
+    return (newer.action, older.action) == ("stop", "start")
+
+
+def never(_newer: Notification, _older: Notification) -> bool:
+    return False
+
+
+def a_lane(concurrency: int = 100) -> Lane:
+    return Lane(concurrency, stop_after_start)
+
+
+def job(number: int, call: str | None = None, action: str = "start", recovered: bool = False, due: float = 0.0) -> Job:
+    """A job of a call of its own, unless `call` names one."""
+    told = Notification("noojee", action, call or f"call {number}", {}, NOW, 60.0)
+    return Job(number, told, NOW + 60.0, recovered=recovered, due=due)
+
+
+def filled(lane: Lane, jobs: Sequence[Job]) -> Lane:
+    for one in jobs:
+        lane.add(one)
+    return lane
+
+
+def numbers(lane: Lane, now: float = NOW) -> list[int]:
+    """All that may go out at `now`."""
+    found = []
+    while (taken := lane.take(now)) is not None:
+        found.append(taken.id)
+    return found
+
+
+def taken(lane: Lane, now: float = NOW) -> Job:
+    found = lane.take(now)
+    assert found is not None
+    return found
+
+
+def attempted(lane: Lane, now: float = NOW, due: float = NOW) -> Job:
+    """Takes a job and puts it back, as an attempt without a verdict does."""
+    one = taken(lane, now)
+    one.attempts += 1
+    lane.put_back(one, due)
+    return one
+
+
+def troubled(concurrency: int = 100) -> Lane:
+    """A lane whose last three attempts, all of job 1, ended without a verdict; that one is due much later."""
+    lane = filled(a_lane(concurrency), [job(1)])
+    for n in range(TROUBLE_AFTER):
+        attempted(lane, NOW - 100 + 10 * n, NOW - 90 + 10 * n if n < TROUBLE_AFTER - 1 else NOW + 10_000)
+    assert lane.in_trouble
+    return lane
+
+
+# -- what is next ------------------------------------------------------------------------------------
+
+
+def test_an_empty_lane_has_nothing_to_do() -> None:
+    lane = a_lane()
+    assert lane.take(NOW) is None
+    assert lane.seconds_to_next(NOW) is None
+    assert lane.is_empty()
+
+
+def test_fresh_jobs_go_out_at_once_and_in_their_order() -> None:
+    lane = filled(a_lane(), [job(n) for n in (1, 2, 3)])
+    assert lane.seconds_to_next(NOW) == 0
+    assert numbers(lane) == [1, 2, 3]
+
+
+def test_fresh_jobs_go_before_a_backlog() -> None:
+    lane = filled(a_lane(), [job(1, recovered=True), job(2, recovered=True), job(3), job(4)])
+    assert numbers(lane)[:2] == [3, 4]
+
+
+def test_a_fresh_job_does_not_wait_for_the_pace_of_the_backlog() -> None:
+    lane = filled(a_lane(), [job(n, recovered=True) for n in range(1, 6)])
+    numbers(lane)
+    lane.add(job(9))
+    assert lane.seconds_to_next(NOW) == 0
+    assert taken(lane).id == 9
+
+
+def test_a_job_put_back_waits_until_it_is_due() -> None:
+    lane = filled(a_lane(), [job(1)])
+    attempted(lane, due=NOW + 5)
+    assert lane.take(NOW + 5 - MOMENT) is None
+    assert lane.seconds_to_next(NOW) == 5
+    assert taken(lane, NOW + 5).id == 1
+
+
+def test_a_recovered_job_waits_until_it_is_due() -> None:
+    lane = filled(a_lane(), [job(1, recovered=True, due=NOW + 5)])
+    assert lane.take(NOW) is None
+    assert taken(lane, NOW + 5).id == 1
+
+
+def test_a_backlog_goes_out_by_the_time_it_is_due_and_then_by_age() -> None:
+    due = {1: NOW, 2: NOW - 5, 3: NOW - 5, 4: NOW - 9}
+    lane = filled(a_lane(), [job(n, recovered=True, due=at) for n, at in due.items()])
+    assert [taken(lane, NOW + n).id for n in range(4)] == [4, 2, 3, 1]
+
+
+def test_a_backlog_goes_out_at_its_pace() -> None:
+    lane = filled(a_lane(concurrency=1000), [job(n, recovered=True) for n in range(1000)])
+    now, out = NOW, 0
+    while now < NOW + 1:
+        out += len(numbers(lane, now))
+        now += 0.001
+    assert 150 <= out <= 1 / BACKLOG_PAUSE_SECONDS + 2
+    assert (lane.seconds_to_next(now) or 0.0) <= BACKLOG_PAUSE_SECONDS
+
+
+def test_no_more_are_under_way_than_the_vendor_allows() -> None:
+    lane = filled(a_lane(concurrency=2), [job(n) for n in (1, 2, 3)])
+    one, _ = taken(lane), taken(lane)
+    assert lane.take(NOW) is None
+    assert lane.seconds_to_next(NOW) is None
+    lane.finish(one, verdict=True)
+    assert lane.seconds_to_next(NOW) == 0
+    assert taken(lane).id == 3
+
+
+# -- the order within a call -------------------------------------------------------------------------
+
+
+def test_only_the_first_of_a_call_goes_out() -> None:
+    lane = filled(a_lane(), [job(1, "a"), job(2, "a"), job(3, "b"), job(4, "a")])
+    assert numbers(lane) == [1, 3]
+    assert lane.seconds_to_next(NOW) is None
+
+
+def test_the_next_of_a_call_goes_out_when_the_one_before_has_ended() -> None:
+    lane = filled(a_lane(), [job(n, "a") for n in (1, 2, 3)])
+    for n in (1, 2, 3):
+        one = taken(lane)
+        assert one.id == n
+        assert lane.take(NOW) is None
+        lane.finish(one, verdict=n != 2)
+    assert lane.is_empty()
+
+
+def test_those_behind_wait_through_all_retries_of_the_first() -> None:
+    lane = filled(a_lane(), [job(1, "a"), job(2, "a", "stop")])
+    for n in range(5):
+        attempted(lane, NOW + n, NOW + n + 1)
+        assert lane.take(NOW + n + 1 - MOMENT) is None
+    lane.finish(taken(lane, NOW + 5), verdict=True)
+    assert taken(lane, NOW + 5).id == 2
+
+
+def test_another_call_does_not_wait_for_the_first_ones_retries() -> None:
+    lane = filled(a_lane(), [job(1, "a"), job(2, "b")])
+    attempted(lane, due=NOW + 30)
+    assert taken(lane).id == 2
+
+
+def test_a_fresh_job_waits_for_a_recovered_one_of_its_call() -> None:
+    lane = filled(a_lane(), [job(1, "a", recovered=True, due=NOW + 5), job(2, "a", "stop")])
+    assert lane.take(NOW) is None
+    assert taken(lane, NOW + 5).id == 1
+    assert lane.take(NOW + 5) is None
+
+
+def test_a_call_that_has_ended_may_begin_again() -> None:
+    lane = a_lane()
+    for n in (1, 2):
+        lane.add(job(n, "a"))
+        lane.finish(taken(lane), verdict=True)
+        assert lane.is_empty()
+
+
+# -- a start that a stop has made needless -----------------------------------------------------------
+
+
+def needless(jobs: Sequence[Job], makes_needless: bool = True) -> bool:
+    lane = filled(Lane(5, stop_after_start if makes_needless else never), jobs)
+    return lane.is_needless(taken(lane))
+
+
+def test_a_start_behind_which_a_stop_waits_is_needless() -> None:
+    assert needless([job(1, "a"), job(2, "a", "stop")])
+    assert needless([job(1, "a"), job(2, "a"), job(3, "a", "stop")])
+
+
+def test_a_start_alone_is_not_needless() -> None:
+    assert not needless([job(1, "a")])
+    assert not needless([job(1, "a"), job(2, "a")])
+
+
+def test_no_job_makes_itself_needless() -> None:
+    lane = filled(Lane(5, lambda _newer, _older: True), [job(1, "a")])
+    assert not lane.is_needless(taken(lane))
+
+
+def test_a_stop_of_another_call_makes_nothing_needless() -> None:
+    assert not needless([job(1, "a"), job(2, "b", "stop")])
+
+
+def test_a_stop_is_never_needless() -> None:
+    assert not needless([job(1, "a", "stop"), job(2, "a", "stop"), job(3, "a")])
+
+
+def test_a_vendor_that_knows_no_such_thing_has_no_needless_jobs() -> None:
+    assert not needless([job(1, "a"), job(2, "a", "stop")], makes_needless=False)
+
+
+def test_a_start_that_was_attempted_is_not_needless() -> None:
+    # The vendor may have taken it although no answer came.
+    lane = filled(a_lane(), [job(1, "a"), job(2, "a", "stop")])
+    attempted(lane)
+    assert not lane.is_needless(taken(lane))
+
+
+def test_a_start_found_in_the_store_is_not_needless() -> None:
+    # It may have been attempted by the process that died.
+    assert not needless([job(1, "a", recovered=True), job(2, "a", "stop")])
+
+
+def test_the_stop_before_a_start_does_not_make_that_one_needless() -> None:
+    lane = filled(a_lane(), [job(1, "a", "stop"), job(2, "a")])
+    lane.finish(taken(lane), verdict=True)
+    assert not lane.is_needless(taken(lane))
+
+
+# -- trouble -----------------------------------------------------------------------------------------
+
+
+def test_so_many_attempts_without_a_verdict_are_trouble_and_one_less_is_not() -> None:
+    lane = filled(a_lane(), [job(n) for n in range(TROUBLE_AFTER)])
+    for n in range(TROUBLE_AFTER):
+        assert not lane.in_trouble
+        attempted(lane, due=NOW + 100 + n)
+    assert lane.in_trouble
+
+
+def test_a_verdict_in_between_means_that_the_vendor_is_well() -> None:
+    lane = filled(a_lane(), [job(n) for n in range(9)])
+    for _ in range(3):
+        for _ in range(TROUBLE_AFTER - 1):
+            attempted(lane, due=NOW + 100)
+        lane.finish(taken(lane), verdict=True)
+        assert not lane.in_trouble
+
+
+def test_in_trouble_only_a_few_are_under_way() -> None:
+    lane = filled(troubled(), [job(n) for n in range(10, 20)])
+    now, out = NOW, 0
+    for _ in range(100):
+        out += len(numbers(lane, now))
+        now += PAUSE_IN_TROUBLE_SECONDS
+    assert out == CONCURRENCY_IN_TROUBLE
+    assert lane.seconds_to_next(now) is None
+
+
+def test_those_under_way_when_the_trouble_begins_count() -> None:
+    lane = filled(a_lane(), [job(n) for n in range(10)])
+    flying = [taken(lane) for _ in range(5)]
+    for _ in range(TROUBLE_AFTER):
+        attempted(lane, due=NOW + 100)
+    assert lane.in_trouble
+    assert lane.take(NOW + 50) is None
+    for one in flying[:4]:
+        lane.finish(one, verdict=False)
+    assert lane.in_flight == 1
+    assert lane.take(NOW + 50) is not None
+
+
+def test_in_trouble_fresh_jobs_are_paced_too_and_still_go_first() -> None:
+    lane = filled(troubled(), [job(2, recovered=True), *(job(n) for n in range(10, 90))])
+    now, order = NOW, []
+    while now < NOW + 2:
+        while (one := lane.take(now)) is not None:
+            order.append(one.id)
+            one.attempts += 1
+            lane.put_back(one, NOW + 10_000)
+        now += 0.01
+    assert len(order) <= 2 / PAUSE_IN_TROUBLE_SECONDS + 2
+    assert len(order) >= 2 / PAUSE_IN_TROUBLE_SECONDS - 2
+    assert order == list(range(10, 10 + len(order)))
+    assert (lane.seconds_to_next(now) or 0.0) <= PAUSE_IN_TROUBLE_SECONDS
+
+
+def test_the_first_verdict_ends_the_trouble() -> None:
+    lane = filled(troubled(), [job(n) for n in range(10, 30)])
+    lane.finish(taken(lane), verdict=True)
+    assert not lane.in_trouble
+    assert lane.seconds_to_next(NOW) == 0
+    assert numbers(lane) == list(range(11, 30))
+
+
+def test_a_job_that_ends_without_the_vendors_word_ends_no_trouble() -> None:
+    lane = filled(troubled(), [job(10)])
+    lane.finish(taken(lane), verdict=False)
+    assert lane.in_trouble
+
+
+def test_one_lanes_trouble_is_its_own() -> None:
+    sick, well = troubled(), a_lane()
+    filled(well, [job(n) for n in range(50)])
+    assert sick.in_trouble
+    assert not well.in_trouble
+    assert numbers(well) == list(range(50))
+
+
+# -- whatever happens --------------------------------------------------------------------------------
+
+
+class AnyLane(RuleBasedStateMachine):
+    """Any sequence of what the delivery does to a lane, next to a model that keeps lists."""
+
+    CONCURRENCY = 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lane = Lane(self.CONCURRENCY, stop_after_start)
+        self.now = NOW
+        self.added = 0
+        self.calls: dict[str, list[Job]] = {}  # open ones, in the order given
+        self.flying: list[Job] = []
+        self.ended: list[int] = []
+
+    def heads(self) -> list[Job]:
+        return [jobs[0] for jobs in self.calls.values() if jobs and jobs[0] not in self.flying]
+
+    @rule(call=st.sampled_from("abcdef"), action=st.sampled_from(["start", "stop"]), recovered=st.booleans())
+    def add(self, call: str, action: str, recovered: bool) -> None:
+        self.added += 1
+        one = job(self.added, call, action, recovered, due=self.now)
+        self.calls.setdefault(call, []).append(one)
+        self.lane.add(one)
+
+    @rule(seconds=st.sampled_from([0.0, 0.001, BACKLOG_PAUSE_SECONDS, PAUSE_IN_TROUBLE_SECONDS, 1.0, 40.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule()
+    def take(self) -> None:
+        soon = self.lane.seconds_to_next(self.now)
+        one = self.lane.take(self.now)
+        assert (one is not None) == (soon == 0)
+        if one is None:
+            return
+        heads = self.heads()
+        assert one in heads
+        fresh = [head for head in heads if not head.attempts and not head.recovered]
+        assert one in fresh or not fresh
+        assert one in fresh or one.due <= self.now
+        wanted = one.notification.action == "start" and not one.attempts and not one.recovered
+        followers = self.calls[one.notification.call][1:]
+        stopped = any(later.notification.action == "stop" for later in followers)
+        assert self.lane.is_needless(one) == (wanted and stopped)
+        self.flying.append(one)
+
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data(), seconds=st.floats(0, 40))
+    def put_back(self, data: st.DataObject, seconds: float) -> None:
+        one = data.draw(st.sampled_from(self.flying))
+        self.flying.remove(one)
+        one.attempts += 1
+        self.lane.put_back(one, self.now + seconds)
+
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data(), verdict=st.booleans())
+    def finish(self, data: st.DataObject, verdict: bool) -> None:
+        one = data.draw(st.sampled_from(self.flying))
+        self.end(one, verdict)
+        if verdict:
+            assert not self.lane.in_trouble
+
+    def end(self, one: Job, verdict: bool) -> None:
+        self.flying.remove(one)
+        assert self.calls[one.notification.call].pop(0) is one
+        self.ended.append(one.id)
+        self.lane.finish(one, verdict)
+
+    @invariant()
+    def the_lane_knows_what_is_under_way(self) -> None:
+        assert self.lane.in_flight == len(self.flying) <= self.CONCURRENCY
+        assert self.lane.is_empty() == (not any(self.calls.values()))
+
+    @invariant()
+    def it_can_say_when_to_look_again(self) -> None:
+        soon = self.lane.seconds_to_next(self.now)
+        most = CONCURRENCY_IN_TROUBLE if self.lane.in_trouble else self.CONCURRENCY
+        assert (soon is None) == (len(self.flying) >= most or not self.heads())
+        assert soon is None or soon >= 0
+
+    def teardown(self) -> None:
+        """Nothing is lost: whoever waits as long as the lane says gets all of them out."""
+        for one in list(self.flying):
+            self.end(one, verdict=False)
+        while not self.lane.is_empty():
+            soon = self.lane.seconds_to_next(self.now)
+            assert soon is not None
+            self.now += soon + MOMENT
+            one = self.lane.take(self.now)
+            assert one in self.heads()
+            assert one is not None
+            self.flying.append(one)
+            self.end(one, verdict=False)
+        assert sorted(self.ended) == list(range(1, self.added + 1))
+        assert not any(self.calls.values())
+
+
+AnyLane.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestAnyLane = AnyLane.TestCase
+
+
+def test_jobs_that_end_with_their_attempt_put_the_lane_in_trouble_too() -> None:
+    """A dead recorder that is told by extension only: each job's 10 s go in one attempt."""
+    lane = a_lane()
+    for number in range(1, TROUBLE_AFTER + 1):
+        lane.add(job(number))
+        one = taken(lane, NOW)
+        lane.miss()
+        lane.finish(one, verdict=False)
+    assert lane.in_trouble

@@ -1,0 +1,221 @@
+"""Looking into the store from any thread and process, without a hand on it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from callsign.notification import State
+from callsign.outbox import Job, Outbox, OutboxError
+from callsign.outbox_reader import OutboxReader
+from store_play import LONG_SECONDS, OtherProcess, call_from, eventually, recording
+
+READS_WITHOUT_RIGHTS = """
+import os, sys
+from pathlib import Path
+from callsign.outbox import OutboxError
+from callsign.outbox_reader import OutboxReader
+reader = OutboxReader(Path(sys.argv[1]))
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    reader.jobs()
+except OutboxError as fault:
+    print(fault)
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "outbox.db"
+
+
+@pytest.fixture
+def outbox(path: Path) -> Iterator[Outbox]:
+    made = Outbox(path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def reader(path: Path) -> Iterator[OutboxReader]:
+    made = OutboxReader(path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def lived(outbox: Outbox) -> list[Job]:
+    """Five jobs: delivered, refused, superseded, tried and open, open."""
+    jobs: list[Job] = []
+    outbox.listen(jobs.extend)
+    outbox.add(call_from("0470000001", call="call-1"))
+    outbox.add(call_from("0470000002", call="call-2"))
+    for action in ("start", "stop"):
+        outbox.add(recording(action, "call-1"))
+    outbox.add(call_from("0470000005", call="call-5"))
+    assert eventually(lambda: len(jobs) == 5)
+    for job in jobs:
+        job.attempts = 1
+    outbox.end(jobs[0], State.DELIVERED, "", 1.0)
+    outbox.end(jobs[1], State.REFUSED, "HASH_MISMATCH", 2.0)
+    outbox.end(jobs[2], State.SUPERSEDED, "a stop came before it was tried")
+    outbox.note_attempt(jobs[3], 60.0, "HTTP 503", 4.0)
+    outbox.stop_listening(LONG_SECONDS)
+    return jobs
+
+
+@pytest.mark.usefixtures("lived")
+def test_the_state_of_a_job_is_told_with_its_reason_also_while_it_waits(reader: OutboxReader) -> None:
+    assert reader.state_of(1) == (State.DELIVERED, "")
+    assert reader.state_of(2) == (State.REFUSED, "HASH_MISMATCH")
+    assert reader.state_of(3) == (State.SUPERSEDED, "a stop came before it was tried")
+    assert reader.state_of(4) == (State.WAITING, "HTTP 503")
+    assert reader.state_of(5) == (State.WAITING, "")
+    assert reader.state_of(6) is None
+
+
+def test_jobs_come_the_newest_first_with_what_an_administrator_asks(reader: OutboxReader, lived: list[Job]) -> None:
+    newest = reader.jobs()[0]
+    assert [row.job for row in reader.jobs()] == [5, 4, 3, 2, 1]
+    assert (newest.system, newest.action, newest.call, newest.state) == ("skarabee", "skarabee", "call-5", "waiting")
+    assert newest.at == lived[4].notification.at
+    assert (newest.ended, newest.next_try) == (None, None)
+    (tried,) = reader.jobs(job=4)
+    assert tried.next_try is not None
+    assert tried.next_try > tried.at
+    (ended,) = reader.jobs(job=2)
+    assert ended.ended is not None
+    assert ended.ended >= ended.at
+
+
+@pytest.mark.usefixtures("lived")
+@pytest.mark.parametrize(
+    ("wanted", "ids"),
+    [
+        ({"job": 3}, [3]),
+        ({"job": 33}, []),
+        ({"state": "waiting"}, [5, 4]),
+        ({"state": "refused"}, [2]),
+        ({"system": "noojee"}, [4, 3]),
+        ({"call": "call-1"}, [4, 3, 1]),
+        ({"call": "call-1", "system": "skarabee"}, [1]),
+        ({"most": 2}, [5, 4]),
+    ],
+)
+def test_jobs_can_be_asked_for_by_each_of_their_traits(
+    reader: OutboxReader, wanted: dict[str, object], ids: list[int]
+) -> None:
+    assert [row.job for row in reader.jobs(**wanted)] == ids  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("lived")
+def test_neither_a_job_nor_its_life_shows_a_number(reader: OutboxReader) -> None:
+    shown = repr([reader.jobs(), [reader.life_of(job) for job in range(1, 6)]])
+    assert "04700000" not in shown
+    assert "056528998" not in shown
+
+
+def test_the_counts_are_by_system_and_state_with_the_oldest_of_each(reader: OutboxReader, lived: list[Job]) -> None:
+    at = [job.notification.at for job in lived]
+    assert reader.counts() == [
+        ("noojee", "superseded", 1, at[2]),
+        ("noojee", "waiting", 1, at[3]),
+        ("skarabee", "delivered", 1, at[0]),
+        ("skarabee", "refused", 1, at[1]),
+        ("skarabee", "waiting", 1, at[4]),
+    ]
+
+
+@pytest.mark.usefixtures("lived")
+def test_last_success_and_last_trouble_are_told_by_system_and_a_needless_job_is_neither(reader: OutboxReader) -> None:
+    assert sorted((system, success, reason) for system, success, _, reason in reader.last_of_each()) == [
+        ("noojee", False, "HTTP 503"),
+        ("skarabee", False, "HASH_MISMATCH"),
+        ("skarabee", True, ""),
+    ]
+
+
+def test_the_newest_open_job_is_told_and_0_where_none_is(
+    reader: OutboxReader, lived: list[Job], outbox: Outbox
+) -> None:
+    assert reader.newest_open() == 5
+    for job in lived[3:]:
+        outbox.end(job, State.DELIVERED, "")
+    outbox.stop_listening(LONG_SECONDS)
+    assert reader.newest_open() == 0
+
+
+def test_what_is_stored_after_the_first_look_is_seen_by_the_next(reader: OutboxReader, outbox: Outbox) -> None:
+    for number in range(1, 4):
+        assert outbox.add(call_from(f"047000{number:04}")).job == number
+        assert len(reader.jobs()) == number
+
+
+def test_many_threads_may_look_at_once_while_others_store(reader: OutboxReader, outbox: Outbox) -> None:
+    with ThreadPoolExecutor(20) as pool:
+        adds = [pool.submit(outbox.add, call_from(f"047000{n:04}"), LONG_SECONDS) for n in range(100)]
+        looks = [pool.submit(reader.jobs) for _ in range(100)]
+        assert all(add.result() for add in adds)
+        assert all(look.result() is not None for look in looks)
+    assert len(reader.jobs()) == 100
+
+
+def test_where_there_is_no_store_that_is_said_and_none_is_made(reader: OutboxReader, path: Path) -> None:
+    with pytest.raises(OutboxError, match=f"there is no store at {path} yet: has callsign run"):
+        reader.state_of(1)
+    assert not path.exists()
+    outbox = Outbox(path)
+    outbox.add(call_from())
+    assert reader.state_of(1) == (State.WAITING, "")
+    outbox.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes the rights of root away")
+def test_a_store_that_may_not_be_looked_into_is_not_called_missing(outbox: Outbox, path: Path) -> None:
+    outbox.add(call_from())
+    with OtherProcess(READS_WITHOUT_RIGHTS, path) as other:
+        assert other.hear() == f"the store {path} cannot be read: Permission denied"
+
+
+def test_what_is_no_store_is_said_and_looked_at_anew_each_time(reader: OutboxReader, path: Path) -> None:
+    path.write_bytes(b"no database at all, " * 1000)
+    with pytest.raises(OutboxError, match=f"the store {path} cannot be read: file is not a database"):
+        reader.jobs()
+    path.unlink()
+    outbox = Outbox(path)
+    outbox.add(call_from())
+    outbox.close()
+    assert len(reader.jobs()) == 1
+
+
+def test_somebody_who_keeps_the_store_to_himself_does_not_hold_a_look_up_for_long(path: Path, outbox: Outbox) -> None:
+    outbox.add(call_from())
+    outbox.close()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    reader = OutboxReader(path, patience_seconds=0.01)
+    with pytest.raises(OutboxError, match="database is locked"):
+        reader.jobs()
+    other.close()
+    assert len(reader.jobs()) == 1
+    reader.close()
+
+
+def test_a_reader_that_is_closed_twice_or_was_never_used_is_no_trouble(path: Path, outbox: Outbox) -> None:
+    OutboxReader(path).close()
+    reader = OutboxReader(path)
+    outbox.add(call_from())
+    assert len(reader.jobs()) == 1
+    reader.close()
+    reader.close()
+    assert len(reader.jobs()) == 1
+    reader.close()
