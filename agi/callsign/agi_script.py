@@ -1,0 +1,96 @@
+"""The same handlers as a plain AGI script: `AGI(callsign.agi,PATH[?option=value],ARG…)`.
+
+Asterisk starts one process per call, so this costs a call a few hundred milliseconds where the FastAGI
+server takes one or two.  It needs no server: it stores the notification, sets the status, lets the
+dialplan go on, and then delivers what the store holds, unless a server or another script does that.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import BinaryIO
+
+from callsign import config
+from callsign.agi_connection import StreamConnection
+from callsign.agi_session import AGIError, AGIHangup, AgiSession, BadPeer
+from callsign.answering import Services, answer, log_step, system_of, variables
+from callsign.dialplan_step import Step, read_step
+from callsign.fault_place import where
+from callsign.outbox import Outbox
+from callsign.script_delivery import ScriptDelivery
+
+log = logging.getLogger("callsign.script")
+
+
+def main(go_on: Callable[[], None] | None, argv: Sequence[str] | None = None) -> int:
+    """Answers one AGI session on standard input and output.  Always 0: the dialplan reads the status.
+
+    `go_on`, from `script_process.part`, lets the dialplan go on while this process delivers.  Without
+    it the dialplan would wait for the delivery: that is then left to a server or the next script.
+    """
+    began = time.perf_counter()
+    request, *args = list(sys.argv[1:] if argv is None else argv) or [""]
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="callsign.agi: %(levelname)s %(message)s")
+    connection = StreamConnection(sys.stdin.buffer, _own_standard_output())
+    script = _Script()
+    try:
+        session = AgiSession(connection)
+        step = read_step(session.env, args, request=request)
+        told = script.answer(step)
+        session.set_variables(told)
+        connection.finish()
+        log_step(step, told, 1000 * (time.perf_counter() - began))
+    except (BadPeer, AGIHangup) as fault:
+        log.warning("the session ended early: %s", fault)
+    except (AGIError, OSError) as fault:
+        log.warning("the status could not be set: %s", where(fault))
+    finally:
+        connection.finish()
+        if go_on is not None:
+            go_on()
+        script.end(deliver=go_on is not None)
+    return 0
+
+
+class _Script:
+    """What one run holds open: the store, once the settings are read, and its share in the delivery."""
+
+    def __init__(self) -> None:
+        self._outbox: Outbox | None = None
+        self._share: ScriptDelivery | None = None
+        self._stored = False
+
+    def answer(self, step: Step) -> dict[str, str]:
+        try:
+            services = self._services()
+        except config.ConfigError as fault:
+            return variables(system_of(step.path), "ERROR", fault.faults[0])
+        except Exception as fault:  # before the door that `answer` is: this must not hurt a call either
+            log.error("a fault in callsign itself: %s", where(fault))
+            return variables(system_of(step.path), "ERROR", "a fault in callsign itself, see its log")
+        told = answer(step, services)
+        self._stored = any(value for name, value in told.items() if name.endswith("JOB"))
+        return told
+
+    def _services(self) -> Services:
+        settings, _ = config.load(config.path_of(None))
+        self._outbox = Outbox(settings.outbox.path, settings.outbox.durability, settings.outbox.keep_days)
+        self._share = ScriptDelivery(self._outbox, settings)
+        return Services(lambda: settings, self._outbox, self._share.delivery, self._share.begin)
+
+    def end(self, deliver: bool) -> None:
+        if self._share is not None and deliver and self._stored:
+            self._share.deliver_rest()
+        if self._outbox is not None:
+            self._outbox.close()
+
+
+def _own_standard_output() -> BinaryIO:
+    """The pipe to Asterisk for this session alone: a stray print elsewhere must not reach it."""
+    pipe = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return pipe

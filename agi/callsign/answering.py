@@ -1,0 +1,112 @@
+"""From a step to the channel variables it gets: the door at which every fault ends in a status."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from callsign.delivery import Delivery
+from callsign.dialplan_step import Step, StepFault, shown
+from callsign.fault_place import where
+from callsign.handlers import HANDLERS, Direct, Skipped
+from callsign.http_messages import printable
+from callsign.notification import State
+from callsign.outbox import Outbox, OutboxError
+from callsign.settings import SYSTEMS, Settings
+
+MAX_REASON_CHARACTERS = 240
+MAX_CALL_CHARACTERS = 80
+
+STATUS_OF = {
+    State.DELIVERED: "OK",
+    State.REFUSED: "REFUSED",
+    State.EXPIRED: "UNREACHABLE",
+    State.SUPERSEDED: "SKIPPED",
+    State.DROPPED: "SKIPPED",
+}
+
+log = logging.getLogger("callsign.step")
+
+
+@dataclass(frozen=True)
+class Services:
+    """What answering a step needs of its process."""
+
+    settings: Callable[[], Settings]
+    outbox: Outbox
+    delivery: Delivery
+    before_wait: Callable[[], None] = lambda: None  # told that this call is held for the outcome
+
+
+def answer(step: Step, services: Services) -> dict[str, str]:
+    """The variables for the channel.  Never raises: whatever is wrong, the dialplan gets its status."""
+    began = time.monotonic()
+    system = system_of(step.path)
+    job = ""
+    try:
+        handler = HANDLERS.get(step.path)
+        if handler is None:
+            raise StepFault(_unknown(step.path))
+        given = step.arguments(handler.names)
+        if isinstance(handler, Direct):
+            step.wait_seconds(0)
+            return handler.variables()
+        wait_seconds = step.wait_seconds(handler.wait_seconds)
+        told = handler.notification(step, given, services.settings())
+        if isinstance(told, Skipped):
+            return variables(system, "SKIPPED", told.reason)
+        added = services.outbox.add(told)
+        job = str(added.job)
+        if added.duplicate:
+            return variables(system, "SKIPPED", "this call was notified already", job)
+        status, reason = _outcome(added.job, wait_seconds - (time.monotonic() - began), services)
+        return variables(system, status, reason, job)
+    except (StepFault, OutboxError) as fault:
+        return variables(system, "ERROR", str(fault))
+    except Exception as fault:  # the one place: our own fault must not hurt a call
+        log.error("path=%s: a fault in callsign itself: %s", shown(step.path), where(fault))
+        return variables(system, "QUEUED" if job else "ERROR", "a fault in callsign itself, see its log", job)
+
+
+def _outcome(job: int, seconds: float, services: Services) -> tuple[str, str]:
+    """Status and reason of a stored job, as far as they are known within `seconds`."""
+    if seconds <= 0:
+        return "QUEUED", ""
+    services.before_wait()
+    ended = services.delivery.wait_for(job, seconds)
+    return ("QUEUED", "") if ended is None else (STATUS_OF[ended[0]], ended[1])
+
+
+def variables(system: str, status: str, reason: str, job: str = "") -> dict[str, str]:
+    """The variables that every path sets."""
+    name = system.upper()
+    found = {f"{name}STATUS": status, f"{name}REASON": printable(reason, MAX_REASON_CHARACTERS)}
+    return found if system == "callsign" else {**found, f"{name}JOB": job}
+
+
+def system_of(path: str) -> str:
+    """Whose variables a path sets, also one that does not exist: "callsign" unless it begins like a system's."""
+    first = path.partition("/")[0].lower()
+    return first if first in SYSTEMS else "callsign"
+
+
+def _unknown(path: str) -> str:
+    seen = f'path "{shown(path)}" is unknown' if path else "no path given"
+    close = get_close_matches(path.lower()[:MAX_REASON_CHARACTERS], HANDLERS, n=1)
+    hint = f", did you mean {close[0]}?" if close else ";"
+    return f"{seen}{hint} known are {', '.join(HANDLERS)}"
+
+
+def log_step(step: Step, told: dict[str, str], milliseconds: float) -> None:
+    """One line per call, without numbers."""
+    status = next((v for n, v in told.items() if n.endswith("STATUS")), "-")
+    reason = next((v for n, v in told.items() if n.endswith("REASON")), "")
+    job = next((v for n, v in told.items() if n.endswith("JOB")), "")
+    level = logging.WARNING if status in ("ERROR", "REFUSED", "UNREACHABLE") else logging.INFO
+    words = f": {reason}" if reason else ""
+    call = printable(step.env.get("agi_uniqueid", "-"), MAX_CALL_CHARACTERS)
+    path = shown(step.path) or "-"
+    log.log(level, "call=%s path=%s job=%s %s ms=%.1f%s", call, path, job or "-", status, milliseconds, words)

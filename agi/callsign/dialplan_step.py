@@ -1,0 +1,121 @@
+"""One AGI() line as the dialplan wrote it: path, options, arguments, and the channel's `agi_*` facts."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from callsign.http_messages import vendor_words
+
+MAX_WAIT_SECONDS = 60.0
+MAX_ARGUMENT_CHARACTERS = 255
+MAX_SHOWN_CHARACTERS = 40
+UNKNOWN = "unknown"
+"""What Asterisk writes where the channel has no number, name or DNID (res_agi.c, setup_env)."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+FREE_TEXT = frozenset(("tag", "agentLoginName"))
+"""Arguments that may themselves look like name=value."""
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z_]*")
+
+
+class StepFault(Exception):
+    """The dialplan asked for something that cannot be done; the text says what was seen and what is wanted."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one AGI() line asks for."""
+
+    path: str
+    options: Mapping[str, str]
+    args: Sequence[str] = field(repr=False)
+    env: Mapping[str, str] = field(repr=False)
+
+    def fact(self, name: str) -> str:
+        """The value of an `agi_*` line, empty where Asterisk knows none.  Raises StepFault for an unusable one."""
+        value = self.env.get(name, "")
+        return "" if value == UNKNOWN else _usable(name, value)
+
+    def presentation(self) -> int:
+        """`agi_callingpres` as a number; what is no number counts as "allowed"."""
+        text = self.env.get("agi_callingpres", "")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
+
+    def wait_seconds(self, default: float) -> float:
+        """The option `wait`, how long the dialplan may be held.  Raises StepFault for another option or value."""
+        for name in self.options:
+            if name != "wait":
+                raise StepFault(f"option {shown(name)}: unknown, the only option is wait=SECONDS")
+        text = self.options.get("wait")
+        if text is None:
+            return default
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = math.nan
+        if not 0 <= seconds <= MAX_WAIT_SECONDS:
+            wanted = f"wanted seconds from 0 to {MAX_WAIT_SECONDS:g}"
+            raise StepFault(f"option wait={shown(text)}: {wanted}")
+        return seconds
+
+    def arguments(self, names: Sequence[str]) -> dict[str, str]:
+        """The arguments by name: `name=value` where the name is one of `names`, else by position.
+
+        An empty positional leaves its place to the default.  A name may be written in any case.  Raises
+        StepFault for too many, for a name given twice, for a misspelt name where no free text is meant, and
+        for an unusable value.
+        """
+        known = {name.lower(): name for name in names}
+        found: dict[str, str] = {}
+        position = 0
+        for text in self.args:
+            word, equals, value = (part.strip() for part in text.partition("="))
+            name = known.get(word.lower(), "") if equals else ""
+            if not name:
+                name, value = (names[position] if position < len(names) else ""), text.strip()
+                position += 1
+                if equals and _NAME.fullmatch(word) and name not in FREE_TEXT:
+                    raise StepFault(f"{shown(word)}= is none of this path's arguments: {', '.join(names) or 'none'}")
+            if not value:
+                continue
+            if not name:
+                raise StepFault(f"{position} arguments, but {self.path} takes {_listed(names)}")
+            if name in found:
+                raise StepFault(f"argument {name} is given twice")
+            found[name] = _usable(f"argument {name}", value)
+        return found
+
+
+def shown(text: str) -> str:
+    """What the dialplan wrote, for a reason: short, and without a number that may be the caller's."""
+    return vendor_words(text, MAX_SHOWN_CHARACTERS)
+
+
+def _usable(what: str, value: str) -> str:
+    if len(value) > MAX_ARGUMENT_CHARACTERS or _CONTROL.search(value):
+        raise StepFault(f"{what}: wanted one line of at most {MAX_ARGUMENT_CHARACTERS} characters")
+    return value
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"at most {len(names)}: {', '.join(names)}" if names else "none"
+
+
+def read_step(env: Mapping[str, str], args: Sequence[str], request: str | None = None) -> Step:
+    """The step of an `agi_*` block: `agi_network_script`, or for a plain script `request`."""
+    text = env.get("agi_network_script", "") if request is None else request
+    path, _, query = _decodable(text).partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    return Step(path.strip().strip("/"), options, tuple(map(_decodable, args)), env)
+
+
+def _decodable(text: str) -> str:
+    """A script's arguments hold bytes that are no UTF-8 as lone surrogates, which no store and no URL takes."""
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")

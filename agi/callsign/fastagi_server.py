@@ -1,0 +1,220 @@
+"""The FastAGI server: idle threads wait in accept(), one session each.
+
+Each thread that accepts a call makes sure that another one waits in accept() before it begins, up to
+`MAX_SESSIONS`; the next connection then stays in the kernel's backlog.  No hand-over between threads
+lies on a call's path.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from callsign.agi_connection import SocketConnection
+from callsign.agi_session import AGIError, AGIHangup, AgiSession, BadPeer
+from callsign.answering import log_step
+from callsign.calls_first import CallsFirst
+from callsign.dialplan_step import Step, read_step
+from callsign.fault_place import where
+from callsign.http_messages import printable
+
+MAX_SESSIONS = 1000
+SPARE_THREADS = 32
+"""So many wait from the start, for calls that come at once; beyond them a thread ends after its session."""
+
+BACKLOG = 1024
+FAILED_ACCEPT_SECONDS = 0.1
+STOP_SECONDS = 5.0
+"""How long running sessions get when the server stops."""
+
+log = logging.getLogger("callsign.server")
+
+Networks = tuple[IPv4Network | IPv6Network, ...]
+Answer = Callable[[Step], dict[str, str]]
+
+
+class FastAgiServer:
+    """Answers AGI sessions at one address."""
+
+    def __init__(
+        self, address: tuple[str, int], allow: Callable[[], Networks], answer: Answer, calls: CallsFirst | None = None
+    ) -> None:
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self._listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted ones inherit it
+            self._listener.bind(address)
+            self._listener.listen(BACKLOG)
+        except OSError:
+            self._listener.close()
+            raise
+        self._allow = allow
+        self._answer = answer
+        self._calls = calls or CallsFirst()
+        self._changed = threading.Condition(threading.Lock())
+        self._idle = 0
+        self._busy = 0
+        self._stopping = False
+        self._trouble = ""  # why accept() failed last
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens, with the port that the kernel chose for port 0."""
+        host, port = self._listener.getsockname()[:2]
+        return host, port
+
+    def start(self) -> None:
+        """Answers from now on; returns at once."""
+        with self._changed:
+            self._idle = min(SPARE_THREADS, MAX_SESSIONS)
+            threads = self._idle
+        for _ in range(threads):
+            self._start_idle_thread()
+
+    def stop(self, seconds: float = STOP_SECONDS) -> int:
+        """Takes no new call, answers those that wait already, gives all `seconds`.  Returns how many were cut off."""
+        end = time.monotonic() + seconds
+        with self._changed:
+            self._stopping = True
+        try:
+            self._answer_backlog()
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the threads in accept()
+        except OSError:
+            log.debug("the listener was shut down already")
+        with self._changed:
+            while (self._idle or self._busy) and (left := end - time.monotonic()) > 0:
+                self._changed.wait(left)
+            cut_off = self._busy
+        self._listener.close()
+        return cut_off
+
+    def _answer_backlog(self) -> None:
+        """Asterisk has connected already: a reset would cost these calls their status."""
+        self._listener.setblocking(False)
+        while True:
+            try:
+                sock, peer = self._listener.accept()
+            except BlockingIOError:  # nobody waits any more
+                return
+            with self._changed:
+                self._busy += 1
+            try:
+                threading.Thread(target=self._last_session, args=(sock, peer[0]), daemon=True).start()
+            except RuntimeError:  # no more threads: this is no time to wait for some
+                log.warning("a call could not be answered any more")
+                sock.close()
+                self._end()
+
+    def _last_session(self, sock: socket.socket, peer: str) -> None:
+        self._session(sock, peer)
+        self._end()
+
+    def _start_idle_thread(self) -> None:
+        """The caller has counted it among the idle ones already."""
+        try:
+            threading.Thread(target=self._serve, name="agi", daemon=True).start()
+        except RuntimeError as fault:  # the others go on; each looks again for the next call after its session
+            log.warning("no further thread for calls: %s", fault)
+            self._leave()
+
+    def _serve(self) -> None:
+        going_on = True
+        while going_on:
+            accepted = self._accept()
+            if accepted is None:
+                self._leave()
+                return
+            if self._begin():
+                self._start_idle_thread()
+            self._session(*accepted)
+            going_on = self._end()
+
+    def _accept(self) -> tuple[socket.socket, str] | None:
+        """The next call; None when the server stops."""
+        while True:
+            try:
+                sock, peer = self._listener.accept()
+            except OSError as fault:
+                if self._stopping:
+                    return None
+                if self._trouble != str(fault):
+                    self._trouble = str(fault)
+                    log.error("calls cannot be accepted: %s; they wait", fault.strerror)
+                time.sleep(FAILED_ACCEPT_SECONDS)  # out of file descriptors, say: let sessions end
+                continue
+            if self._trouble:
+                self._trouble = ""
+                log.warning("calls are accepted again")
+            return sock, peer[0]
+
+    def _begin(self) -> bool:
+        """From idle to busy.  Whether another thread has to wait in accept(); it counts as idle from here on."""
+        with self._changed:
+            self._idle -= 1
+            self._busy += 1
+            more = not self._idle and self._busy < MAX_SESSIONS and not self._stopping
+            self._idle += more
+        return more
+
+    def _end(self) -> bool:
+        """From busy to idle.  False where the thread is not needed any more."""
+        with self._changed:
+            self._busy -= 1
+            if self._stopping:
+                self._changed.notify_all()
+            needed = self._idle < SPARE_THREADS and not self._stopping
+            self._idle += needed
+        return needed
+
+    def _leave(self) -> None:
+        with self._changed:
+            self._idle -= 1
+            self._changed.notify_all()
+
+    def _session(self, sock: socket.socket, peer: str) -> None:
+        began = time.perf_counter()
+        if not is_allowed(peer, self._allow()):
+            log.warning("peer %s is not in [server] allow: closed", peer)
+            sock.close()
+            return
+        connection = SocketConnection(sock)
+        told: dict[str, str] = {}
+        call = "-"
+        step = None
+        try:
+            session = AgiSession(connection)
+            call = session.env.get("agi_uniqueid", "-")
+            step = read_step(session.env, session.args)
+            self._calls.begin()
+            told = self._answer(step)
+            session.set_variables(told)
+        except BadPeer as fault:
+            log.warning("peer %s: %s: closed", peer, fault)
+            sock.close()  # at once: what it may still send is nobody's
+        except AGIHangup:
+            log.info("call=%s: Asterisk closed the connection before it had the status", printable(call))
+        except (AGIError, OSError) as fault:
+            log.warning("call=%s: the status could not be set: %s", printable(call), where(fault))
+        except Exception as fault:  # our own fault must not cost the pool a thread
+            log.error("call=%s: a fault in callsign itself: %s", printable(call), where(fault))
+        took = time.perf_counter() - began
+        connection.finish()
+        self._calls.end()
+        if step is not None:
+            log_step(step, told, 1000 * took)
+
+
+@lru_cache(maxsize=256)
+def is_allowed(peer: str, networks: Networks) -> bool:
+    """Whether `peer`, an address as accept() gives it, lies in one of `networks`."""
+    address = ip_address(peer)
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        mapped = address.ipv4_mapped
+        return any(address in network or mapped in network for network in networks)
+    return any(address in network for network in networks)

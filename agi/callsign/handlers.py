@@ -1,0 +1,151 @@
+"""One short function per path: what the dialplan said -> a Notification, or the reason to send none.
+
+`HANDLERS` is the registry; a path, its key here, its dialplan subroutine and its test share one word.
+A handler knows the facts of the call and the settings; it does not store, send or wait.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from callsign import __version__, clocks
+from callsign.dialplan_step import Step, StepFault, shown
+from callsign.notification import Notification
+from callsign.phone_numbers import NumberPatterns, as_vendor_wants, is_withheld, may_be_same
+from callsign.settings import Settings, Skarabee
+from callsign.vendors import noojee as noojee_api
+from callsign.vendors import skarabee as skarabee_api
+
+UNIQUE_ID = re.compile(r"(?:[^\s/]+-)?[0-9]{9,}\.[0-9]+")
+"""Asterisk's ${UNIQUEID}: [systemname-]epoch.count (main/channel.c)."""
+
+SPECIAL_EXTENSIONS = frozenset(("", "s", "h", "i", "t", "T", "o", "a", "e", "failed"))
+"""Names in a dialplan that say nothing of who is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """There is nothing to send, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """A path whose notification is stored and then delivered."""
+
+    names: tuple[str, ...]  # of its arguments, in their order
+    wait_seconds: float  # how long the dialplan is held for the outcome by default
+    notification: Callable[[Step, dict[str, str], Settings], Notification | Skipped]
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """A path that is answered at once from what is known here."""
+
+    names: tuple[str, ...]
+    variables: Callable[[], dict[str, str]]
+
+
+def _section(settings: Settings, name: str) -> None:
+    if getattr(settings, name) is None:
+        raise StepFault(f"the settings have no section [{name}]: add it to {settings.source or 'callsign.toml'}")
+
+
+def skarabee(step: Step, given: dict[str, str], settings: Settings) -> Notification | Skipped:
+    """Who calls whom, for the office that owns the called number."""
+    _section(settings, "skarabee")
+    section, numbers = settings.skarabee, settings.numbers
+    assert section is not None  # noqa: S101
+    caller = step.fact("agi_callerid")
+    phonefrom = given.get("phonefrom", caller)
+    phoneto = _called(step, given, section)
+    target = section.phoneto.get(phoneto, phoneto)
+    businessid = given.get("businessid") or _owner(section, (phoneto, target), numbers.country)
+    if skarabee_api.key_of(section, businessid) is None:
+        known = ", ".join(office.businessid for office in section.offices)
+        raise StepFault(f"businessid {shown(businessid)}: no such office in the settings, known: {known}")
+    if phonefrom in numbers.internal and phoneto in numbers.internal:
+        return Skipped("an internal call")
+    withheld = is_withheld(phonefrom, step.presentation() if may_be_same(phonefrom, caller) else 0)
+    if withheld and section.anonymous == "skip":
+        return Skipped('the caller is anonymous; [skarabee] anonymous = "send" would send it')
+    if is_withheld(phonefrom):
+        phonefrom = skarabee_api.NO_NUMBER
+    call = _call(step, given)
+    facts = {"businessid": businessid, "phoneto": target, "phonefrom": phonefrom}
+    if phoneto in section.phoneto:
+        facts["mapped"] = "1"
+    once = f"skarabee|{call}|{as_vendor_wants(target, numbers.country, 'e164')}"
+    lifetime = skarabee_api.LIFETIME_SECONDS
+    return Notification("skarabee", "skarabee", call, facts, clocks.wall(), lifetime, once)
+
+
+def _called(step: Step, given: dict[str, str], section: Skarabee) -> str:
+    """Who is called: what the dialplan says, else the number dialled from outside, else the extension."""
+    candidates = [given["phoneto"]] if "phoneto" in given else [step.fact("agi_dnid"), step.fact("agi_extension")]
+    for phoneto in candidates:
+        if phoneto in section.phoneto or phoneto not in SPECIAL_EXTENSIONS:
+            return phoneto
+    raise StepFault(f'phoneto: the extension "{candidates[-1]}" names nobody; give phoneto, such as ${{EXTEN}}')
+
+
+def _owner(section: Skarabee, numbers: tuple[str, ...], country: str) -> str:
+    """The first office that lists one of `numbers`, else the section's own."""
+    for office in section.office:
+        if any(_is_listed(number, office.numbers, country) for number in numbers):
+            return office.businessid
+    return section.businessid
+
+
+@lru_cache(maxsize=4096)
+def _is_listed(number: str, listed: tuple[str, ...], country: str) -> bool:
+    """Whether `number`, in whatever notation, is one of `listed` or matches a pattern there."""
+    wanted, *others = (as_vendor_wants(number, country, form) for form in ("e164", "national", "asis"))
+    for entry in listed:
+        if as_vendor_wants(entry, country, "e164") == wanted:
+            return True
+        try:
+            patterns = NumberPatterns((entry,))
+        except ValueError:  # a number written with spaces is no pattern
+            continue
+        if any(notation in patterns for notation in (wanted, *others)):
+            return True
+    return False
+
+
+def _noojee(action: str) -> Callable[[Step, dict[str, str], Settings], Notification]:
+    def notification(step: Step, given: dict[str, str], settings: Settings) -> Notification:
+        _section(settings, "noojee")
+        whose = given.get("extenOrUniqueId") or step.fact("agi_uniqueid")
+        if not whose or any(c.isspace() for c in whose):
+            raise StepFault("extenOrUniqueId: wanted an extension or a unique id, without spaces")
+        facts = {"extenOrUniqueId": whose}
+        facts |= {name: given[name] for name in given if name in ("tag", "agentLoginName")}
+        by_id = whose == step.fact("agi_uniqueid") or UNIQUE_ID.fullmatch(whose) is not None
+        lifetime = noojee_api.LIFETIME_SECONDS[action] if by_id else noojee_api.BY_EXTENSION_LIFETIME_SECONDS
+        return Notification("noojee", action, _call(step, given), facts, clocks.wall(), lifetime)
+
+    return notification
+
+
+def _call(step: Step, given: dict[str, str]) -> str:
+    call = given.get("call") or step.fact("agi_uniqueid")
+    if not call:
+        raise StepFault("call: the channel has no unique id; give call, such as ${CHANNEL(linkedid)}")
+    return call
+
+
+def _ping() -> dict[str, str]:
+    return {"CALLSIGNSTATUS": "OK", "CALLSIGNREASON": "", "CALLSIGNVERSION": __version__}
+
+
+HANDLERS: dict[str, Notify | Direct] = {
+    "skarabee": Notify(("phonefrom", "phoneto", "businessid", "call"), 0.0, skarabee),
+    "noojee/start": Notify(("extenOrUniqueId", "tag", "agentLoginName", "call"), 2.0, _noojee("noojee/start")),
+    "noojee/stop": Notify(("extenOrUniqueId", "agentLoginName", "call"), 2.0, _noojee("noojee/stop")),
+    "ping": Direct((), _ping),
+}

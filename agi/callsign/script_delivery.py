@@ -1,0 +1,125 @@
+"""Delivery by a plain AGI script, where no server runs: in rounds, so that a server may take over between them."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from callsign.delivery import Delivery
+from callsign.file_lock import FileLock
+from callsign.http_messages import Reply, Request
+from callsign.outbox import Outbox, OutboxError
+from callsign.outbox_reader import OutboxReader
+from callsign.settings import Settings
+
+if TYPE_CHECKING:
+    from callsign.http_transport import HttpTransport
+
+LOOK_SECONDS = 0.05
+DUE_SOON_SECONDS = 2.0
+"""A round goes on while something is to do within this time; then the store is free for others."""
+
+ROUND_SECONDS = 10.0
+"""A round ends after this time though something is to do: a server that stands by is the better deliverer."""
+
+GAP_SECONDS = 0.3
+"""Between two rounds; longer than a server's pause between two tries."""
+
+STOP_SECONDS = 10.0
+
+
+class ScriptDelivery:
+    """This process's share: its own job at least once, the rest unless somebody else takes care of it."""
+
+    def __init__(self, outbox: Outbox, settings: Settings) -> None:
+        self._outbox = outbox
+        self._settings = settings
+        self._watch = FileLock(outbox.path.with_name(outbox.path.name + ".linger"))
+        self._in_round = False
+        self._newest_known = 0
+        self.delivery = self._new_delivery()
+
+    def begin(self) -> None:
+        """Starts to deliver beside the caller, unless another process does."""
+        self._in_round = self.delivery.try_start()
+
+    def deliver_rest(self, linger: bool = True) -> None:
+        """Returns when nothing is open, or another process delivers, or watches over what waits.
+
+        No job is left alone, because of the order of things: who finds another process delivering has
+        stored its job before; who delivers looks for new jobs after it has let go of both locks; the
+        watcher, before it leaves, first lets go of the watch and then tries to deliver once more.
+        Without `linger` what is not due soon is left to a server or the next script.
+        """
+        watching = False
+        try:
+            while True:
+                if not self._in_round:
+                    self.begin()
+                if self._in_round:
+                    soon = self._finish_round()
+                    if soon is not None:
+                        watching = linger and (watching or self._starts_to_watch())
+                        if not watching:
+                            return
+                        time.sleep(min(max(soon, GAP_SECONDS), DUE_SOON_SECONDS))
+                        continue
+                    self._watch.release()
+                    if not self._is_something_new():
+                        return
+                elif watching:
+                    self._watch.release()
+                else:
+                    return
+                watching = False
+        finally:
+            self._watch.close()
+
+    def _finish_round(self) -> float | None:
+        """Ends the round.  Seconds until the next job is due, None if none is open."""
+        end = time.monotonic() + ROUND_SECONDS
+        while (soon := self.delivery.seconds_to_next()) is not None and soon < DUE_SOON_SECONDS:
+            if time.monotonic() >= end:
+                break
+            time.sleep(LOOK_SECONDS)
+        self.delivery.stop(STOP_SECONDS)
+        self._in_round = False
+        soon = self.delivery.seconds_to_next()
+        self._newest_known = max(self._newest_known, self.delivery.newest_seen)
+        self.delivery = self._new_delivery()
+        return soon
+
+    def _starts_to_watch(self) -> bool:
+        try:
+            return self._watch.try_now()
+        except OSError:
+            return False
+
+    def _is_something_new(self) -> bool:
+        """Whether a job was stored that no look of ours has found yet."""
+        reader = OutboxReader(self._outbox.path)
+        try:
+            newest = reader.newest_open()
+        except OutboxError:
+            return False
+        finally:
+            reader.close()
+        is_new = newest > self._newest_known
+        self._newest_known = max(self._newest_known, newest)
+        return is_new
+
+    def _new_delivery(self) -> Delivery:
+        return Delivery(self._outbox, lambda: self._settings, _send)
+
+
+@lru_cache(maxsize=1)
+def _transport() -> HttpTransport:
+    """Loaded only when something goes out: requests takes 100 ms that no call should wait for."""
+    from callsign.http_transport import HttpTransport
+
+    return HttpTransport()
+
+
+def _send(request: Request, seconds: float) -> Reply:
+    return _transport().send(request, seconds)

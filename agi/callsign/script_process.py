@@ -1,0 +1,70 @@
+"""Two processes for one plain AGI script: Asterisk waits for the first, the second does the work.
+
+Asterisk holds the call until the process it started has *exited*, also after its output has ended
+(res/res_agi.c, run_agi: waitpid).  So that one does nothing but wait for the second's word that the
+status is set; the delivery goes on behind it.  Nothing is imported here that takes time.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+SYSTEMS = ("SKARABEE", "NOOJEE", "MOR", "KALLIOPE", "SRAPS")
+
+
+def part() -> Callable[[], None] | None:
+    """Returns in the second process; what it returns lets the dialplan go on.
+
+    None where no second process could be had: then the dialplan waits for the end of this one.
+    SIGHUP is ignored in both from now on: Asterisk sends it at a hang-up, and the row must be written.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    gc.disable()  # while a call waits: loading makes no garbage, and looking for it took a tenth of the time
+    try:
+        heard, say = os.pipe()
+        process = os.fork()
+    except OSError:  # a limit on processes or files
+        return None
+    if process:
+        os.close(say)
+        os.close(1)  # else Asterisk would not see the output end
+        os.read(heard, 1)  # ends when the second process has spoken, and also when it has died
+        os._exit(0)
+    os.close(heard)
+    return _Once(say)
+
+
+class _Once:
+    """Closes a file descriptor at the first call, and has garbage collected again: now there is time."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def __call__(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+            gc.enable()
+
+
+def give_up(argv: list[str], fault: BaseException) -> int:
+    """Sets the status where callsign cannot even be loaded (a package is missing, say); imports nothing itself.
+
+    The value is of our own making but for the fault's text, which loses all that could end the quotes.
+    """
+    system = (argv[1] if len(argv) > 1 else "").partition("/")[0].partition("?")[0].upper()
+    system = system if system in SYSTEMS else "CALLSIGN"
+    words = "".join(c for c in str(fault) if c.isprintable() and c not in '"\\')[:160]
+    with os.fdopen(0, "rb", closefd=False) as asterisk, os.fdopen(1, "wb", buffering=0, closefd=False) as answer:
+        while asterisk.readline().strip():
+            pass
+        told = [("STATUS", "ERROR"), ("REASON", f"callsign.agi cannot start: {words}")]
+        for name, value in told if system == "CALLSIGN" else [*told, ("JOB", "")]:
+            answer.write(f'SET VARIABLE {system}{name} "{value}"\n'.encode())
+            asterisk.readline()
+    print(f"callsign.agi cannot start: {type(fault).__name__}: {words}", file=sys.stderr)
+    return 0

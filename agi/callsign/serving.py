@@ -1,0 +1,147 @@
+"""`callsign serve`: wires store, delivery and FastAGI server together, and obeys signals."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import resource
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from callsign import __version__, config
+from callsign.answering import Services, answer
+from callsign.calls_first import CallsFirst
+from callsign.delivery import Delivery
+from callsign.fastagi_server import STOP_SECONDS, FastAgiServer
+from callsign.fault_place import where
+from callsign.http_transport import HttpTransport
+from callsign.outbox import Outbox
+from callsign.phone_numbers import as_vendor_wants
+from callsign.settings import Settings
+
+DELIVERY_STOP_SECONDS = 5.0
+LET_GO_SECONDS = STOP_SECONDS - 1
+"""A call that waits for a vendor gets QUEUED this long after SIGTERM, in time to hear it."""
+
+SWITCH_SECONDS = 0.001
+"""How long a thread may keep the interpreter while others wait; a call should not wait for a delivery."""
+
+OPEN_FILES = 4096
+"""Enough for fastagi_server.MAX_SESSIONS, the store and the vendors; the usual limit is 1024."""
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+log = logging.getLogger("callsign")
+
+
+def set_up_logging() -> None:
+    """One line per fact on stderr; the journal adds the time, a terminal gets it from us."""
+    stamp = "%(asctime)s " if sys.stderr.isatty() else ""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=f"{stamp}%(levelname)s %(name)s: %(message)s")
+    logging.raiseExceptions = False  # a full disk under stderr is no reason for tracebacks
+
+
+def allow_open_files() -> None:
+    """Raises our limit of open files, of which each call holds one, to `OPEN_FILES` where the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+class Server:
+    """The running whole; `settings` is replaced as one value when the file is read again."""
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self._path = path
+        self.settings = self._at_start = settings
+        calls = CallsFirst()
+        self.fastagi = FastAgiServer(  # before the store: where the address is taken, another callsign has both
+            settings.server.listen,
+            lambda: self.settings.server.allow,
+            lambda step: answer(step, self._services),
+            calls,
+        )
+        self.outbox = Outbox(settings.outbox.path, settings.outbox.durability, settings.outbox.keep_days)
+        self._transport = HttpTransport()
+        self._delivery = Delivery(self.outbox, lambda: self.settings, self._transport.send, calls.give_way)
+        self._services = Services(lambda: self.settings, self.outbox, self._delivery, before_wait=calls.end)
+
+    def start(self) -> None:
+        """Serves calls and delivers; returns at once."""
+        numbers = self.settings.numbers
+        as_vendor_wants("+3225551234", numbers.country, "national")  # loads the numbering plan before a call needs it
+        gc.collect()
+        gc.freeze()  # what is loaded stays: a collection need not walk it
+        sys.setswitchinterval(SWITCH_SECONDS)
+        self._delivery.start()
+        self.fastagi.start()
+        listens_on = _shown(self.fastagi.address)
+        log.info("callsign %s listens on %s, store %s", __version__, listens_on, self.settings.outbox.path)
+
+    def reload(self) -> None:
+        """SIGHUP: the settings anew; a faulty file is reported and changes nothing."""
+        try:
+            settings, warnings = config.load(self._path, thorough=True)
+        except config.ConfigError as fault:
+            for line in fault.faults:
+                log.error("%s", line)
+            log.error("the settings stay as they were")
+            return
+        except Exception as fault:  # our own fault must not end a server that calls rely on
+            log.error("the settings stay as they were: a fault in callsign itself: %s", where(fault))
+            return
+        for line in warnings:
+            log.warning("%s", line)
+        old = self._at_start
+        if (settings.server.listen, settings.outbox) != (old.server.listen, old.outbox):
+            log.warning("[server] listen and [outbox] take effect at the next restart")
+        self.settings = settings
+        log.info("the settings were read again from %s", self._path)
+
+    def stop(self) -> None:
+        """No new calls; running ones and attempts under way get a few seconds."""
+        last_word = threading.Timer(LET_GO_SECONDS, self._delivery.let_calls_go)
+        last_word.start()
+        cut_off = self.fastagi.stop()
+        last_word.cancel()
+        if cut_off:
+            log.warning("%d sessions did not end in time", cut_off)
+        self._delivery.stop(DELIVERY_STOP_SECONDS)
+        self.outbox.close()
+        self._transport.close()
+        log.info("callsign has stopped")
+
+
+def serve(path: Path) -> int:
+    """Runs until SIGTERM.  0 after an orderly end, 1 if the address is taken, 2 for faulty settings."""
+    set_up_logging()
+    allow_open_files()
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # before any thread: they inherit it
+    try:
+        settings, warnings = config.load(path, thorough=True)
+    except config.ConfigError as fault:
+        for line in fault.faults:
+            print(line, file=sys.stderr)
+        return 2
+    for line in warnings:
+        log.warning("%s", line)
+    try:
+        server = Server(path, settings)
+    except OSError as fault:
+        listen = _shown(settings.server.listen)
+        print(f"{path}: [server] listen: {listen} cannot be used: {fault.strerror}", file=sys.stderr)
+        return 1
+    server.start()
+    while (received := signal.sigwait(SIGNALS)) == signal.SIGHUP:
+        server.reload()
+    log.info("%s: ending", signal.Signals(received).name)
+    server.stop()
+    return 0
+
+
+def _shown(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

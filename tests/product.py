@@ -1,0 +1,129 @@
+"""The product as a process: `callsign serve` with settings of the test's own, its log, and its end."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from callsign.sandbox import Sandbox
+
+PROJECT = Path(__file__).resolve().parents[1]
+COMMAND = PROJECT / "agi" / "bin" / "callsign"
+START_SECONDS = 30.0
+
+
+def vendor_sections(box: Sandbox, office_key: str = "office-key", numbers: str = "") -> str:
+    """The settings that lead to the stand-ins of `box`; `numbers` is the text of [numbers]."""
+    return f"""
+[numbers]
+{numbers}
+[skarabee]
+url = "{box.url("skarabee")}"
+businessid = "8103"
+key = "{office_key}"
+[noojee]
+url = "{box.url("noojee")}"
+key = "recorder-key"
+"""
+
+
+class Product:
+    """A running server.  `store` and `settings` lie in `folder`; `port` is the one that the kernel chose."""
+
+    def __init__(self, folder: Path, sections: str, listen: str = "127.0.0.1:0", outbox: str = "") -> None:
+        self.folder = folder
+        self.settings = folder / "callsign.toml"
+        self.store = folder / "outbox.db"
+        self.write_settings(sections, listen, outbox)
+        self._listen = listen
+        self._outbox = outbox
+        self.start()
+
+    def write_settings(self, sections: str, listen: str = "127.0.0.1:0", outbox: str = "") -> None:
+        """Replaces the settings file; `sections` is the text after [server] and [outbox]."""
+        self.settings.touch(mode=0o600)
+        self.settings.write_text(
+            f'[server]\nlisten = "{listen}"\n[outbox]\npath = "{self.store}"\n{outbox}\n{sections}\n', encoding="utf-8"
+        )
+
+    def start(self) -> None:
+        """Starts the process and waits until it listens."""
+        self._log: list[str] = []
+        self._grew = threading.Condition()
+        self.process = subprocess.Popen(
+            [sys.executable, str(COMMAND), "serve", "--config", str(self.settings)],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        line = self.wait_log(lambda line: "listens on" in line, START_SECONDS)
+        found = re.search(r"listens on \S+:(\d+),", line)
+        assert found
+        self.port = int(found[1])
+
+    @property
+    def url(self) -> str:
+        return f"agi://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> list[str]:
+        with self._grew:
+            return list(self._log)
+
+    def wait_log(self, wanted: Callable[[str], bool], seconds: float = 10.0) -> str:
+        """The first log line that fits.  Fails when the process ends or the time is over before."""
+        end = time.monotonic() + seconds
+        with self._grew:
+            looked_at = 0
+            while True:
+                for line in self._log[looked_at:]:
+                    if wanted(line):
+                        return line
+                looked_at = len(self._log)
+                ended = self.process.poll() is not None and not self._reader.is_alive()
+                assert not ended, f"the server has ended: {self._log}"
+                assert self._grew.wait(max(0.0, end - time.monotonic())) or self._log[looked_at:], self._log
+
+    def stop(self, seconds: float = 20.0) -> int:
+        """SIGTERM; the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self._ended(seconds)
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self._ended(10)
+
+    def _ended(self, seconds: float) -> int:
+        status = self.process.wait(seconds)
+        self._reader.join(5)
+        return status
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            with self._grew:
+                self._log.append(line.rstrip("\n"))
+                self._grew.notify_all()
+        with self._grew:
+            self._grew.notify_all()
+
+    def __enter__(self) -> Product:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.kill()
+        if self.process.stderr is not None:
+            self.process.stderr.close()

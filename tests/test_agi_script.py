@@ -1,0 +1,346 @@
+"""The plain script as real processes: the same answers as the server, with it and without it, and a call never held."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from callsign.asterisk_side import Call, Conduct, Cut, run_fastagi, run_script
+from callsign.notification import State
+from callsign.outbox_reader import OutboxReader
+from callsign.sandbox import Sandbox, Seen, Trouble
+from product import Product
+from script_play import ACCOUNTS, CALL, CALLER, SCRIPT, ByHand, PlainScript, vendor_sections
+from store_play import LONG_SECONDS, PROJECT, eventually
+
+
+class Held:
+    """Holds the vendors' answers back until the test lets them go; until then the sandbox tells nothing either."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.open.set()
+        self.reached = threading.Event()
+
+    def __call__(self, _: Seen) -> None:
+        self.reached.set()
+        self.open.wait(LONG_SECONDS)
+
+
+@pytest.fixture
+def held() -> Iterator[Held]:
+    made = Held()
+    yield made
+    made.open.set()
+
+
+@pytest.fixture
+def box(held: Held) -> Iterator[Sandbox]:
+    with Sandbox(accounts=ACCOUNTS, on_seen=held) as running:
+        yield running
+        held.open.set()
+
+
+@pytest.fixture
+def plain(tmp_path: Path, box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlainScript]:
+    made = PlainScript(tmp_path, vendor_sections(box), monkeypatch)
+    yield made
+    made.end_all()
+
+
+@pytest.fixture
+def reader(plain: PlainScript) -> Iterator[OutboxReader]:
+    made = OutboxReader(plain.store)
+    yield made
+    made.close()
+
+
+def ended(reader: OutboxReader, job: int) -> bool:
+    return (reader.state_of(job) or (State.WAITING,))[0] is not State.WAITING
+
+
+def call_number(number: int) -> Call:
+    return Call(callerid=f"0470{number:06}", extension="056528998", uniqueid=f"1700000000.{number}")
+
+
+# -- answers ------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_server_a_notification_is_stored_and_delivered(
+    plain: PlainScript, box: Sandbox, reader: OutboxReader
+) -> None:
+    session = plain.run("skarabee")
+    assert session.variables == {"SKARABEESTATUS": "QUEUED", "SKARABEEREASON": "", "SKARABEEJOB": "1"}
+    assert (session.status, session.trouble) == ("SUCCESS", "")
+    assert box.wait_for(lambda seen: bool(seen), LONG_SECONDS)
+    assert (box.seen[0].verdict, box.seen[0].query["phonefrom"]) == ("OK", CALLER)
+    assert eventually(lambda: reader.state_of(1) == (State.DELIVERED, ""))
+
+
+def test_the_script_waits_for_the_outcome_where_the_dialplan_wants_it(plain: PlainScript, box: Sandbox) -> None:
+    session = plain.run("noojee/start?wait=20", "", "tag=plain")
+    assert session.variables == {"NOOJEESTATUS": "OK", "NOOJEEREASON": "", "NOOJEEJOB": "1"}
+    assert [seen.path for seen in box.seen] == ["/Time", "/CallManagementAPI/start"]
+    box.trouble["skarabee"] = Trouble(refuse_status="HASH_MISMATCH")
+    refused = plain.run("skarabee?wait=20").variables
+    assert refused["SKARABEESTATUS"] == "REFUSED"
+    assert refused["SKARABEEREASON"].startswith("HASH_MISMATCH")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ping"],
+        ["skarabee"],
+        ["skarabee?wait=20"],
+        ["noojee/stop?wait=20"],
+        ["skarabee", "anonymous"],
+        ["skarabee", "", "", "999999"],
+        ["skarabee", "a", "b", "c", "d", "e"],
+        ["skarabee?wait=soon"],
+        ["skarabee?later=1"],
+        ["nonsense"],
+        ["mor/balance", "x"],
+    ],
+)
+def test_the_script_sets_the_same_variables_as_the_server(
+    plain: PlainScript, box: Sandbox, tmp_path: Path, arguments: list[str]
+) -> None:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    with Product(folder, vendor_sections(box)) as product:
+        request, *more = arguments
+        url = f"{product.url}/{request}"
+        from_server = run_fastagi(url, CALL, more, Conduct(timeout_seconds=LONG_SECONDS))
+        from_script = plain.run(*arguments)
+    assert from_server.variables
+    assert from_script.variables == from_server.variables
+    assert from_script.status == "SUCCESS"
+    assert from_script.trouble == ""
+
+
+def test_a_script_without_a_path_says_which_there_are(plain: PlainScript) -> None:
+    session = plain.run()
+    assert session.variables["CALLSIGNSTATUS"] == "ERROR"
+    assert "known are skarabee" in session.variables["CALLSIGNREASON"]
+
+
+def test_a_call_is_notified_once_by_scripts_and_server_together(
+    plain: PlainScript, box: Sandbox, tmp_path: Path
+) -> None:
+    assert plain.run("skarabee").variables["SKARABEESTATUS"] == "QUEUED"
+    with Product(tmp_path, vendor_sections(box)) as product:
+        again = run_fastagi(f"{product.url}/skarabee", CALL).variables
+    assert again["SKARABEESTATUS"] == "SKIPPED"
+    assert plain.run("skarabee").variables == again
+    assert box.wait_for(lambda seen: bool(seen), LONG_SECONDS)
+    assert len(box.seen) == 1
+
+
+# -- faults -------------------------------------------------------------------------------------------------------
+
+
+def test_faulty_settings_end_in_error_with_the_first_fault(plain: PlainScript) -> None:
+    plain.settings.write_text('[skarabee]\nurll = "https://host/"\n', encoding="utf-8")
+    session = plain.run("skarabee")
+    assert session.variables["SKARABEESTATUS"] == "ERROR"
+    assert "[skarabee] urll" in session.variables["SKARABEEREASON"]
+    assert session.status == "SUCCESS"
+
+
+def test_missing_settings_end_in_error(plain: PlainScript) -> None:
+    plain.settings.unlink()
+    session = plain.run("noojee/start")
+    assert session.variables["NOOJEESTATUS"] == "ERROR"
+    assert "cannot be read: No such file or directory" in session.variables["NOOJEEREASON"]
+    assert session.status == "SUCCESS"
+
+
+def test_a_store_that_cannot_be_written_ends_in_error(plain: PlainScript, box: Sandbox) -> None:
+    plain.store.write_bytes(b"no database at all, " * 1000)
+    session = plain.run("skarabee")
+    assert session.variables["SKARABEESTATUS"] == "ERROR"
+    assert "cannot be written: file is not a database" in session.variables["SKARABEEREASON"]
+    assert session.status == "SUCCESS"
+    assert box.seen == []
+
+
+@pytest.mark.parametrize("cut", [Cut.IN_ENVIRONMENT, Cut.AFTER_COMMAND])
+def test_an_asterisk_that_vanishes_leaves_no_script_behind(
+    plain: PlainScript, cut: Cut, box: Sandbox, reader: OutboxReader
+) -> None:
+    run_script(SCRIPT, CALL, ["skarabee"], Conduct(timeout_seconds=LONG_SECONDS, cut=cut))
+    if cut is Cut.AFTER_COMMAND:  # it was stored, so it is delivered
+        assert eventually(lambda: ended(reader, 1))
+    else:
+        assert not plain.store.exists()
+
+
+NOISY = f"""#!{sys.executable}
+import os, sys
+sys.path.insert(0, {str(PROJECT / "agi")!r})
+from callsign.script_process import part
+go_on = part() if {{parts}} else None
+from callsign import agi_script
+quiet = agi_script.answer
+def noisy(*arguments):
+    print("SET VARIABLE SKARABEESTATUS stray", flush=True)
+    os.write(1, b"HANGUP\\n")
+    os.system("echo a child of ours")
+    return quiet(*arguments)
+agi_script.answer = noisy
+sys.exit(agi_script.main(go_on))
+"""
+
+
+def a_script(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+def test_what_is_printed_by_mistake_does_not_reach_asterisk(plain: PlainScript, tmp_path: Path) -> None:
+    noisy = a_script(tmp_path / "noisy.agi", NOISY.replace("{parts}", "True"))
+    session = plain.run("skarabee", script=noisy)
+    assert session.variables["SKARABEESTATUS"] == "QUEUED"
+    assert not any("stray" in command or "child" in command for command in session.commands)
+    assert (session.status, session.trouble) == ("SUCCESS", "")
+
+
+def test_where_there_can_be_no_second_process_the_call_is_not_held_and_the_job_is_left_to_others(
+    plain: PlainScript, tmp_path: Path, box: Sandbox, held: Held, reader: OutboxReader
+) -> None:
+    held.open.clear()
+    alone = a_script(tmp_path / "alone.agi", NOISY.replace("{parts}", "False"))
+    assert plain.run("skarabee", script=alone).variables["SKARABEESTATUS"] == "QUEUED"
+    assert reader.state_of(1) == (State.WAITING, "")
+    assert not held.reached.is_set()
+    held.open.set()
+    assert plain.run("noojee/start?wait=30").variables["NOOJEESTATUS"] == "OK"
+    assert eventually(lambda: reader.state_of(1) == (State.DELIVERED, ""))
+
+
+# -- hang-ups -----------------------------------------------------------------------------------------------------
+
+
+def test_a_hang_up_before_the_row_is_written_does_not_keep_it_from_being_written(
+    plain: PlainScript, reader: OutboxReader, box: Sandbox
+) -> None:
+    settings = plain.settings.read_text(encoding="utf-8")
+    plain.settings.unlink()
+    os.mkfifo(plain.settings)
+    script = ByHand("skarabee")
+    with plain.settings.open("w", encoding="utf-8") as pipe:  # opened only when the script opens it too
+        script.signal_all(signal.SIGHUP)
+        pipe.write(settings)
+    commands = script.answer_all()
+    script.signal_all(signal.SIGHUP)
+    assert any('SET VARIABLE SKARABEESTATUS "QUEUED"' in c or "SKARABEESTATUS=QUEUED" in c for c in commands)
+    assert eventually(lambda: reader.state_of(1) == (State.DELIVERED, ""))
+    script.close()
+
+
+def test_a_hang_up_in_the_middle_of_the_answer_loses_nothing(
+    plain: PlainScript, reader: OutboxReader, box: Sandbox
+) -> None:
+    session = plain.run("skarabee", hangup_after=1)
+    assert session.status in ("HANGUP", "SUCCESS")
+    assert eventually(lambda: reader.state_of(1) == (State.DELIVERED, ""))
+
+
+# -- behind the call ----------------------------------------------------------------------------------------------
+
+
+def test_the_dialplan_goes_on_while_the_vendor_has_not_answered_yet(
+    plain: PlainScript, box: Sandbox, held: Held, reader: OutboxReader
+) -> None:
+    held.open.clear()
+    session = plain.run("skarabee")
+    assert session.variables["SKARABEESTATUS"] == "QUEUED"
+    assert (session.status, session.trouble) == ("SUCCESS", "")
+    assert reader.state_of(1) == (State.WAITING, "")
+    held.open.set()
+    assert eventually(lambda: reader.state_of(1) == (State.DELIVERED, ""))
+
+
+def test_an_asterisk_that_cannot_be_understood_is_not_held_by_the_delivery_either(
+    plain: PlainScript, box: Sandbox, held: Held, reader: OutboxReader
+) -> None:
+    held.open.clear()
+    conduct = Conduct(timeout_seconds=LONG_SECONDS, replies=lambda _: b"no reply that AGI knows\n")
+    session = run_script(SCRIPT, CALL, ["skarabee"], conduct)
+    assert (session.status, session.trouble) == ("SUCCESS", "")
+    assert reader.state_of(1) == (State.WAITING, "")
+    held.open.set()
+    assert eventually(lambda: reader.state_of(1) == (State.DELIVERED, ""))
+
+
+def test_a_wait_that_ends_first_lets_the_dialplan_go_on_with_queued(
+    plain: PlainScript, box: Sandbox, held: Held, reader: OutboxReader
+) -> None:
+    held.open.clear()
+    assert plain.run("noojee/start?wait=0.2").variables["NOOJEESTATUS"] == "QUEUED"
+    held.open.set()
+    assert eventually(lambda: reader.state_of(1) == (State.DELIVERED, ""))
+
+
+def test_an_outage_is_outlived_without_a_server(plain: PlainScript, box: Sandbox, reader: OutboxReader) -> None:
+    box.trouble["skarabee"] = Trouble(http_status=503)
+    assert plain.run("skarabee").variables["SKARABEESTATUS"] == "QUEUED"
+    assert box.wait_for(lambda seen: len(seen) >= 2, LONG_SECONDS)
+    box.trouble.clear()
+    assert eventually(lambda: reader.state_of(1) == (State.DELIVERED, ""))
+
+
+def test_scripts_at_the_same_time_deliver_each_job_once_and_in_order(
+    plain: PlainScript, box: Sandbox, reader: OutboxReader
+) -> None:
+    def one_call(number: int) -> list[str]:
+        call = call_number(number)
+        lines = [plain.run(path, call=call) for path in ("skarabee", "noojee/start?wait=0", "noojee/stop?wait=0")]
+        return [value for line in lines for name, value in line.variables.items() if name.endswith("STATUS")]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(map(tuple, pool.map(one_call, range(4)))) == {("QUEUED", "QUEUED", "QUEUED")}
+    assert eventually(lambda: reader.jobs() and not reader.newest_open())
+    asked = [seen for seen in box.seen if seen.path != "/Time"]
+    assert len([seen for seen in asked if seen.system == "skarabee"]) == 4
+    for number in range(4):
+        paths = [seen.path for seen in asked if seen.query.get("extenOrUniqueId") == f"1700000000.{number}"]
+        assert paths in (
+            ["/CallManagementAPI/start", "/CallManagementAPI/stop"],
+            ["/CallManagementAPI/stop"],  # the start was needless before it was tried
+        )
+
+
+def test_what_a_killed_script_left_is_delivered_by_the_next_one(
+    plain: PlainScript, box: Sandbox, held: Held, reader: OutboxReader
+) -> None:
+    held.open.clear()
+    assert plain.run("skarabee").variables["SKARABEESTATUS"] == "QUEUED"
+    assert held.reached.wait(LONG_SECONDS)
+    plain.end_all()
+    held.open.set()
+    assert reader.state_of(1) == (State.WAITING, "")
+    assert plain.run("noojee/start?wait=30").variables["NOOJEESTATUS"] == "OK"
+    assert eventually(lambda: reader.state_of(1) == (State.DELIVERED, ""))
+
+
+# -- beside a server ----------------------------------------------------------------------------------------------
+
+
+def test_beside_a_server_the_script_stores_and_the_server_delivers(
+    plain: PlainScript, box: Sandbox, tmp_path: Path
+) -> None:
+    with Product(tmp_path, vendor_sections(box)) as product:
+        assert plain.run("noojee/start?wait=20").variables["NOOJEESTATUS"] == "OK"
+        assert plain.run("skarabee").variables["SKARABEESTATUS"] == "QUEUED"
+        product.wait_log(lambda line: "job=1" in line and "DELIVERED" in line)
+        product.wait_log(lambda line: "job=2" in line and "DELIVERED" in line)

@@ -1,0 +1,33 @@
+"""A plain script whose packages are missing still sets a status: a call is never hurt."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from callsign.asterisk_side import Call, Conduct, run_script
+from product import PROJECT
+
+CALL = Call(callerid="0478123456", extension="056528998")
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    """The script in a tree of its own, whose `tomli` cannot be loaded."""
+    tree = tmp_path / "agi"
+    shutil.copytree(PROJECT / "agi", tree, ignore=shutil.ignore_patterns("__pycache__"))
+    (tree / "tomli.py").write_text('raise ImportError("No module named \\"tomli\\"\\nHANGUP")\n')
+    return tree / "agi-bin" / "callsign.agi"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [(["skarabee"], "SKARABEE"), (["noojee/start?wait=0", "", "tag"], "NOOJEE"), (["x"], "CALLSIGN"), ([], "CALLSIGN")],
+)
+def test_the_call_goes_on_with_error_and_the_reason(script: Path, arguments: list[str], name: str) -> None:
+    session = run_script(script, CALL, arguments, Conduct(timeout_seconds=30))
+    assert (session.status, session.trouble) == ("SUCCESS", "")
+    told = {f"{name}STATUS": "ERROR", f"{name}REASON": "callsign.agi cannot start: No module named tomliHANGUP"}
+    assert session.variables == (told if name == "CALLSIGN" else {**told, f"{name}JOB": ""})

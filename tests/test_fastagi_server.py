@@ -1,0 +1,542 @@
+"""The FastAGI server with real threads and sockets, Asterisk's side played against it."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import logging
+import os
+import resource
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from ipaddress import ip_network
+
+import pytest
+
+from callsign import agi_connection, agi_session, calls_first, fastagi_server
+from callsign.asterisk_side import Call, Conduct, Cut, Session, run_fastagi
+from callsign.calls_first import CallsFirst
+from callsign.dialplan_step import Step
+from callsign.fastagi_server import FastAgiServer, Networks, is_allowed
+from waiting import wait_until
+
+WAIT_SECONDS = 10.0  # for what comes at once
+LOOPBACK: Networks = (ip_network("127.0.0.1"),)
+TOLD = {"PINGSTATUS": "OK", "PINGREASON": "", "PINGJOB": "1"}
+CONDUCT = Conduct(timeout_seconds=WAIT_SECONDS)
+
+Answer = Callable[[Step], dict[str, str]]
+
+
+@contextmanager
+def running(
+    answer: Answer = lambda step: TOLD,
+    allow: Networks = LOOPBACK,
+    host: str = "127.0.0.1",
+    calls: CallsFirst | None = None,
+) -> Iterator[FastAgiServer]:
+    server = FastAgiServer((host, 0), lambda: allow, answer, calls)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop(WAIT_SECONDS)
+        for thread in agi_threads():
+            thread.join(WAIT_SECONDS)
+        assert agi_threads() == []
+
+
+def url(server: FastAgiServer) -> str:
+    return f"agi://127.0.0.1:{server.address[1]}/ping"
+
+
+def place_call(server: FastAgiServer, conduct: Conduct = CONDUCT, call: Call | None = None) -> Session:
+    return run_fastagi(url(server), call or Call(), conduct=conduct)
+
+
+def connect(server: FastAgiServer, data: bytes = b"") -> socket.socket:
+    sock = socket.create_connection(("127.0.0.1", server.address[1]), WAIT_SECONDS)
+    sock.sendall(data)
+    return sock
+
+
+def send_without_end(sock: socket.socket) -> None:
+    while True:
+        sock.sendall(b"x" * 1000)
+
+
+def is_closed(sock: socket.socket) -> bool:
+    """Whether the other side ends the connection; waits for it."""
+    try:
+        return sock.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+def agi_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "agi"]
+
+
+def lines(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= level]
+
+
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    """This process cannot open anything within the block."""
+    gc.collect()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, hard))
+    taken: list[int] = []
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for fd in taken:
+            os.close(fd)
+
+
+class Gate:
+    """An answer that holds each call until it is opened, and counts the calls that it holds."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self.changed = threading.Condition()
+        self.held = self.most_held = 0
+
+    def __call__(self, step: Step) -> dict[str, str]:
+        with self.changed:
+            self.held += 1
+            self.most_held = max(self.held, self.most_held)
+            self.changed.notify_all()
+        assert self.opened.wait(WAIT_SECONDS)
+        with self.changed:
+            self.held -= 1
+        return TOLD
+
+    def holds(self, count: int, seconds: float = WAIT_SECONDS) -> bool:
+        with self.changed:
+            return self.changed.wait_for(lambda: self.held >= count, seconds)
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    gate = Gate()
+    yield gate
+    gate.opened.set()
+
+
+@pytest.fixture
+def callers() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(64) as pool:
+        yield pool
+
+
+class TestACall:
+    def test_gets_its_variables_and_goes_on(self) -> None:
+        with running() as server:
+            session = place_call(server)
+        assert session.variables == TOLD
+        assert session.ended_well
+
+    @pytest.mark.parametrize("size", [16, 1])
+    def test_gets_them_however_its_bytes_come(self, size: int) -> None:
+        with running() as server:
+            session = place_call(server, Conduct(timeout_seconds=WAIT_SECONDS, send_bytes=size))
+        assert session.variables == TOLD
+        assert session.ended_well
+
+    def test_is_answered_by_what_it_asked(self) -> None:
+        steps: list[Step] = []
+
+        def answer(step: Step) -> dict[str, str]:
+            steps.append(step)
+            return TOLD
+
+        with running(answer) as server:
+            place = f"agi://127.0.0.1:{server.address[1]}/noojee/start?wait=2"
+            run_fastagi(place, Call(callerid="0123", uniqueid="17.1"), ["", "tag=x"], CONDUCT)
+        (step,) = steps
+        assert (step.path, step.options, list(step.args)) == ("noojee/start", {"wait": "2"}, ["", "tag=x"])
+        assert step.fact("agi_callerid") == "0123"
+
+    def test_that_was_hung_up_before_is_told_too(self) -> None:
+        with running() as server:
+            assert place_call(server, Conduct(timeout_seconds=WAIT_SECONDS, dead=True)).variables == TOLD
+            assert place_call(server, Conduct(timeout_seconds=WAIT_SECONDS, hangup_after=0)).variables == TOLD
+
+    @pytest.mark.parametrize("cut", Cut)
+    def test_that_vanishes_at_any_point_affects_no_other(self, cut: Cut, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 1)
+        with running() as server:
+            place_call(server, Conduct(timeout_seconds=WAIT_SECONDS, cut=cut))
+            assert place_call(server).variables == TOLD
+
+    def test_that_never_replies_is_given_up(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(agi_session, "REPLY_SECONDS", 0.05)
+        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 1)
+        with running() as server:
+            silent = Conduct(timeout_seconds=WAIT_SECONDS, replies={"EXEC": b""})
+            assert place_call(server, silent).variables == {}
+            monkeypatch.setattr(agi_session, "REPLY_SECONDS", WAIT_SECONDS)
+            assert place_call(server).variables == TOLD
+        assert len(lines(caplog)) == 1
+        assert "the status could not be set" in lines(caplog)[0]
+
+    @pytest.mark.parametrize(
+        "reply", [b"510 Invalid or unknown command\n", b"520 Wrong\n", b"200 result=-1\n", b"junk\n"]
+    )
+    def test_whose_variables_are_refused_ends_all_the_same(
+        self, reply: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(agi_session, "REPLY_SECONDS", 0.05)
+        with running() as server:
+            session = place_call(server, Conduct(timeout_seconds=WAIT_SECONDS, replies={"EXEC": reply}))
+        assert session.status == "SUCCESS"
+        assert any("the status could not be set" in line for line in lines(caplog))
+
+    @pytest.mark.parametrize(
+        "conduct",
+        [
+            *(Conduct(timeout_seconds=WAIT_SECONDS, cut=cut) for cut in Cut),
+            Conduct(timeout_seconds=WAIT_SECONDS, replies={"EXEC": b"510 x\n"}),
+            Conduct(timeout_seconds=WAIT_SECONDS, replies={"EXEC": b"200 result=1 (" + b"x" * 9000}),
+            CONDUCT,
+        ],
+    )
+    def test_however_it_ends_lets_the_deliveries_go_on(self, conduct: Conduct, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(calls_first, "LONGEST_SECONDS", 1000.0)
+        calls = CallsFirst()
+        with running(calls=calls) as server:
+            place_call(server, conduct)
+            delivery = threading.Thread(target=calls.give_way, daemon=True)
+            delivery.start()
+            delivery.join(WAIT_SECONDS)
+            assert not delivery.is_alive()
+
+    def test_makes_the_deliveries_give_way_until_it_has_its_status(
+        self, monkeypatch: pytest.MonkeyPatch, gate: Gate, callers: ThreadPoolExecutor
+    ) -> None:
+        monkeypatch.setattr(calls_first, "LONGEST_SECONDS", 1000.0)
+        calls = CallsFirst()
+        with running(gate, calls=calls) as server:
+            callers.submit(place_call, server)
+            assert gate.holds(1)
+            delivery = threading.Thread(target=calls.give_way, daemon=True)
+            delivery.start()
+            delivery.join(0.1)
+            assert delivery.is_alive()
+            gate.opened.set()
+            delivery.join(WAIT_SECONDS)
+            assert not delivery.is_alive()
+
+    def test_that_never_closes_holds_no_thread(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(agi_connection, "DRAIN_SECONDS", 0.05)
+        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 1)
+        with running() as server, connect(server, b"agi_network: yes\n\n") as sock:
+            assert sock.recv(100).startswith(b"EXEC MSet")
+            sock.sendall(b"200 result=0\n")
+            assert sock.recv(100) == b""
+            assert place_call(server).variables == TOLD
+
+    def test_may_have_a_last_word(self) -> None:
+        with running() as server, connect(server, b"agi_network: yes\n\n") as sock:
+            assert sock.recv(100).startswith(b"EXEC MSet")
+            sock.sendall(b"200 result=0\n")
+            assert sock.recv(100) == b""
+            for _ in range(3):
+                sock.sendall(b"HANGUP\n")
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+
+    def test_is_logged_without_its_numbers(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.DEBUG)
+        call = Call(callerid="056528999", calleridname="Alice", extension="056528998", dnid="056528997", rdnis="0411")
+        with running() as server:
+            place_call(server, call=call)
+            place_call(server, Conduct(timeout_seconds=WAIT_SECONDS, cut=Cut.AFTER_COMMAND), call)
+            place_call(server, Conduct(timeout_seconds=WAIT_SECONDS, replies={"EXEC": b"510 x\n"}), call)
+        said = "\n".join(lines(caplog, logging.DEBUG))
+        assert said.count(call.uniqueid) >= 3
+        for secret in ("0565289", "Alice", "0411"):
+            assert secret not in said
+
+    def test_whose_id_holds_control_characters_does_not_forge_the_log(self, caplog: pytest.LogCaptureFixture) -> None:
+        def fail(step: Step) -> dict[str, str]:
+            raise RuntimeError
+
+        with running(fail) as server, connect(server, b"agi_uniqueid: 17.1\x1b[2J\rx\n\n") as sock:
+            assert is_closed(sock)
+        wait_until(lambda: bool(lines(caplog)))
+        assert "\x1b" not in lines(caplog)[0]
+        assert "\r" not in lines(caplog)[0]
+
+
+class TestOurOwnFaults:
+    def test_cost_the_pool_no_thread(self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 1)
+        faults = [ValueError("caller 056528999"), RecursionError(), ZeroDivisionError()]
+
+        def answer(step: Step) -> dict[str, str]:
+            if faults:
+                raise faults.pop()
+            return TOLD
+
+        with running(answer) as server:
+            for _ in range(3):
+                assert place_call(server).status == "SUCCESS"
+            assert place_call(server).variables == TOLD
+        said = lines(caplog, logging.ERROR)
+        assert len(said) == 3
+        assert "ValueError" in said[2]
+        assert "056528999" not in said[2]
+
+    def test_a_thread_that_cannot_be_started_costs_no_call(
+        self, monkeypatch: pytest.MonkeyPatch, callers: ThreadPoolExecutor, gate: Gate
+    ) -> None:
+        monkeypatch.setattr(fastagi_server, "SPARE_THREADS", 1)
+        started = threading.Thread.start
+
+        def start(thread: threading.Thread) -> None:
+            if thread.name == "agi":
+                raise RuntimeError("can't start new thread")
+            started(thread)
+
+        with running(gate) as server:
+            monkeypatch.setattr(threading.Thread, "start", start)
+            calls = [callers.submit(place_call, server) for _ in range(3)]
+            assert gate.holds(1)
+            gate.opened.set()
+            assert [call.result(WAIT_SECONDS).variables for call in calls] == [TOLD] * 3
+            monkeypatch.undo()
+
+    def test_when_files_run_out_calls_wait_and_the_log_says_so_once(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(fastagi_server, "FAILED_ACCEPT_SECONDS", 0.01)
+        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 2)
+        monkeypatch.setattr(fastagi_server, "SPARE_THREADS", 1)
+        with running() as server, socket.socket() as first, socket.socket() as second:
+            with no_more_files():
+                for sock in (first, second):  # a thread in accept() may have a file for one call already
+                    sock.settimeout(WAIT_SECONDS)
+                    sock.connect(("127.0.0.1", server.address[1]))
+                    sock.sendall(b"agi_network: yes\n\n")
+                wait_until(lambda: bool(lines(caplog)))
+                time.sleep(0.05)  # room for a second line that must not come
+            for sock in (first, second):
+                assert sock.recv(100).startswith(b"EXEC MSet")
+                sock.sendall(b"200 result=0\n")
+        assert ["cannot be accepted" in line for line in lines(caplog)] == [True, False]
+        assert lines(caplog)[1] == "calls are accepted again"
+
+
+class TestABadPeer:
+    @pytest.mark.parametrize(
+        "sent",
+        [
+            b"GET / HTTP/1.1\r\nHost: pbx\r\n\r\n",
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n\x00",
+            b"SSH-2.0-scanner\r\n",
+            b"x" * 65535,
+            b"agi_x: " + b"x" * 65528 + b"\n",
+            b"agi_x: y\n" * 10000,
+            b"\n",
+            bytes(range(256)) * 300,
+        ],
+        ids=["http", "tls", "ssh", "no-line", "long-line", "endless-block", "empty-block", "binary"],
+    )
+    def test_is_closed_with_one_line_in_the_log_and_the_next_call_is_served(
+        self, sent: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 1)
+        caplog.set_level(logging.DEBUG)
+        with running() as server:
+            with socket.create_connection(("127.0.0.1", server.address[1]), WAIT_SECONDS) as sock:
+                with suppress(ConnectionError):  # closed while it was still sending
+                    sock.sendall(sent)
+                assert is_closed(sock)
+            wait_until(lambda: bool(caplog.records))
+            said = lines(caplog, logging.DEBUG)
+            assert place_call(server).variables == TOLD
+        assert len(said) == 1
+        assert said[0].startswith("peer 127.0.0.1: ")
+        assert said[0].endswith(": closed")
+
+    @pytest.mark.parametrize("sent", [b"", b"agi_network: yes\nagi_call"])
+    def test_that_leaves_before_its_block_is_whole_is_one_line_in_the_log(
+        self, sent: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 1)
+        with running() as server:
+            connect(server, sent).close()
+            assert place_call(server).variables == TOLD
+        assert lines(caplog) == ["peer 127.0.0.1: it closed the connection before its agi_ block was whole: closed"]
+
+    def test_that_says_nothing_is_closed_when_its_time_is_up(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 1)
+        monkeypatch.setattr(agi_session, "BLOCK_SECONDS", 0.05)
+        with running() as server:
+            with connect(server) as sock:
+                assert is_closed(sock)
+            monkeypatch.setattr(agi_session, "BLOCK_SECONDS", WAIT_SECONDS)
+            assert place_call(server).variables == TOLD
+        assert lines(caplog) == ["peer 127.0.0.1: its agi_ block was not whole within 0.05 s: closed"]
+
+    def test_that_stays_holds_no_thread(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 1)
+        monkeypatch.setattr(agi_connection, "DRAIN_SECONDS", 86400.0)
+        with running() as server, connect(server, b"GET / HTTP/1.1\r\n"):
+            assert place_call(server).variables == TOLD
+
+    def test_that_goes_on_sending_is_not_read_to_its_end(self) -> None:
+        with running() as server, connect(server, b"GET / HTTP/1.1\r\n") as sock, pytest.raises(ConnectionError):
+            send_without_end(sock)
+
+    def test_that_is_not_allowed_is_closed_at_once_with_one_line_in_the_log(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        allow = (ip_network("10.0.0.0/8"), ip_network("::1"))
+        with running(allow=allow) as server, connect(server) as sock:
+            assert is_closed(sock)
+        assert lines(caplog) == ["peer 127.0.0.1 is not in [server] allow: closed"]
+
+    def test_that_is_allowed_as_ipv4_may_connect_to_an_ipv6_socket(self, caplog: pytest.LogCaptureFixture) -> None:
+        with running(host="::ffff:127.0.0.1") as server:
+            assert place_call(server).variables == TOLD
+        with running(host="::ffff:127.0.0.1", allow=(ip_network("127.0.0.2"),)) as server, connect(server) as sock:
+            assert is_closed(sock)
+        assert lines(caplog) == ["peer ::ffff:127.0.0.1 is not in [server] allow: closed"]
+
+
+@pytest.mark.parametrize(
+    ("peer", "networks", "allowed"),
+    [
+        ("127.0.0.1", ["127.0.0.1"], True),
+        ("127.0.0.2", ["127.0.0.1"], False),
+        ("192.168.1.77", ["127.0.0.1", "192.168.1.0/24"], True),
+        ("192.168.2.77", ["127.0.0.1", "192.168.1.0/24"], False),
+        ("::1", ["127.0.0.1", "::1"], True),
+        ("::1", ["127.0.0.1"], False),
+        ("127.0.0.1", ["::1"], False),
+        ("::ffff:127.0.0.1", ["127.0.0.1"], True),
+        ("::ffff:127.0.0.1", ["::1"], False),
+        ("::ffff:10.1.2.3", ["10.0.0.0/8"], True),
+        ("::ffff:10.1.2.3", ["::ffff:10.1.2.3"], True),
+        ("fe80::1%eth0", ["fe80::/10"], True),
+        ("fe80::1%eth0", ["fe80::2"], False),
+        ("127.0.0.1", [], False),
+    ],
+)
+def test_a_peer_is_allowed_by_the_networks_it_lies_in(peer: str, networks: list[str], allowed: bool) -> None:
+    assert is_allowed(peer, tuple(map(ip_network, networks))) is allowed
+
+
+class TestManyCalls:
+    @pytest.mark.parametrize("spare", [1, 2, 8])
+    def test_beyond_the_limit_wait_and_are_served_afterwards(
+        self, spare: int, monkeypatch: pytest.MonkeyPatch, gate: Gate, callers: ThreadPoolExecutor
+    ) -> None:
+        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 3)
+        monkeypatch.setattr(fastagi_server, "SPARE_THREADS", spare)
+        with running(gate) as server:
+            calls = [callers.submit(place_call, server) for _ in range(12)]
+            assert gate.holds(3)
+            assert not gate.holds(4, 0.1)
+            gate.opened.set()
+            assert [call.result(WAIT_SECONDS).variables for call in calls] == [TOLD] * 12
+        assert gate.most_held == 3
+
+    def test_at_once_are_all_answered_at_once(
+        self, monkeypatch: pytest.MonkeyPatch, gate: Gate, callers: ThreadPoolExecutor
+    ) -> None:
+        monkeypatch.setattr(fastagi_server, "SPARE_THREADS", 2)
+        with running(gate) as server:
+            calls = [callers.submit(place_call, server) for _ in range(50)]
+            assert gate.holds(50)
+            gate.opened.set()
+            assert all(call.result(WAIT_SECONDS).ended_well for call in calls)
+            wait_until(lambda: len(agi_threads()) <= 3)  # two spare ones, and one that is about to end
+
+    def test_leave_no_more_threads_than_are_kept(self, callers: ThreadPoolExecutor) -> None:
+        with running() as server:
+            assert all(session.ended_well for session in callers.map(lambda _: place_call(server), range(500)))
+            wait_until(lambda: len(agi_threads()) <= fastagi_server.SPARE_THREADS + 1)
+
+    def test_of_bad_peers_leave_no_thread_behind(
+        self, monkeypatch: pytest.MonkeyPatch, callers: ThreadPoolExecutor
+    ) -> None:
+        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 4)
+        with running() as server:
+
+            def disturb(number: int) -> None:
+                with connect(server, (b"", b"junk\n", b"agi_x: y\n", b"agi_x: y\n\n")[number % 4]):
+                    pass
+
+            list(callers.map(disturb, range(400)))
+            assert place_call(server).variables == TOLD
+            assert len(agi_threads()) <= 4
+
+
+class TestStopping:
+    def test_lets_the_running_ones_finish_and_answers_those_that_wait(
+        self, monkeypatch: pytest.MonkeyPatch, gate: Gate, callers: ThreadPoolExecutor
+    ) -> None:
+        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 1)
+        with running(gate) as server:
+            address = server.address
+            calls = [callers.submit(place_call, server)]
+            assert gate.holds(1)
+            waiting = [connect(server, b"agi_network: yes\n\n") for _ in range(5)]
+            stopped: Future[int] = callers.submit(server.stop, WAIT_SECONDS)
+            assert gate.holds(6)  # the limit gives way to the end
+            gate.opened.set()
+            for sock in waiting:
+                assert sock.recv(200).startswith(b"EXEC MSet")
+                sock.sendall(b"200 result=0\n")
+                assert is_closed(sock)
+                sock.close()
+            assert stopped.result(WAIT_SECONDS) == 0
+            assert calls[0].result(WAIT_SECONDS).variables == TOLD
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(address, WAIT_SECONDS)
+
+    def test_takes_no_new_call(self) -> None:
+        with running() as server:
+            place = url(server)
+            assert server.stop() == 0
+        assert run_fastagi(place, conduct=CONDUCT).status == "FAILURE"
+
+    def test_cuts_off_what_does_not_end_in_time_and_says_how_many(
+        self, gate: Gate, callers: ThreadPoolExecutor
+    ) -> None:
+        with running(gate) as server:
+            calls = [callers.submit(place_call, server) for _ in range(2)]
+            assert gate.holds(2)
+            assert server.stop(0.05) == 2
+            gate.opened.set()
+            assert all(call.result(WAIT_SECONDS).ended_well for call in calls)
+
+    def test_twice_is_no_fault(self) -> None:
+        with running() as server:
+            assert server.stop() == 0
+            assert server.stop() == 0
+
+
+def test_an_address_that_is_taken_is_an_error_and_leaves_no_socket_open() -> None:
+    with running() as server:
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(OSError, match="in use") as kept:
+            FastAgiServer(server.address, lambda: LOOPBACK, lambda step: TOLD)
+        assert len(os.listdir("/proc/self/fd")) <= before
+        assert kept.value.errno == errno.EADDRINUSE

@@ -1,0 +1,367 @@
+"""`callsign serve` as a process: what it obeys, what it says, and how it ends."""
+
+from __future__ import annotations
+
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from callsign import __version__
+from callsign.asterisk_side import Call, Conduct, Session, run_fastagi
+from product import COMMAND, Product
+from waiting import wait_until
+
+WAIT_SECONDS = 15.0  # for what comes at once
+KEY = "326C4EA6636911C0537F"
+CALLER, CALLED = "056528999", "056528998"
+CALL = Call(callerid=CALLER, calleridname="Alice Adams", extension=CALLED, dnid=CALLED)
+
+
+class Vendor:
+    """A vendor on loopback that answers each request with `body`, once `answering` is set."""
+
+    def __init__(self) -> None:
+        self.answering = threading.Event()
+        self.answering.set()
+        self.asked = threading.Event()
+        self.body = b'{"Status": "OK"}'
+        vendor = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                vendor.asked.set()
+                vendor.answering.wait(WAIT_SECONDS)
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(vendor.body)))
+                self.end_headers()
+                self.wfile.write(vendor.body)
+
+            def log_message(self, *_: object) -> None:
+                """Nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def section(self) -> str:
+        return f'[skarabee]\nurl = "{self.url}/api/"\nbusinessid = "8103"\nkey = "{KEY}"\n'
+
+    def close(self) -> None:
+        self.answering.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(WAIT_SECONDS)
+
+
+@pytest.fixture
+def vendor() -> Iterator[Vendor]:
+    vendor = Vendor()
+    yield vendor
+    vendor.close()
+
+
+@pytest.fixture
+def product(tmp_path: Path, vendor: Vendor) -> Iterator[Product]:
+    with Product(tmp_path, vendor.section) as product:
+        yield product
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """One server for all tests that leave it as it was."""
+    section = f'[skarabee]\nurl = "http://127.0.0.1:1/api/"\nbusinessid = "8103"\nkey = "{KEY}"\n'
+    with Product(tmp_path_factory.mktemp("standing"), section) as product:
+        yield product
+
+
+def place_call(product: Product, path: str, *arguments: str, call: Call = CALL) -> Session:
+    return run_fastagi(f"{product.url}/{path}", call, arguments, Conduct(timeout_seconds=WAIT_SECONDS))
+
+
+def send(product: Product, data: bytes) -> None:
+    """As some peer that is no Asterisk; until it is closed."""
+    with socket.create_connection(("127.0.0.1", product.port), WAIT_SECONDS) as sock:
+        sock.sendall(data)
+        try:
+            while sock.recv(4096):
+                pass
+        except ConnectionError:
+            return
+
+
+def count(product: Product, words: str) -> int:
+    return sum(words in line for line in product.log)
+
+
+def reload(product: Product, until: str = "the settings were read again") -> None:
+    """SIGHUP, and waits for one more line with the words of `until`."""
+    before = count(product, until)
+    product.process.send_signal(signal.SIGHUP)
+    product.wait_log(lambda line: count(product, until) > before and until in line)
+
+
+def serve(config: Path) -> subprocess.CompletedProcess[str]:
+    """A server that is expected to end of its own."""
+    return subprocess.run(
+        [sys.executable, str(COMMAND), "serve", "--config", str(config)],
+        capture_output=True,
+        text=True,
+        timeout=WAIT_SECONDS,
+    )
+
+
+class TestACall:
+    def test_is_answered(self, standing: Product) -> None:
+        session = place_call(standing, "ping")
+        assert session.variables["CALLSIGNSTATUS"] == "OK"
+        assert session.variables["CALLSIGNVERSION"] == __version__
+        assert session.ended_well
+
+    def test_notifies_the_vendor(self, product: Product) -> None:
+        session = place_call(product, "skarabee?wait=10")
+        assert (session.variables["SKARABEESTATUS"], session.variables["SKARABEEREASON"]) == ("OK", "")
+        assert session.ended_well
+
+    @pytest.mark.parametrize(
+        ("path", "arguments", "status", "named"),
+        [
+            ("skarabe", (), "CALLSIGNSTATUS", "skarabee"),
+            ("", (), "CALLSIGNSTATUS", "known are"),
+            ("noojee/begin", (), "NOOJEESTATUS", "noojee/start"),
+            ("noojee/start", (), "NOOJEESTATUS", "[noojee]"),
+            ("skarabee?wait=soon", (), "SKARABEESTATUS", "wait=soon"),
+            ("skarabee?wiat=1", (), "SKARABEESTATUS", "wiat"),
+            ("skarabee", ("1", "2", "3", "4", "5"), "SKARABEESTATUS", "5 arguments"),
+            ("skarabee", ("phoneto=1", "phoneto=2"), "SKARABEESTATUS", "phoneto"),
+            ("skarabee", ("businessid=77",), "SKARABEESTATUS", "businessid"),
+            ("ping", ("x",), "CALLSIGNSTATUS", "none"),
+        ],
+    )
+    def test_that_asks_for_what_cannot_be_done_gets_error_and_the_reason(
+        self, standing: Product, path: str, arguments: tuple[str, ...], status: str, named: str
+    ) -> None:
+        session = place_call(standing, path, *arguments)
+        assert session.variables[status] == "ERROR"
+        assert named in session.variables[status.replace("STATUS", "REASON")]
+        assert session.ended_well
+
+    def test_after_bad_peers_is_served_and_each_of_them_is_one_line_in_the_log(self, product: Product) -> None:
+        junk = [b"GET / HTTP/1.1\r\n\r\n", bytes(range(256)) * 300, b"agi_x: " + b"x" * 65528, b"agi_x: y\n" * 10000]
+        for data in junk:
+            send(product, data)
+        assert place_call(product, "ping").variables["CALLSIGNSTATUS"] == "OK"
+        wait_until(lambda: count(product, ": closed") >= len(junk))
+        assert product.stop() == 0
+        assert count(product, ": closed") == len(junk)
+        assert not any("Traceback" in line for line in product.log)
+
+    def test_leaves_neither_number_nor_name_nor_key_in_the_log(self, product: Product, vendor: Vendor) -> None:
+        place_call(product, "skarabee?wait=10")
+        vendor.body = b'{"Status": "HASH_MISMATCH", "Message": "056528999 sent a bad hash"}'
+        place_call(product, "skarabee?wait=10", call=Call(callerid=CALLER, dnid=CALLED, uniqueid="1700000000.2"))
+        place_call(product, "skarabee", f"phoneto={CALLED}\t", "x", "y", "z", "w")
+        place_call(product, "skarabee", f"businessid={CALLED}")
+        place_call(product, "ping", CALLER)
+        send(product, f"agi_callerid: {CALLER}\n".encode() * 10000)
+        assert product.stop() == 0
+        assert len(product.log) >= 9
+        for line in product.log:
+            assert not re.search(r"5652899|Alice|326C4EA6|hash=|phonefrom=", line), line
+
+    def test_with_an_answer_that_is_nested_without_end_does_not_end_the_server(
+        self, product: Product, vendor: Vendor
+    ) -> None:
+        vendor.body = b"[" * 200_000
+        session = place_call(product, "skarabee?wait=1")
+        assert session.variables["SKARABEESTATUS"] in ("QUEUED", "REFUSED", "UNREACHABLE")
+        assert place_call(product, "ping").variables["CALLSIGNSTATUS"] == "OK"
+
+
+class TestTheEnd:
+    def test_lets_a_running_call_finish_and_takes_no_new_one(self, product: Product, vendor: Vendor) -> None:
+        vendor.answering.clear()
+        with ThreadPoolExecutor(1) as callers:
+            call = callers.submit(place_call, product, "skarabee?wait=10")
+            assert vendor.asked.wait(WAIT_SECONDS)
+            product.process.send_signal(signal.SIGTERM)
+            product.wait_log(lambda line: "SIGTERM: ending" in line)
+            wait_until(lambda: is_refused(product.port))
+            assert product.process.poll() is None
+            vendor.answering.set()
+            assert call.result(WAIT_SECONDS).variables["SKARABEESTATUS"] == "OK"
+        assert product.stop() == 0
+        assert product.log[-1].endswith("callsign has stopped")
+        assert count(product, "did not end in time") == 0
+
+    def test_gives_a_call_that_waits_for_the_vendor_its_status(self, product: Product, vendor: Vendor) -> None:
+        vendor.answering.clear()
+        with ThreadPoolExecutor(1) as pool:
+            step = pool.submit(run_fastagi, f"{product.url}/skarabee?wait=60", CALL)
+            assert vendor.asked.wait(WAIT_SECONDS)
+            assert product.stop() == 0
+            session = step.result(WAIT_SECONDS)
+        assert (session.status, session.variables["SKARABEESTATUS"]) == ("SUCCESS", "QUEUED")
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_of_an_idle_server_is_orderly(self, product: Product, number: signal.Signals) -> None:
+        product.process.send_signal(number)
+        assert product.process.wait(WAIT_SECONDS) == 0
+        product.wait_log(lambda line: "callsign has stopped" in line)
+
+    def test_answers_all_calls_that_had_connected(self, product: Product) -> None:
+        block = b"agi_network: yes\nagi_network_script: ping\n\n"
+        socks = [socket.create_connection(("127.0.0.1", product.port), WAIT_SECONDS) for _ in range(100)]
+        product.process.send_signal(signal.SIGTERM)
+        product.wait_log(lambda line: "SIGTERM: ending" in line)
+        for sock in socks:
+            sock.sendall(block)
+        for sock in socks:
+            assert sock.recv(200).startswith(b"EXEC MSet")
+            sock.sendall(b"200 result=0\n")
+            assert sock.recv(200) == b""
+            sock.close()
+        assert product.process.wait(WAIT_SECONDS) == 0
+
+    def test_frees_the_address_for_the_next_one(self, product: Product, vendor: Vendor) -> None:
+        assert product.stop() == 0
+        product.write_settings(vendor.section, listen=f"127.0.0.1:{product.port}")
+        port = product.port
+        product.start()
+        assert product.port == port
+        assert place_call(product, "ping").variables["CALLSIGNSTATUS"] == "OK"
+
+
+class TestSighup:
+    def test_lets_others_in_and_out(self, product: Product, vendor: Vendor) -> None:
+        text = product.settings.read_text()
+        product.settings.write_text(text.replace("[server]", '[server]\nallow = ["10.0.0.0/8"]'))
+        reload(product)
+        assert place_call(product, "ping").variables == {}
+        product.wait_log(lambda line: "peer 127.0.0.1 is not in [server] allow: closed" in line)
+        product.write_settings(vendor.section)
+        reload(product)
+        assert place_call(product, "ping").variables["CALLSIGNSTATUS"] == "OK"
+
+    def test_brings_a_new_section_into_use(self, product: Product, vendor: Vendor) -> None:
+        assert "[noojee]" in place_call(product, "noojee/start").variables["NOOJEEREASON"]
+        section = f'[noojee]\nurl = "{vendor.url}/rest"\nauth = "apikey"\nkey = "recorder-key"\n'
+        product.write_settings(vendor.section + section)
+        reload(product)
+        session = place_call(product, "noojee/start?wait=0")
+        assert session.variables["NOOJEESTATUS"] == "QUEUED"
+
+    def test_with_a_faulty_file_names_each_fault_and_keeps_the_old_settings(
+        self, product: Product, vendor: Vendor
+    ) -> None:
+        product.write_settings(vendor.section + 'colour = "blue"\n[noojee]\nurl = "x"\n')
+        reload(product, "the settings stay as they were")
+        for fault in ("[skarabee] colour", "[noojee] url", "[noojee] key"):
+            assert sum(line.startswith("ERROR") and fault in line for line in product.log) == 1
+        assert place_call(product, "skarabee?wait=10").variables["SKARABEESTATUS"] == "OK"
+        assert "[noojee]" in place_call(product, "noojee/start").variables["NOOJEEREASON"]
+
+    @pytest.mark.parametrize(
+        "content", [b"\xff\xfe", b"[server", b"x = " + b"[" * 5000, b""], ids=["binary", "no-toml", "nested", "empty"]
+    )
+    def test_with_any_file_does_not_end_the_server(self, product: Product, content: bytes) -> None:
+        product.settings.write_bytes(content)
+        reload(product, "the settings ")
+        assert place_call(product, "ping").variables["CALLSIGNSTATUS"] == "OK"
+        assert not any("Traceback" in line for line in product.log)
+
+    def test_without_a_file_keeps_the_old_settings(self, product: Product) -> None:
+        product.settings.unlink()
+        reload(product, "the settings stay as they were")
+        assert place_call(product, "skarabee?wait=10").variables["SKARABEESTATUS"] == "OK"
+
+    def test_says_each_time_what_takes_a_restart(self, product: Product, vendor: Vendor) -> None:
+        product.write_settings(vendor.section, listen="127.0.0.1:1")
+        reload(product, "take effect at the next restart")
+        reload(product, "take effect at the next restart")
+        assert place_call(product, "ping").variables["CALLSIGNSTATUS"] == "OK"
+        product.write_settings(vendor.section)
+        reload(product)
+        assert count(product, "take effect at the next restart") == 2
+
+    def test_during_calls_costs_none(self, product: Product) -> None:
+        with ThreadPoolExecutor(8) as callers:
+            calls = [callers.submit(place_call, product, "ping") for _ in range(100)]
+            for _ in range(5):
+                reload(product)
+            assert all(call.result(WAIT_SECONDS).ended_well for call in calls)
+
+
+class TestTheStart:
+    def test_with_faulty_settings_ends_with_2_and_one_line_for_each_fault(self, tmp_path: Path) -> None:
+        config = tmp_path / "callsign.toml"
+        config.write_text(f'[server]\nlisten = "here"\nalow = []\n[skarabee]\nkey = "{KEY}"\n')
+        ended = serve(config)
+        assert ended.returncode == 2
+        said = ended.stderr.splitlines()
+        for fault in ("[server] listen", "[server] alow", "[skarabee] url", "[skarabee] businessid"):
+            assert sum(fault in line for line in said) == 1
+        assert len(said) == 4
+        assert all(line.startswith(f"{config}: ") for line in said)
+        assert KEY not in ended.stderr
+
+    @pytest.mark.parametrize(
+        "content", [None, b"[server", b"\xff", b"x = " + b"[" * 5000], ids=["no-file", "no-toml", "binary", "nested"]
+    )
+    def test_without_usable_settings_ends_with_2_and_one_line(self, tmp_path: Path, content: bytes | None) -> None:
+        config = tmp_path / "callsign.toml"
+        if content is not None:
+            config.write_bytes(content)
+        ended = serve(config)
+        assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1)
+        assert ended.stderr.startswith(f"{config}: ")
+
+    def test_at_an_address_that_is_taken_ends_with_1_and_a_line_and_touches_no_store(self, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            listen = f"127.0.0.1:{taken.getsockname()[1]}"
+            config = tmp_path / "callsign.toml"
+            config.touch(mode=0o600)
+            config.write_text(f'[server]\nlisten = "{listen}"\n[outbox]\npath = "{tmp_path}/store/outbox.db"\n')
+            ended = serve(config)
+        assert ended.returncode == 1
+        (line,) = ended.stderr.splitlines()
+        assert f"[server] listen: {listen} cannot be used" in line
+        assert not (tmp_path / "store").exists()
+
+    def test_makes_room_for_a_thousand_calls_whatever_the_limit_of_open_files(
+        self, tmp_path: Path, vendor: Vendor
+    ) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), hard))
+        try:
+            product = Product(tmp_path, vendor.section)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        with product:
+            assert resource.prlimit(product.process.pid, resource.RLIMIT_NOFILE)[0] >= min(hard, 1100)
+
+    def test_says_where_it_listens_and_keeps_its_store(self, standing: Product) -> None:
+        (line,) = [line for line in standing.log if "listens on" in line]
+        assert line.endswith(f"callsign {__version__} listens on 127.0.0.1:{standing.port}, store {standing.store}")
+
+
+def is_refused(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), WAIT_SECONDS).close()
+    except ConnectionRefusedError:
+        return True
+    except ConnectionError:
+        return False
+    return False
