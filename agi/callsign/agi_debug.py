@@ -1,0 +1,144 @@
+"""The command `agi-debug`: plays Asterisk for one AGI session and shows it as `agi set debug on` does.
+
+Exit status: 0 the session ended well, 1 it did not, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from callsign.asterisk_side import Call, Conduct, Session, run_fastagi, run_script
+from callsign.asterisk_side.call import AgiUrl, is_agi_url, unique_id
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with `argv` (default: the process's own) and return its exit status."""
+    options = _parser().parse_intermixed_args(argv)
+    call = Call(
+        callerid=options.callerid,
+        calleridname=options.calleridname,
+        extension=options.extension,
+        dnid=options.dnid,
+        uniqueid=options.uniqueid or unique_id(),
+        variables=dict(options.var),
+    )
+    conduct = Conduct(timeout_seconds=options.timeout, hangup_after=options.hangup_after)
+    run = run_fastagi if is_agi_url(options.target) else run_script
+    show = None if options.json else _LineShower(call.channel)
+    try:
+        session = run(options.target, call, options.args, conduct, show)
+    except KeyboardInterrupt:
+        print("agi-debug: interrupted", file=sys.stderr)
+        return 1
+    print(_as_json(session) if options.json else _summary(session))
+    if session.trouble and not options.json:
+        print(f"agi-debug: {_printable(session.trouble)}", file=sys.stderr)
+    return 0 if session.ended_well else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="agi-debug",
+        description="Plays Asterisk for one AGI session: AGI(TARGET,ARG,…) without a call.",
+        epilog="Exit status: 0 the session ended well, 1 it did not, 2 wrong usage.",
+    )
+    parser.add_argument("target", metavar="TARGET", type=_target, help="agi://host[:port]/path, or a script")
+    parser.add_argument("args", metavar="ARG", nargs="*", help="arguments, sent as agi_arg_1 and so on")
+    facts = parser.add_argument_group("the call")
+    usual = Call()
+    facts.add_argument("--callerid", metavar="NUMBER", default="", help="who calls (none: unknown)")
+    facts.add_argument("--calleridname", metavar="NAME", default="", help="the caller's name")
+    facts.add_argument("--extension", default=usual.extension, help="what was dialled (%(default)s)")
+    facts.add_argument("--dnid", metavar="NUMBER", default="", help="the number that the trunk announced")
+    facts.add_argument("--uniqueid", default="", help="the channel's id (a new one)")
+    facts.add_argument(
+        "--var", metavar="N=V", type=_assignment, action="append", default=[], help="a channel variable set before"
+    )
+    facts.add_argument(
+        "--hangup-after", metavar="N", type=_count, help="the caller hangs up after N answers (0: at once)"
+    )
+    parser.add_argument(
+        "--timeout", metavar="S", type=_seconds, default=30.0, help="give up after so many seconds (%(default)g)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the session")
+    return parser
+
+
+class _LineShower:
+    """Prints each line at once, as res_agi does: agi_network lines come before the channel is known to it."""
+
+    def __init__(self, channel: str) -> None:
+        self._channel = channel
+
+    def __call__(self, direction: str, text: str) -> None:
+        arrow = ">>" if direction == "Tx" else "<<"
+        channel = "" if direction == "Tx" and text.startswith("agi_network") else f"<{self._channel}>"
+        print(f"{channel}AGI {direction} {arrow} {_printable(text)}", flush=True)
+
+
+def _summary(session: Session) -> str:
+    lines = [f"{name}={value}" for name, value in session.variables.items()]
+    lines += [f"AGISTATUS={session.status}", f"time: {session.seconds * 1000:.1f} ms"]
+    return "\n".join(_printable(line) for line in lines)
+
+
+def _as_json(session: Session) -> str:
+    return json.dumps(
+        {
+            "agistatus": session.status,
+            "variables": session.variables,
+            "commands": session.commands,
+            "milliseconds": round(session.seconds * 1000, 1),
+            "ended_well": session.ended_well,
+            "trouble": session.trouble,
+        }
+    )
+
+
+def _printable(text: str) -> str:
+    """`text` with stray bytes and control characters as escapes, fit for any terminal."""
+    shown = "".join(c if c.isprintable() else _escaped(c) for c in text)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _escaped(character: str) -> str:
+    stray_byte = 0xDC80 <= ord(character) <= 0xDCFF
+    return f"\\x{ord(character) - 0xDC00:02x}" if stray_byte else character.encode("unicode_escape").decode()
+
+
+def _target(text: str) -> str:
+    if is_agi_url(text):
+        try:
+            AgiUrl.parse(text)
+        except ValueError as wrong:
+            raise argparse.ArgumentTypeError(str(wrong)) from wrong
+    elif "://" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither agi://host[:port]/path nor a script")
+    return text
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of commands, 0 or more")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 86400:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time in seconds, above 0")
+    return seconds

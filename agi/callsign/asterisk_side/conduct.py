@@ -1,0 +1,63 @@
+"""How Asterisk behaves in a session, as far as it can be chosen, and what came of the session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+Status = Literal["SUCCESS", "FAILURE", "HANGUP", "NOTFOUND"]
+OnLine = Callable[[str, str], None]
+"""Told each line as it passes: "Tx" (Asterisk to the peer) or "Rx", and its text without the line end."""
+
+
+class Cut(Enum):
+    """Where a test has Asterisk vanish, its connection closed without a word."""
+
+    IN_ENVIRONMENT = "half of the agi_* lines sent"
+    AFTER_ENVIRONMENT = "all agi_* lines sent"
+    AFTER_COMMAND = "a command read, nothing answered"
+    IN_REPLY = "half of the answer to a command sent"
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """How this Asterisk behaves where versions, networks, callers and tests differ."""
+
+    timeout_seconds: float = 30.0
+    """For the whole session. Asterisk itself would wait for ever."""
+    send_bytes: int = 4096
+    """Size of each write."""
+    line_bytes: int = 2048
+    """AGI_BUF_LEN: 2048 before 20.16, 21.11 and 22.6, 8192 from there on."""
+    hangup_after: int | None = None
+    """The caller hangs up after so many answers; 0: right after the agi_* lines."""
+    dead: bool = False
+    """The call was over before AGI() began, as in the h extension or a hang-up handler."""
+    replies: Mapping[str, bytes] | Callable[[str], bytes | None] | None = None
+    """Raw bytes that answer a command instead of its execution, by how its line begins or by a function
+    (None: execute it). `b""` leaves the peer waiting."""
+    cut: Cut | None = None
+    cut_at_command: int = 1
+    """Which command AFTER_COMMAND and IN_REPLY mean, counted from 1."""
+    exit_wait_seconds: float | None = None
+    """How long to wait for a script's exit once its output has ended; None: until the timeout."""
+
+    def given_reply(self, line: str) -> bytes | None:
+        """The bytes a test wants `line` to be answered with, if any."""
+        if callable(self.replies):
+            return self.replies(line)
+        return next((raw for start, raw in (self.replies or {}).items() if line.startswith(start)), None)
+
+
+@dataclass(frozen=True)
+class Session:
+    """What came of an AGI session."""
+
+    variables: dict[str, str]  # set by the peer, last value; empty: set to nothing
+    commands: list[str]  # each line as it was executed
+    seconds: float  # what the dialplan waited, connecting included
+    status: Status  # AGISTATUS
+    trouble: str  # the first thing that was not in order; empty if nothing was
+    ended_well: bool  # nothing was amiss, and the only hang-up was one that `Conduct` asked for

@@ -1,0 +1,118 @@
+"""Asterisk's end of the wire: bytes out in pieces of a given size, lines in as stdio hands them to res_agi.
+
+Every wait ends at the deadline, with TimeoutError. A peer that is gone is the end of the input, never an
+error; what is written to it is lost.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import IO
+
+STDIO_BYTES = 4096
+"""What one read() of Asterisk's fdopen()ed descriptor asks for."""
+
+
+class Wire:
+    """Two file descriptors with a deadline. Closing it closes what it was made of."""
+
+    def __init__(
+        self, read_fd: int, write_fd: int, close: Callable[[], None], seconds: float, chunk_bytes: int
+    ) -> None:
+        self._read_fd, self._write_fd, self._close = read_fd, write_fd, close
+        self._deadline = time.monotonic() + seconds
+        self._chunk_bytes = chunk_bytes
+        self._held = b""
+        self.was_reset = False
+        """The peer ended the connection without reading all that was sent to it."""
+        os.set_blocking(read_fd, False)
+        os.set_blocking(write_fd, False)
+
+    @classmethod
+    def over_socket(cls, connection: socket.socket, seconds: float = 30.0, chunk_bytes: int = STDIO_BYTES) -> Wire:
+        """A FastAGI connection. `seconds`: for the whole session; `chunk_bytes`: the size of each send."""
+        if connection.family in (socket.AF_INET, socket.AF_INET6):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return cls(connection.fileno(), connection.fileno(), connection.close, seconds, chunk_bytes)
+
+    @classmethod
+    def over_streams(
+        cls, commands: IO[bytes], answers: IO[bytes], seconds: float = 30.0, chunk_bytes: int = STDIO_BYTES
+    ) -> Wire:
+        """A script's standard output and input: unbuffered files with a descriptor, not read from yet."""
+
+        def close() -> None:
+            commands.close()
+            answers.close()
+
+        return cls(commands.fileno(), answers.fileno(), close, seconds, chunk_bytes)
+
+    @property
+    def remaining_seconds(self) -> float:
+        """Until the deadline; never below 0."""
+        return max(0.0, self._deadline - time.monotonic())
+
+    @property
+    def holds_more(self) -> bool:
+        """Whether bytes have been read that no `read_line` has asked for yet."""
+        return bool(self._held)
+
+    def await_peer(self) -> None:
+        """Wait until the descriptor has something new or has ended. What is held already does not count."""
+        self._poll(self._read_fd, select.POLLIN)
+
+    def read_line(self, room_bytes: int) -> tuple[bytes, bool]:
+        """As fgets(): through the next line end, `room_bytes` less one at most; True at the input's end."""
+        line = b""
+        while len(line) < room_bytes - 1:
+            if not self._held:
+                self._held = self._read()
+                if not self._held:
+                    return line, True
+            piece = self._held[: room_bytes - 1 - len(line)]
+            piece = piece[: piece.find(b"\n") + 1] or piece
+            line += piece
+            self._held = self._held[len(piece) :]
+            if line.endswith(b"\n"):
+                break
+        return line, False
+
+    def send(self, data: bytes) -> None:
+        """Send all of `data`, `chunk_bytes` at a time."""
+        try:
+            while data:
+                self._poll(self._write_fd, select.POLLOUT)
+                with suppress(BlockingIOError):
+                    data = data[os.write(self._write_fd, data[: self._chunk_bytes]) :]
+        except ConnectionResetError:
+            self.was_reset = True
+        except BrokenPipeError:
+            pass  # Asterisk notes it in its log and goes on to read
+
+    def close(self) -> None:
+        """Close both directions. May be called again."""
+        self._close()
+
+    def _read(self) -> bytes:
+        while True:
+            self.await_peer()
+            try:
+                return os.read(self._read_fd, STDIO_BYTES)
+            except BlockingIOError:
+                continue
+            except OSError:
+                self.was_reset = True
+                return b""
+
+    def _poll(self, descriptor: int, event: int) -> None:
+        poller = select.poll()
+        poller.register(descriptor, event)
+        if not poller.poll(self.remaining_seconds * 1000):
+            raise TimeoutError(
+                "nothing came from the peer in time" if event == select.POLLIN else "the peer reads nothing"
+            )

@@ -1,0 +1,238 @@
+"""The `callsign` command: reads the command line, calls `admin` and friends, prints, and gives the exit status.
+
+0 done, 1 failed or refused, 2 wrong usage or settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from callsign import __version__, config
+from callsign.notification import State
+from callsign.settings import Settings
+
+DONE, FAILED, MISUSED = 0, 1, 2
+MOST_SHOWN = 100
+
+
+class UsageFault(Exception):
+    """The command line or the settings cannot be used; the text says what to give."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; every expected fault ends in a line on stderr, not in a traceback."""
+    options = _parse(list(sys.argv[1:] if argv is None else argv))
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+        return status
+    except config.ConfigError as fault:
+        for line in fault.faults:
+            print(line, file=sys.stderr)
+        return MISUSED
+    except UsageFault as fault:
+        print(f"callsign {options.command}: {fault}", file=sys.stderr)
+        return MISUSED
+    except BrokenPipeError:  # `callsign jobs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return DONE
+    except KeyboardInterrupt:
+        return FAILED
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    """Options may stand before, between and behind the arguments, which argparse grants a command alone."""
+    parser, commands = _parsers()
+    if argv and argv[0] in commands:
+        return commands[argv[0]].parse_intermixed_args(argv[1:], argparse.Namespace(command=argv[0]))
+    return parser.parse_args(argv)
+
+
+def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    parser = argparse.ArgumentParser(prog="callsign", description="signs and fires vendor API calls from the dialplan")
+    parser.add_argument("--version", action="version", version=f"callsign {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, run: object, text: str, prints_json: bool = True) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.add_argument(
+            "--config", metavar="FILE", help=f"settings, else $CALLSIGN_CONFIG, else {config.DEFAULT_PATH}"
+        )
+        if prints_json:
+            added.add_argument("--json", action="store_true", help="for a program to read")
+        added.set_defaults(run=run)
+        return added
+
+    command("serve", _serve, "the FastAGI server and the delivery; the only thing that must run", prints_json=False)
+    command("check", _check, "reads the settings and says what is wrong")
+    call = command("call", _call, "runs one handler from the shell and prints the variables it would set")
+    call.add_argument("path", metavar="PATH", help="as in the dialplan: skarabee, noojee/start?wait=2, …")
+    call.add_argument("args", metavar="ARG", nargs="*")
+    call.add_argument("--callerid", default="", metavar="NUMBER")
+    call.add_argument("--extension", default="s", metavar="EXTEN")
+    call.add_argument("--uniqueid", default="", metavar="ID")
+    sign = command("sign", _sign, "the text to sign (secret masked) and the signature")
+    sign.add_argument("system", metavar="SYSTEM")
+    sign.add_argument("values", metavar="NAME=VALUE", nargs="*")
+    command("status", _status, "is it running, what waits, what was last delivered and last failed")
+    jobs = command("jobs", _jobs, "the jobs and their history")
+    jobs.add_argument("job", metavar="JOB", nargs="?", type=int)
+    jobs.add_argument("--state", choices=[state.value for state in State])
+    jobs.add_argument("--system")
+    jobs.add_argument("--call", metavar="LINKEDID")
+    sandbox = command("sandbox", _sandbox, "stand-ins of the vendors on loopback, to try a dialplan without an account")
+    sandbox.add_argument("--port", type=_port, default=4592, help="on 127.0.0.1; 0: a free one (default %(default)s)")
+    return parser, commands.choices
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is no port, wanted 0 to 65535")
+    return number
+
+
+def _settings(options: argparse.Namespace, thorough: bool = False) -> tuple[Settings, list[str]]:
+    return config.load(config.path_of(options.config), thorough)
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, ensure_ascii=False))
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from callsign.serving import serve
+
+    return serve(config.path_of(options.config))
+
+
+def _check(options: argparse.Namespace) -> int:
+    from callsign import admin
+
+    try:
+        settings, warnings = _settings(options, thorough=True)
+    except config.ConfigError as fault:
+        if options.json:
+            _print_json({"ok": False, "faults": fault.faults})
+            return MISUSED
+        raise
+    found = admin.check(settings, warnings)
+    if options.json:
+        _print_json({"ok": True, **found})
+        return DONE
+    systems = found["systems"]
+    assert isinstance(systems, list)  # noqa: S101
+    print(f"{found['settings']}: good; vendors: {', '.join(systems) or 'none'}")
+    for line in found["warnings"]:  # type: ignore[attr-defined]
+        print(f"warning: {line}")
+    return DONE
+
+
+def _call(options: argparse.Namespace) -> int:
+    from callsign import admin
+    from callsign.asterisk_side import Call
+    from callsign.asterisk_side.call import unique_id
+
+    settings, _ = _settings(options)
+    made_up = Call(options.callerid, extension=options.extension, uniqueid=options.uniqueid or unique_id())
+    lines = made_up.environment("callsign.agi", (), network=False)
+    env = {name: value.strip() for name, _, value in (line.partition(":") for line in lines) if name}
+    told = admin.call(options.path, options.args, env, settings)
+    if options.json:
+        _print_json(told)
+    else:
+        for name, value in told.items():
+            print(f"{name}={value}")
+    status = next(value for name, value in told.items() if name.endswith("STATUS"))
+    return DONE if status in ("OK", "QUEUED", "SKIPPED") else FAILED
+
+
+def _sign(options: argparse.Namespace) -> int:
+    from callsign import admin
+
+    given = {}
+    for text in options.values:
+        name, equals, value = text.partition("=")
+        if not equals or name in given:
+            raise UsageFault(f"{name} is given twice" if equals else f"{text}: wanted NAME=VALUE")
+        given[name] = value
+    settings, _ = _settings(options)
+    try:
+        found = admin.sign(options.system, given, settings)
+    except ValueError as fault:
+        raise UsageFault(str(fault)) from None
+    if options.json:
+        _print_json({"text": found.text, "signature": found.signature, "values": found.values, "method": found.method})
+        return DONE
+    for name, value in found.values.items():
+        print(f"{name:<12} {value}")
+    print(f"{'text':<12} {found.text}\n{'method':<12} {found.method}\n{'signature':<12} {found.signature}")
+    return DONE
+
+
+def _status(options: argparse.Namespace) -> int:
+    from callsign import admin
+    from callsign.outbox import OutboxError
+
+    settings, _ = _settings(options)
+    try:
+        found = admin.status(settings)
+    except OutboxError as fault:
+        print(f"callsign status: {fault}", file=sys.stderr)
+        return FAILED
+    if options.json:
+        _print_json(found)
+    else:
+        for line in admin.status_lines(found):
+            print(line)
+    return DONE if found["running"] else FAILED
+
+
+def _jobs(options: argparse.Namespace) -> int:
+    from callsign import admin
+    from callsign.outbox import OutboxError
+
+    settings, _ = _settings(options)
+    most = -1 if options.json else MOST_SHOWN  # a program gets all
+    wanted = {"job": options.job, "state": options.state, "system": options.system, "call": options.call, "most": most}
+    try:
+        rows = admin.jobs(settings.outbox.path, wanted)
+    except OutboxError as fault:
+        print(f"callsign jobs: {fault}", file=sys.stderr)
+        return FAILED
+    if options.json:
+        _print_json(rows)
+    else:
+        for row in rows:
+            print(admin.job_line(row))
+            for line in admin.life_lines(row):
+                print(line)
+        if len(rows) == MOST_SHOWN:
+            print(f"(the newest {MOST_SHOWN}; --json gives all)", file=sys.stderr)
+    if options.job is not None and not rows:
+        print(f"callsign jobs: there is no job {options.job}", file=sys.stderr)
+        return FAILED
+    return DONE
+
+
+def _sandbox(options: argparse.Namespace) -> int:
+    from callsign.sandbox.command import DEMO_ACCOUNTS, run
+
+    return run(options.port, _accounts(options) if options.config else DEMO_ACCOUNTS, options.json)
+
+
+def _accounts(options: argparse.Namespace) -> dict[str, dict[str, str]]:
+    """What the stand-ins have to know of the accounts in a settings file."""
+    settings, _ = _settings(options)
+    accounts: dict[str, dict[str, str]] = {}
+    if settings.skarabee is not None:
+        accounts["skarabee"] = {office.businessid: office.key.reveal() for office in settings.skarabee.offices}
+    if settings.noojee is not None:
+        accounts["noojee"] = {"key": settings.noojee.key.reveal(), "auth": settings.noojee.auth}
+    if not accounts:
+        raise UsageFault(f"{settings.source} has no account of a vendor that the sandbox plays")
+    return accounts

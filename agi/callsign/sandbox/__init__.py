@@ -1,0 +1,21 @@
+"""Stand-in vendors on loopback, to try a dialplan without an account.
+
+Every stand-in is written from the vendor's own document and is as strict as that document: signatures,
+clocks and single use are checked, and a request that the document does not describe is refused with an
+explanation. Nothing here is shared with the code that signs, so that a misreading on one side shows up as a
+refusal from the other.
+
+    exchange.py    what a stand-in is given and gives back: Request, Answer, Trouble
+    seen.py        Seen, the record of one request, and its masked line for the screen
+    skarabee.py    noojee.py    one vendor each: pure judging, no socket
+    stand_ins.py   VENDORS, the registry; Sandbox, which routes, troubles and records
+    http_side.py   the sockets: HTTP/1.1 with keep-alive, TLS, a stop that does not wait
+
+A further vendor is one file with a class shaped like `exchange.Vendor`, and one entry in `stand_ins.VENDORS`.
+"""
+
+from callsign.sandbox.exchange import Trouble
+from callsign.sandbox.seen import Seen
+from callsign.sandbox.stand_ins import Sandbox
+
+__all__ = ["Sandbox", "Seen", "Trouble"]

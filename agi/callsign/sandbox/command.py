@@ -1,0 +1,53 @@
+"""`callsign sandbox`: the stand-ins in the foreground, with the settings that lead to them and a line per request."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Mapping
+
+from callsign.sandbox.seen import Seen
+from callsign.sandbox.stand_ins import Sandbox
+
+DEMO_ACCOUNTS: dict[str, dict[str, str]] = {
+    "skarabee": {"8103": "demo-skarabee-key"},
+    "noojee": {"key": "demo-noojee-key", "auth": "hash"},
+}
+
+
+def settings_for(box: Sandbox) -> str:
+    """The sections of callsign.toml that lead to this sandbox with the demo's accounts."""
+    (businessid, key) = next(iter(DEMO_ACCOUNTS["skarabee"].items()))
+    noojee = DEMO_ACCOUNTS["noojee"]
+    return (
+        f'[skarabee]\nurl = "{box.url("skarabee")}"\nbusinessid = "{businessid}"\nkey = "{key}"\n\n'
+        f'[noojee]\nurl = "{box.url("noojee")}"\nauth = "{noojee["auth"]}"\nkey = "{noojee["key"]}"\n'
+    )
+
+
+def run(port: int, accounts: Mapping[str, Mapping[str, str]], as_json: bool) -> int:
+    """Plays the vendors of these accounts until SIGINT or SIGTERM.  0, or 1 if the port is taken."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+
+    def show(seen: Seen) -> None:
+        if as_json:
+            told = {"at": seen.at, "system": seen.system, "http_status": seen.http_status, "line": seen.masked()}
+            print(json.dumps(told, ensure_ascii=False), flush=True)
+        else:
+            print(seen.masked(), flush=True)
+
+    try:
+        with Sandbox(accounts=accounts, listen=("127.0.0.1", port), on_seen=show) as box:
+            urls = {system: box.url(system) for system in accounts}
+            if as_json:
+                print(json.dumps({"listening": f"127.0.0.1:{box.port}", "urls": urls}), flush=True)
+            else:
+                hint = settings_for(box) if accounts is DEMO_ACCOUNTS else "# (with the keys of your settings)\n"
+                lines = "".join(f"# {system}: {url}\n" for system, url in urls.items())
+                print(f"# the vendors' stand-ins; in callsign.toml:\n\n{hint}\n{lines}", flush=True)
+            signal.sigwait((signal.SIGINT, signal.SIGTERM))
+    except OSError as fault:
+        print(f"callsign sandbox: 127.0.0.1:{port} cannot be used: {fault.strerror}", file=sys.stderr)
+        return 1
+    return 0

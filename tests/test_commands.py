@@ -1,0 +1,299 @@
+"""The `callsign` command as an administrator types it: what it prints, and its exit status."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from callsign import script_process
+from callsign.asterisk_side import Call, run_fastagi
+from callsign.sandbox import Sandbox, Trouble
+from callsign.settings import SYSTEMS
+from product import COMMAND, PROJECT, Product, vendor_sections
+
+# Skarabee's infosheet: its printed hash belongs to this timestamp, not to the one in its URL.
+OFFICE_KEY = "326C4EA6636911C0537F"
+INFOSHEET = {
+    "values": ["phoneto=056528998", "phonefrom=056528999", "timestamp=1556891830"],
+    "text": "81030565289980565289991556891830",
+    "hash": "fce3bd3536e69f7fe78b15db89464f1979d06beef6d33f2477e641fbecd61d43",
+}
+ACCOUNTS = {"skarabee": {"8103": OFFICE_KEY}, "noojee": {"key": "recorder-key", "auth": "hash"}}
+
+
+def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(COMMAND), *arguments], capture_output=True, text=True, timeout=60, check=False, env=env
+    )
+
+
+def sections(box: Sandbox) -> str:
+    return vendor_sections(box, OFFICE_KEY, 'internal = ["2XX"]')
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with Sandbox(accounts=ACCOUNTS) as running:
+        yield running
+
+
+@pytest.fixture
+def settings(tmp_path: Path, box: Sandbox) -> Path:
+    path = tmp_path / "callsign.toml"
+    path.touch(mode=0o600)
+    path.write_text(f'[outbox]\npath = "{tmp_path}/outbox.db"\n{sections(box)}')
+    return path
+
+
+@pytest.fixture
+def server(tmp_path: Path, box: Sandbox) -> Iterator[Product]:
+    with Product(tmp_path, sections(box)) as running:
+        running.write_settings(sections(box), f"127.0.0.1:{running.port}")  # for the commands to find it
+        yield running
+
+
+def test_check_names_what_is_read(settings: Path) -> None:
+    done = run("check", "--config", str(settings))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "skarabee, noojee" in done.stdout
+    assert OFFICE_KEY not in done.stdout
+    told = json.loads(run("check", "--json", "--config", str(settings)).stdout)
+    assert (told["ok"], told["systems"]) == (True, ["skarabee", "noojee"])
+
+
+def test_a_settings_fault_is_one_line_each_and_exit_2(tmp_path: Path) -> None:
+    path = tmp_path / "callsign.toml"
+    path.touch(mode=0o600)
+    path.write_text('[skarabee]\nurl = "voip"\nbussinesid = "8103"\nkey = 5\n[nojee]\n')
+    for command in (["serve"], ["check"], ["jobs"], ["sign", "skarabee"], ["call", "ping"]):
+        done = run(*command, "--config", str(path))
+        assert done.returncode == 2, command
+        lines = done.stderr.splitlines()
+        assert "Traceback" not in done.stderr
+        assert all(str(path) in line for line in lines), lines
+        for words in ("[skarabee] url", "did you mean businessid?", "[skarabee] key", "did you mean noojee?"):
+            assert any(words in line for line in lines), (words, lines)
+    told = json.loads(run("check", "--json", "--config", str(path)).stdout)
+    assert told["ok"] is False
+    assert len(told["faults"]) == len(lines)
+
+
+def test_the_settings_are_found_by_option_then_environment(settings: Path, tmp_path: Path) -> None:
+    found = run("check", env={"CALLSIGN_CONFIG": str(settings), "PATH": "/usr/bin:/bin"})
+    assert (found.returncode, str(settings) in found.stdout) == (0, True)
+    missing = run("check", "--config", str(tmp_path / "none.toml"), env={"CALLSIGN_CONFIG": str(settings)})
+    assert (missing.returncode, "none.toml" in missing.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["jobs", "seventeen"], ["call"], ["sign"], ["check", "--no"]])
+def test_wrong_usage_is_exit_2(arguments: list[str]) -> None:
+    assert run(*arguments).returncode == 2
+
+
+def test_sign_shows_the_text_and_the_infosheets_own_signature(settings: Path) -> None:
+    done = run("sign", "skarabee", *INFOSHEET["values"], "--config", str(settings))
+    assert done.returncode == 0
+    assert INFOSHEET["text"] in done.stdout
+    assert INFOSHEET["hash"] in done.stdout
+    assert OFFICE_KEY not in done.stdout
+    told = json.loads(run("sign", "skarabee", *INFOSHEET["values"], "--json", "--config", str(settings)).stdout)
+    assert (told["text"], told["signature"]) == (INFOSHEET["text"], INFOSHEET["hash"])
+
+
+def test_sign_fills_in_the_office_and_the_clock(settings: Path) -> None:
+    told = json.loads(run("sign", "skarabee", "phoneto=1", "phonefrom=2", "--json", "--config", str(settings)).stdout)
+    assert told["values"]["businessid"] == "8103"
+    assert re.fullmatch(r"\d{10}", told["values"]["timestamp"])
+
+
+def test_sign_masks_the_recorders_key_in_the_text(settings: Path) -> None:
+    done = run("sign", "noojee", "timestamp=1392356108888", "--config", str(settings))
+    assert "****:1392356108888" in done.stdout
+    assert "recorder-key" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["skarabee", "phoneto=1"], "phonefrom"),
+        (["skarabee", "fone=1"], "fone"),
+        (["skarabee", "056528999"], "NAME=VALUE"),
+        (["skarabe"], "skarabee"),
+        (["noojee", "timestamp=soon"], "timestamp"),
+        (["skarabee", "businessid=1", "phoneto=1", "phonefrom=1"], "businessid"),
+    ],
+)
+def test_sign_says_what_is_missing_or_unknown(settings: Path, arguments: list[str], words: str) -> None:
+    done = run("sign", *arguments, "--config", str(settings))
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_call_runs_a_handler_prints_its_variables_and_delivers(settings: Path, box: Sandbox) -> None:
+    numbers = ("--callerid", "056528999", "--extension", "056528998", "--uniqueid", "1700000000.9")
+    done = run("call", "skarabee", *numbers, "--config", str(settings))
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == ["SKARABEESTATUS=QUEUED", "SKARABEEREASON=", "SKARABEEJOB=1"]
+    assert [seen.verdict for seen in box.seen] == ["OK"]
+    again = json.loads(run("call", "skarabee", *numbers, "--json", "--config", str(settings)).stdout)
+    assert again["SKARABEESTATUS"] == "SKIPPED"
+
+
+def test_call_waits_when_told_to_and_fails_when_the_vendor_refuses(settings: Path, box: Sandbox) -> None:
+    done = run("call", "noojee/start?wait=20", "--config", str(settings))
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "NOOJEESTATUS=OK")
+    box.trouble["noojee"] = Trouble(refuse_status="No such call")
+    refused = run("call", "noojee/stop?wait=20", "--config", str(settings))
+    assert (refused.returncode, refused.stdout.splitlines()[0]) == (1, "NOOJEESTATUS=REFUSED")
+    assert "No such call" in refused.stdout
+
+
+def test_call_of_an_unknown_path_is_an_error(settings: Path) -> None:
+    done = run("call", "skarabe", "--config", str(settings))
+    assert (done.returncode, done.stdout.splitlines()[0]) == (1, "CALLSIGNSTATUS=ERROR")
+    assert "skarabee" in done.stdout
+
+
+def test_jobs_and_status_tell_what_became_of_a_call(server: Product, box: Sandbox) -> None:
+    caller = Call(callerid="056528999", extension="056528998", uniqueid="1700000000.5")
+    box.trouble["noojee"] = Trouble(refuse_status="No such call")
+    for line in ("skarabee?wait=10", "noojee/start?wait=10"):
+        assert run_fastagi(f"{server.url}/{line}", caller).status == "SUCCESS"
+    config = ("--config", str(server.settings))
+    wait_until_written(server, config)
+    rows = json.loads(run("jobs", "--json", *config).stdout)
+    assert [(row["action"], row["state"]) for row in rows] == [("noojee/start", "refused"), ("skarabee", "delivered")]
+    (refused,) = json.loads(run("jobs", "--json", "--state", "refused", *config).stdout)
+    assert "No such call" in refused["reason"]
+    assert len(json.loads(run("jobs", "--json", "--system", "skarabee", *config).stdout)) == 1
+    assert json.loads(run("jobs", "--json", "--call", "nobody", *config).stdout) == []
+    (one,) = json.loads(run("jobs", str(refused["job"]), "--json", *config).stdout)
+    assert [line["event"] for line in one["life"]] == ["refused"]
+    shown = run("jobs", str(refused["job"]), *config)
+    assert "No such call" in shown.stdout
+    assert "056528999" not in run("jobs", *config).stdout
+    none = run("jobs", "999", *config)
+    assert (none.returncode, "no job 999" in none.stderr) == (1, True)
+
+    status = run("status", *config)
+    assert status.returncode == 0
+    assert "running" in status.stdout
+    told = json.loads(run("status", "--json", *config).stdout)
+    assert told["running"] is True
+    assert told["systems"]["skarabee"]["delivered"] == 1
+    assert "No such call" in told["systems"]["noojee"]["last_trouble"]["reason"]
+
+    assert server.stop() == 0
+    stopped = run("status", *config)
+    assert (stopped.returncode, "NOT RUNNING" in stopped.stdout) == (1, True)
+
+
+def wait_until_written(server: Product, config: tuple[str, ...]) -> None:
+    """The end of a job is written behind the answer: a later job's commit comes after it."""
+    run_fastagi(f"{server.url}/skarabee", Call(callerid="201", extension="202"))  # skipped: stores nothing
+    for _ in range(50):
+        if not json.loads(run("jobs", "--json", "--state", "waiting", *config).stdout):
+            return
+    raise AssertionError("jobs still wait")
+
+
+def test_sandbox_prints_settings_that_work(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, str(COMMAND), "sandbox", "--port", "0"], stdout=subprocess.PIPE, text=True
+    ) as sandbox:
+        assert sandbox.stdout is not None
+        text = ""
+        while "# noojee:" not in text:
+            text += sandbox.stdout.readline()
+        path = tmp_path / "callsign.toml"
+        path.touch(mode=0o600)
+        path.write_text(f'[outbox]\npath = "{tmp_path}/outbox.db"\n{text}')
+        done = run("call", "skarabee?wait=20", "", "056528998", "--callerid", "056528999", "--config", str(path))
+        assert done.stdout.splitlines()[0] == "SKARABEESTATUS=OK"
+        line = sandbox.stdout.readline()
+        while "skarabee POST" not in line:
+            line = sandbox.stdout.readline()
+        assert "056528999" not in line
+        sandbox.terminate()
+        assert sandbox.wait(20) == 0
+
+
+@pytest.mark.parametrize("arguments", [["--nonsense"], ["demo", "more"], ["locally"]])
+def test_the_installer_refuses_what_it_does_not_know(arguments: list[str]) -> None:
+    done = subprocess.run([PROJECT / "install.sh", *arguments], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert "install.sh demo" in done.stderr
+
+
+def test_options_may_stand_between_and_behind_the_arguments(settings: Path) -> None:
+    phoneto, *others = INFOSHEET["values"]
+    signed = run("sign", "skarabee", phoneto, "--config", str(settings), *others)
+    assert (signed.returncode, INFOSHEET["hash"] in signed.stdout) == (0, True)
+    called = run("call", "skarabee", "--callerid", "056528999", "phoneto=056528998", "--config", str(settings))
+    assert called.stdout.splitlines()[0] == "SKARABEESTATUS=QUEUED"
+
+
+def test_each_call_from_the_shell_is_a_call_of_its_own(settings: Path) -> None:
+    line = ("call", "skarabee", "", "056528998", "--callerid", "056528999", "--config", str(settings))
+    assert [run(*line).stdout.splitlines()[0] for _ in range(2)] == ["SKARABEESTATUS=QUEUED"] * 2
+
+
+@pytest.mark.parametrize("given", ["phonefrom=", "timestamp=soon", "phoneto=2"])
+def test_sign_refuses_what_cannot_be_right(settings: Path, given: str) -> None:
+    done = run("sign", "skarabee", "phoneto=1", "phonefrom=1", given, "--config", str(settings))
+    if given.startswith("phonefrom"):
+        done = run("sign", "skarabee", "phoneto=1", given, "--config", str(settings))
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert given.partition("=")[0] in done.stderr
+
+
+def test_the_sandbox_tells_a_program_where_it_listens(settings: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, str(COMMAND), "sandbox", "--port", "0", "--json", "--config", str(settings)],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as sandbox:
+        assert sandbox.stdout is not None
+        told = json.loads(sandbox.stdout.readline())
+        sandbox.terminate()
+        assert sandbox.wait(20) == 0
+    assert set(told["urls"]) == {"skarabee", "noojee"}
+    assert told["listening"] in told["urls"]["noojee"]
+
+
+@pytest.mark.parametrize("port", ["99999", "-1", "http"])
+def test_the_sandbox_refuses_what_is_no_port(port: str) -> None:
+    done = run("sandbox", "--port", port)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+
+
+def test_status_tells_a_server_that_does_not_admit_this_machine_from_one_that_is_gone(
+    tmp_path: Path, box: Sandbox
+) -> None:
+    with Product(tmp_path, sections(box)) as running:
+        path = running.settings
+        allow = f'[server]\nlisten = "127.0.0.1:{running.port}"\nallow = ["10.0.0.0/8"]\n'
+        path.write_text(f'{allow}[outbox]\npath = "{tmp_path}/outbox.db"\n{sections(box)}')
+        running.process.send_signal(signal.SIGHUP)
+        running.wait_log(lambda line: "read again" in line)
+        done = run("status", "--config", str(path))
+    assert (done.returncode, "[server] allow" in done.stdout) == (1, True)
+
+
+def test_check_warns_of_a_store_that_others_can_look_into(settings: Path, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    assert "callers' numbers" in run("check", "--config", str(settings)).stdout
+    tmp_path.chmod(0o750)
+    assert "callers' numbers" not in run("check", "--config", str(settings)).stdout
+
+
+def test_a_script_that_cannot_be_loaded_knows_all_systems() -> None:
+    assert tuple(system.upper() for system in SYSTEMS) == script_process.SYSTEMS

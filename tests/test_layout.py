@@ -1,0 +1,151 @@
+"""Imports point one way: entry points -> drivers -> handlers -> rims -> vendors -> values; see callsign/__init__.py.
+
+Imports inside functions count too: they are late for speed, not to get round this.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+AGI = Path(__file__).resolve().parents[1] / "agi"
+PACKAGE = AGI / "callsign"
+
+# From the top; a module may import from its own layer and those below.  "x.*" is a folder.
+LAYERS = {
+    "entry points": ["commands", "admin", "agi_debug", "demo"],
+    "drivers": ["serving", "fastagi_server", "agi_script", "answering", "calls_first", "delivery", "lanes", "script_*"],
+    "handlers": ["handlers", "dialplan_step"],
+    "rims": ["config", "outbox", "outbox_*", "http_transport", "agi_session", "agi_connection"],
+    "vendors": ["vendors", "vendors.*"],
+    "values": [
+        *("settings", "config_values", "secret", "phone_numbers", "notification", "http_messages", "conversations"),
+        *("retry_schedule", "clocks", "fault_place", "file_lock", "doorbell", ""),  # "" is callsign's own __version__
+    ],
+}
+OTHER_ENDS = {
+    "the stand-in vendors": ["sandbox", "sandbox.*"],
+    "Asterisk's side": ["asterisk_side", "asterisk_side.*"],
+}
+
+# What belongs to one module alone: everything else goes through it.
+ONLY_DOOR = {
+    "sqlite3": ["outbox", "outbox_*"],
+    "requests": ["http_transport"],
+    "urllib3": ["http_transport"],
+    "asterisk": ["agi_session"],
+    "tomli": ["config"],
+    "phonenumbers": ["phone_numbers"],
+}
+
+# A vendor reads no clock, file, socket or chance itself; noojee's memory has a lock and a default clock of callsign's.
+NOT_FOR_VENDORS = {"socket", "ssl", "http", "os", "io", "pathlib", "subprocess", "time", "random", "secrets", "logging"}
+
+
+def belongs(module: str, names: list[str]) -> bool:
+    return any(fnmatchcase(module, name) for name in names)
+
+
+def name_of(file: Path) -> str:
+    """A module's name within callsign, "" for the package itself."""
+    return ".".join(file.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").removesuffix(".")
+
+
+MODULES = {name_of(file): ast.parse(file.read_text(encoding="utf-8")) for file in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    """The full names of all that a module imports, modules and what it takes from them."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "relative imports hide where they point"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own_imports(module: str) -> set[str]:
+    """The modules of callsign that `module` imports."""
+    found = set()
+    for name in imports(MODULES[module]):
+        if name.partition(".")[0] == "callsign":
+            inner = name.partition(".")[2]
+            while inner not in MODULES:
+                inner = inner.rpartition(".")[0]
+            found.add(inner)
+    return found
+
+
+def place_of(module: str) -> str:
+    places = [place for place, names in {**LAYERS, **OTHER_ENDS}.items() if belongs(module, names)]
+    assert len(places) == 1, f"give callsign/{module.replace('.', '/')}.py one place in LAYERS, it has {places}"
+    return places[0]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_has_one_place_and_imports_downwards(module: str) -> None:
+    place = place_of(module)
+    order = list(LAYERS)
+    for imported in own_imports(module):
+        other = place_of(imported)
+        if place in OTHER_ENDS:
+            assert other == place, f"{place} shares no code with the rest, but imports {imported}"
+        elif other in OTHER_ENDS:
+            assert place == "entry points", f"only a command starts {other}"
+        else:
+            assert order.index(other) >= order.index(place), f"{module} ({place}) imports {imported} ({other})"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if belongs(name, LAYERS["vendors"])])
+def test_a_vendor_imports_no_rim_and_does_no_input_or_output(module: str) -> None:
+    assert not [name for name in own_imports(module) if belongs(name, LAYERS["rims"])]
+    assert not NOT_FOR_VENDORS & {name.partition(".")[0] for name in imports(MODULES[module])}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if belongs(name, ["outbox", "outbox_*"])])
+def test_the_outbox_knows_no_vendor(module: str) -> None:
+    assert not [name for name in own_imports(module) if belongs(name, ["vendors", "vendors.*", "handlers", "settings"])]
+
+
+@pytest.mark.parametrize("library", ONLY_DOOR)
+def test_a_library_has_one_door(library: str) -> None:
+    users = {module for module, tree in MODULES.items() if library in {n.partition(".")[0] for n in imports(tree)}}
+    assert users
+    assert all(belongs(module, ONLY_DOOR[library]) for module in users)
+
+
+def test_only_the_session_is_made_of_pyst2() -> None:
+    heirs = {
+        module: node.name
+        for module, tree in MODULES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and any(ast.unparse(base).split(".")[-1] == "AGI" for base in node.bases)
+    }
+    assert heirs == {"agi_session": "AgiSession"}
+
+
+def test_no_two_modules_import_each_other() -> None:
+    open_ones = {module: own_imports(module) - {module, ""} for module in MODULES}
+    while free := {module for module, others in open_ones.items() if not others & open_ones.keys()}:
+        open_ones = {module: others for module, others in open_ones.items() if module not in free}
+    assert not open_ones
+
+
+def test_entry_scripts_only_start_what_the_package_has() -> None:
+    scripts = [*(AGI / "bin").iterdir(), *(AGI / "agi-bin").iterdir()]
+    assert {script.name for script in scripts if script.is_file()} == {"callsign", "agi-debug", "callsign.agi"}
+    for script in scripts:
+        for name in imports(ast.parse(script.read_text(encoding="utf-8"))):
+            top = name.partition(".")[0]
+            assert top in sys.stdlib_module_names or name.partition(".")[2].partition(".")[0] in MODULES
+
+
+def test_the_map_names_modules_that_are_there() -> None:
+    for names in (*LAYERS.values(), *OTHER_ENDS.values(), *ONLY_DOOR.values()):
+        for name in names:
+            assert any(fnmatchcase(module, name) for module in MODULES), f"there is no {name}"
