@@ -1,0 +1,29 @@
+"""A Skarabee that says OK to everything after so many milliseconds; asyncio, so that it costs little."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+
+BODY = b'{"Message":"","Status":"OK"}'
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
+
+
+async def main(milliseconds: float) -> None:
+    async def session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                await asyncio.sleep(milliseconds / 1000)
+                writer.write(ANSWER)
+        writer.close()
+
+    server = await asyncio.start_server(session, "127.0.0.1", 0, backlog=1024)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(main(float(sys.argv[1])))
