@@ -67,7 +67,7 @@ class Delivery:
         self._waiting: dict[int, threading.Lock] = {}
         self._nobody_waits = False
         self.newest_seen = 0
-        """The highest id of all jobs that the store has handed us."""
+        """The highest id of all jobs that the store has handed us and that are on their lanes."""
 
     def start(self) -> None:
         """Delivers from the moment on that no other process does; returns at once."""
@@ -164,15 +164,15 @@ class Delivery:
     def _admit(self, jobs: list[Job]) -> None:
         """In the outbox's writer: puts the jobs on their lanes; the first call brings what was open, maybe nothing."""
         for job in jobs:
-            self.newest_seen = max(self.newest_seen, job.id)
             system = job.notification.system
             lane = self._lanes.get(system)
             if lane is None:
                 self._leave(job)
-                continue
-            with lane.ready:
-                lane.add(job)
-                self._call_worker(lane, system)
+            else:
+                with lane.ready:
+                    lane.add(job)
+                    self._call_worker(lane, system)
+            self.newest_seen = max(self.newest_seen, job.id)
         self._loaded.set()
 
     def _leave(self, job: Job) -> None:
