@@ -1,11 +1,39 @@
-"""How thorough the property tests are: CALLSIGN_TESTS_BRIEF asks for few examples, for one more Python, say."""
+"""What all tests share: how thorough they are, which need a real Asterisk, and that Asterisk itself.
+
+CALLSIGN_TESTS_BRIEF asks the property tests for few examples, for one more Python, say.
+"""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
-settings.register_profile("brief", max_examples=15)
-if os.environ.get("CALLSIGN_TESTS_BRIEF"):
-    settings.load_profile("brief")
+from asterisk_fixtures import LEFT_OUT, asterisk, asterisk_root
+
+__all__ = ["asterisk", "asterisk_root"]
+
+HERE = Path(__file__).parent
+
+settings.register_profile("whole", deadline=None)  # a busy machine is no fault
+settings.register_profile("brief", deadline=None, max_examples=15)
+settings.load_profile("brief" if os.environ.get("CALLSIGN_TESTS_BRIEF") else "whole")
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(HERE / "faults"):
+            item.add_marker("faults")
+        on_asterisk = isinstance(item, pytest.Function) and "asterisk_root" in item.fixturenames
+        if on_asterisk or item.path.is_relative_to(HERE / "asterisk"):
+            version = getattr(item, "callspec", None) and item.callspec.params.get("asterisk_root")
+            item.add_marker("asterisk")
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{version}"))  # one Asterisk each
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if LEFT_OUT:
+        terminalreporter.write_line("not tested with Asterisk 22: tests/run could not install it today")

@@ -6,32 +6,14 @@ A test module says what its Asterisk starts with: `DIALPLAN`, and `FILES` (name 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))  # this folder cannot be a package: pyst2's is called `asterisk` too
-
-from real_asterisk import RealAsterisk  # noqa: E402
+from real_asterisk import RealAsterisk
 
 LEFT_OUT = os.environ.get("CALLSIGN_ASTERISK_22") == "unavailable"
-
-
-@pytest.hookimpl(tryfirst=True)  # before -m chooses
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker("asterisk")
-            version = getattr(item, "callspec", None) and item.callspec.params.get("asterisk_root")
-            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{version}"))  # one Asterisk each
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if LEFT_OUT:
-        terminalreporter.write_line("not tested with Asterisk 22: tests/run could not install it today")
 
 
 @pytest.fixture(scope="session", params=["16"] if LEFT_OUT else ["22", "16"])
