@@ -183,7 +183,7 @@ def test_a_start_that_a_stop_made_needless_is_skipped(desk: Desk, held: threadin
 
 def test_every_end_of_a_job_has_a_status() -> None:
     assert set(STATUS_OF) == set(State) - {State.WAITING}
-    assert set(STATUS_OF.values()) <= {"OK", "SKIPPED", "REFUSED", "UNREACHABLE"}
+    assert set(STATUS_OF.values()) <= {"OK", "QUEUED", "SKIPPED", "REFUSED", "UNREACHABLE"}
 
 
 def test_ping_needs_neither_store_nor_settings(desk: Desk) -> None:

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from callsign.asterisk_side import Call, run_fastagi
 from callsign.sandbox import Sandbox, Trouble
 from callsign.settings import SYSTEMS
 from product import COMMAND, PROJECT, Product, vendor_sections
+from waiting import wait_until
 
 # Skarabee's infosheet: its printed hash belongs to this timestamp, not to the one in its URL.
 OFFICE_KEY = "326C4EA6636911C0537F"
@@ -92,7 +94,20 @@ def test_the_settings_are_found_by_option_then_environment(settings: Path, tmp_p
     assert (missing.returncode, "none.toml" in missing.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["jobs", "seventeen"], ["call"], ["sign"], ["check", "--no"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nonsense"],
+        ["jobs", "seventeen"],
+        ["retry"],
+        ["retry", "x"],
+        ["drop"],
+        ["call"],
+        ["sign"],
+        ["check", "--no"],
+    ],
+)
 def test_wrong_usage_is_exit_2(arguments: list[str]) -> None:
     assert run(*arguments).returncode == 2
 
@@ -188,12 +203,78 @@ def test_jobs_and_status_tell_what_became_of_a_call(server: Product, box: Sandbo
     assert "running" in status.stdout
     told = json.loads(run("status", "--json", *config).stdout)
     assert told["running"] is True
-    assert told["systems"]["skarabee"]["delivered"] == 1
-    assert "No such call" in told["systems"]["noojee"]["last_trouble"]["reason"]
+    assert (told["waiting"], told["delivered"], told["failed"]) == (0, 1, 1)
+    noojee, skarabee = told["systems"]["noojee"], told["systems"]["skarabee"]
+    assert (skarabee["delivered"], skarabee["last_success"]["job"], skarabee["last_trouble"]) == (1, 1, None)
+    assert (noojee["failed"], noojee["refused"], noojee["last_success"]) == (1, 1, None)
+    assert "No such call" in noojee["last_trouble"]["reason"]
 
     assert server.stop() == 0
     stopped = run("status", *config)
     assert (stopped.returncode, "NOT RUNNING" in stopped.stdout) == (1, True)
+
+
+def test_status_tells_what_waits_since_when_why_and_when_it_is_tried_again(server: Product, box: Sandbox) -> None:
+    config = ("--config", str(server.settings))
+    told = json.loads(run("status", "--json", *config).stdout)
+    assert list(told["systems"]) == ["skarabee", "noojee"], "a vendor in use is named before its first job"
+    box.trouble["skarabee"] = Trouble(http_status=503)
+    caller = Call(callerid="056528999", extension="056528998", uniqueid="1700000000.6")
+    assert run_fastagi(f"{server.url}/skarabee", caller).variables["SKARABEESTATUS"] == "QUEUED"
+    server.wait_log(lambda line: "TRY LATER" in line)
+    wait_until(lambda: json.loads(run("jobs", "--json", *config).stdout)[0]["attempts"] > 0)
+    skarabee = json.loads(run("status", "--json", *config).stdout)["systems"]["skarabee"]
+    assert skarabee["waiting"] == 1
+    assert skarabee["oldest_waiting_seconds"] < 60
+    assert abs(skarabee["next_try"] - time.time()) < 60
+    assert "503" in skarabee["last_trouble"]["reason"]
+    shown = run("status", *config).stdout
+    assert re.search(r"skarabee: waiting 1, delivered 0, failed 0\n    oldest waiting \d+ s, next try ", shown)
+    assert re.search(r"last trouble .* job 1 .*503", shown)
+    (line,) = run("jobs", *config).stdout.splitlines()
+    assert re.search(r"waiting .* attempts=\d+ next try 20\d\d-.*503", line)
+    life = run("jobs", "1", *config).stdout.splitlines()[1:]
+    assert " stored" in life[0]
+    assert re.search(r"try later +\d+ ms .*503", life[1])
+    assert " given up " in life[-1]
+
+
+def test_a_refused_job_goes_out_once_more_when_the_cause_is_mended(server: Product, box: Sandbox) -> None:
+    config = ("--config", str(server.settings))
+    box.trouble["skarabee"] = Trouble(refuse_status="NO_HASH_KEY_AVAILABLE")
+    caller = Call(callerid="056528999", extension="056528998", uniqueid="1700000000.7")
+    assert run_fastagi(f"{server.url}/skarabee?wait=10", caller).variables["SKARABEESTATUS"] == "REFUSED"
+    wait_until_written(server, config)
+    del box.trouble["skarabee"]
+    done = run("retry", "1", *config)
+    assert (done.returncode, done.stdout) == (0, "job 1: goes out once more as job 2\n")
+    wait_until_written(server, config)
+    states = {row["job"]: row["state"] for row in json.loads(run("jobs", "--json", *config).stdout)}
+    assert states == {1: "retried", 2: "delivered"}
+    again = run("retry", "1", "2", "9", *config)
+    assert (again.returncode, again.stdout) == (1, "")
+    assert [line.split(":")[0] for line in again.stderr.splitlines()] == ["job 1", "job 2", "job 9"]
+
+
+def test_a_waiting_job_is_given_up(server: Product, box: Sandbox) -> None:
+    config = ("--config", str(server.settings))
+    box.trouble["skarabee"] = Trouble(http_status=503)
+    caller = Call(callerid="056528999", extension="056528998", uniqueid="1700000000.8")
+    run_fastagi(f"{server.url}/skarabee", caller)
+    done = run("drop", "1", "--json", *config)
+    (told,) = json.loads(done.stdout)
+    assert (done.returncode, told["job"], told["done"]) == (0, 1, True)
+    (row,) = json.loads(run("jobs", "--json", "--state", "dropped", *config).stdout)
+    assert row["job"] == 1
+    assert "job=1" in server.wait_log(lambda line: "DROPPED" in line)
+    assert run("drop", "1", *config).returncode == 1
+
+
+@pytest.mark.parametrize("command", ["retry", "drop"])
+def test_where_there_is_no_store_yet_nothing_is_retried_or_dropped(command: str, settings: Path) -> None:
+    done = run(command, "1", "--config", str(settings))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "there is no store at" in done.stderr
 
 
 def wait_until_written(server: Product, config: tuple[str, ...]) -> None:

@@ -123,24 +123,36 @@ def test_neither_a_job_nor_its_life_shows_a_number(reader: OutboxReader) -> None
     assert "056528998" not in shown
 
 
-def test_the_counts_are_by_system_and_state_with_the_oldest_of_each(reader: OutboxReader, lived: list[Job]) -> None:
+def test_the_summary_tells_what_waits_what_ended_and_how(reader: OutboxReader, lived: list[Job]) -> None:
     at = [job.notification.at for job in lived]
-    assert reader.counts() == [
-        ("noojee", "superseded", 1, at[2]),
-        ("noojee", "waiting", 1, at[3]),
-        ("skarabee", "delivered", 1, at[0]),
-        ("skarabee", "refused", 1, at[1]),
-        ("skarabee", "waiting", 1, at[4]),
-    ]
+    noojee, skarabee = (reader.summaries()[system] for system in ("noojee", "skarabee"))
+    assert noojee.counts == {"superseded": 1, "waiting": 1}
+    assert skarabee.counts == {"delivered": 1, "refused": 1, "waiting": 1}
+    assert (noojee.oldest_waiting_at, skarabee.oldest_waiting_at) == (at[3], at[4])
+    assert skarabee.next_try == at[4]
+    assert noojee.next_try == pytest.approx(at[3] + 60, abs=LONG_SECONDS)
 
 
 @pytest.mark.usefixtures("lived")
 def test_last_success_and_last_trouble_are_told_by_system_and_a_needless_job_is_neither(reader: OutboxReader) -> None:
-    assert sorted((system, success, reason) for system, success, _, reason in reader.last_of_each()) == [
-        ("noojee", False, "HTTP 503"),
-        ("skarabee", False, "HASH_MISMATCH"),
-        ("skarabee", True, ""),
-    ]
+    noojee, skarabee = (reader.summaries()[system] for system in ("noojee", "skarabee"))
+    assert noojee.last_success is None
+    assert noojee.last_trouble is not None
+    assert (noojee.last_trouble.job, noojee.last_trouble.reason) == (4, "HTTP 503")
+    assert skarabee.last_success is not None
+    assert (skarabee.last_success.job, skarabee.last_success.reason) == (1, "")
+    assert skarabee.last_trouble is not None
+    assert (skarabee.last_trouble.job, skarabee.last_trouble.reason) == (2, "HASH_MISMATCH")
+
+
+def test_the_later_of_a_failed_attempt_and_a_failed_job_is_the_last_trouble(
+    reader: OutboxReader, lived: list[Job], outbox: Outbox
+) -> None:
+    outbox.note_attempt(lived[4], 1.0, "no connection", 4.0)
+    outbox.stop_listening(LONG_SECONDS)
+    trouble = reader.summaries()["skarabee"].last_trouble
+    assert trouble is not None
+    assert (trouble.job, trouble.reason) == (5, "no connection")
 
 
 def test_the_newest_open_job_is_told_and_0_where_none_is(

@@ -9,11 +9,18 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from callsign import __version__, config
 from callsign.notification import State
+from callsign.outbox_values import OutboxError
 from callsign.settings import Settings
+
+if TYPE_CHECKING:
+    from callsign.outbox_edits import Edit
 
 DONE, FAILED, MISUSED = 0, 1, 2
 MOST_SHOWN = 100
@@ -37,6 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageFault as fault:
         print(f"callsign {options.command}: {fault}", file=sys.stderr)
         return MISUSED
+    except OutboxError as fault:
+        print(f"callsign {options.command}: {fault}", file=sys.stderr)
+        return FAILED
     except BrokenPipeError:  # `callsign jobs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return DONE
@@ -84,6 +94,8 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     jobs.add_argument("--state", choices=[state.value for state in State])
     jobs.add_argument("--system")
     jobs.add_argument("--call", metavar="LINKEDID")
+    for name, run, text in (("retry", _retry, "a failed job once more"), ("drop", _drop, "gives a waiting job up")):
+        command(name, run, text).add_argument("jobs", metavar="JOB", nargs="+", type=int)
     sandbox = command("sandbox", _sandbox, "stand-ins of the vendors on loopback, to try a dialplan without an account")
     sandbox.add_argument("--port", type=_port, default=4592, help="on 127.0.0.1; 0: a free one (default %(default)s)")
     return parser, commands.choices
@@ -98,6 +110,11 @@ def _port(text: str) -> int:
 
 def _settings(options: argparse.Namespace, thorough: bool = False) -> tuple[Settings, list[str]]:
     return config.load(config.path_of(options.config), thorough)
+
+
+def _print_lines(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(line)
 
 
 def _print_json(value: object) -> None:
@@ -175,48 +192,58 @@ def _sign(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from callsign import admin
-    from callsign.outbox import OutboxError
+    from callsign import inspection
 
     settings, _ = _settings(options)
-    try:
-        found = admin.status(settings)
-    except OutboxError as fault:
-        print(f"callsign status: {fault}", file=sys.stderr)
-        return FAILED
+    found = inspection.status(settings)
     if options.json:
         _print_json(found)
     else:
-        for line in admin.status_lines(found):
-            print(line)
+        _print_lines(inspection.status_lines(found))
     return DONE if found["running"] else FAILED
 
 
 def _jobs(options: argparse.Namespace) -> int:
-    from callsign import admin
-    from callsign.outbox import OutboxError
+    from callsign import inspection
 
     settings, _ = _settings(options)
     most = -1 if options.json else MOST_SHOWN  # a program gets all
     wanted = {"job": options.job, "state": options.state, "system": options.system, "call": options.call, "most": most}
-    try:
-        rows = admin.jobs(settings.outbox.path, wanted)
-    except OutboxError as fault:
-        print(f"callsign jobs: {fault}", file=sys.stderr)
-        return FAILED
+    rows = inspection.jobs(settings.outbox.path, wanted)
     if options.json:
         _print_json(rows)
     else:
         for row in rows:
-            print(admin.job_line(row))
-            for line in admin.life_lines(row):
-                print(line)
+            _print_lines([inspection.job_line(row), *inspection.life_lines(row)])
         if len(rows) == MOST_SHOWN:
             print(f"(the newest {MOST_SHOWN}; --json gives all)", file=sys.stderr)
     if options.job is not None and not rows:
         print(f"callsign jobs: there is no job {options.job}", file=sys.stderr)
         return FAILED
     return DONE
+
+
+def _retry(options: argparse.Namespace) -> int:
+    from callsign import outbox_edits
+
+    return _edit(options, outbox_edits.retry)
+
+
+def _drop(options: argparse.Namespace) -> int:
+    from callsign import outbox_edits
+
+    return _edit(options, outbox_edits.drop)
+
+
+def _edit(options: argparse.Namespace, edit: Callable[[Path, Sequence[int]], Sequence[Edit]]) -> int:
+    settings, _ = _settings(options)
+    edits = edit(settings.outbox.path, list(dict.fromkeys(options.jobs)))
+    if options.json:
+        _print_json([asdict(one) for one in edits])
+    else:
+        for one in edits:
+            print(f"job {one.job}: {one.words}", file=sys.stdout if one.done else sys.stderr)
+    return DONE if all(one.done for one in edits) else FAILED
 
 
 def _sandbox(options: argparse.Namespace) -> int:

@@ -162,7 +162,7 @@ class Delivery:
     # -- the jobs --------------------------------------------------------------------------------------
 
     def _admit(self, jobs: list[Job]) -> None:
-        """In the outbox's writer: puts the jobs on their lanes; the first call brings what was open, maybe nothing."""
+        """In a thread of the outbox's: jobs onto their lanes; the first call brings what was open, maybe nothing."""
         for job in jobs:
             system = job.notification.system
             lane = self._lanes.get(system)
@@ -210,6 +210,10 @@ class Delivery:
                 self._end(lane, job, State.SUPERSEDED, "a stop came before it was tried", None)
             elif clocks.steady() >= job.steady_deadline:
                 self._end(lane, job, State.EXPIRED, "too late to be of use", None)
+            elif (job.attempts or job.recovered) and (given_up := self._look_up(job.id, job.notification.at)):
+                self._answer(job, *given_up)  # by somebody's `drop`: it is written down already
+                self._log(job, given_up[0].value, given_up[1], None)
+                self._settle(lane, job, given_up[0])
             else:
                 self._attempt(lane, job)
 
@@ -259,6 +263,13 @@ class Delivery:
             self._wake(lane, all_of_them=False)
 
     def _end(self, lane: Lane, job: Job, state: State, reason: str, milliseconds: float | None) -> None:
+        self._answer(job, state, reason)
+        self._outbox.end(job, state, reason, milliseconds)
+        self._log(job, state.value, reason, milliseconds)
+        self._settle(lane, job, state)
+
+    def _answer(self, job: Job, state: State, reason: str) -> None:
+        """Lets a call go on that waits for this job."""
         with self._guard:
             self._outcomes[job.id] = state, reason
             if len(self._outcomes) > OUTCOMES_KEPT:
@@ -266,8 +277,8 @@ class Delivery:
             bell = self._waiting.pop(job.id, None)
         if bell is not None:
             bell.release()
-        self._outbox.end(job, state, reason, milliseconds)
-        self._log(job, state.value, reason, milliseconds)
+
+    def _settle(self, lane: Lane, job: Job, state: State) -> None:
         with lane.ready:
             was_in_trouble = lane.in_trouble
             lane.finish(job, verdict=state in (State.DELIVERED, State.REFUSED))
@@ -284,13 +295,15 @@ class Delivery:
         told = job.notification
         level = logging.INFO if what == State.DELIVERED.value else logging.WARNING
         took = "" if milliseconds is None else f" ms={milliseconds:.1f}"
-        line = "job=%d call=%s action=%s attempt=%d %s%s%s%s"
+        line = "job=%d call=%s system=%s action=%s attempt=%d %s%s%s%s"
         words = f": {reason}" if reason else ""
-        log.log(level, line, job.id, told.call, told.action, job.attempts, what.upper(), took, more, words)
+        of_what = job.id, told.call, told.system, told.action, job.attempts
+        log.log(level, line, *of_what, what.upper(), took, more, words)
 
-    def _look_up(self, job: int) -> tuple[State, str] | None:
+    def _look_up(self, job: int, at: float | None = None) -> tuple[State, str] | None:
+        """What the store says of a job that has ended; None where it waits, or is not to be found."""
         try:
-            found = self._reader.state_of(job)
+            found = self._reader.state_of(job, at)
         except OutboxError:
             return None
         return None if found is None or found[0] is State.WAITING else found

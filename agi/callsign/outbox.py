@@ -77,9 +77,9 @@ class Outbox:
         )
 
     def listen(self, on_jobs: OnJobs) -> None:
-        """From now on `on_jobs` gets every open job and every new one, of any process, in the order stored.
+        """From now on `on_jobs` gets every open job, at once, and then every new one, of any process, as stored.
 
-        It is called in the writer's thread, after the commit, and must be quick.
+        It is called after the commit in a thread of the store's, mostly the writer's, and must be quick.
         """
         self._queue.put(Listen(on_jobs))
 

@@ -15,7 +15,8 @@ from urllib.parse import quote
 from callsign import outbox_schema as sql
 from callsign.notification import State
 from callsign.outbox_file import LOCK_SECONDS, write_lock_of
-from callsign.outbox_values import OutboxError
+from callsign.outbox_rows import jobs_of
+from callsign.outbox_values import Job, OutboxError
 
 log = logging.getLogger("callsign.outbox")
 
@@ -33,6 +34,7 @@ class JobRow:
     state: str
     ended: float | None
     next_try: float | None
+    deadline: float | None  # of no use after that; None for what has ended
     reason: str
 
 
@@ -44,6 +46,36 @@ class LifeLine:
     event: str
     milliseconds: float | None
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """The last thing of its kind with one vendor: a success, or a trouble with the vendor's words."""
+
+    at: float
+    job: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Summary:
+    """One vendor's jobs; times are epoch seconds."""
+
+    counts: dict[str, int]  # by state
+    oldest_waiting_at: float | None = None
+    next_try: float | None = None
+    last_success: Happening | None = None
+    last_trouble: Happening | None = None
+
+
+def must_exist(store: Path) -> None:
+    """Raises OutboxError if there is no store or this user may not look."""
+    try:
+        os.stat(store)
+    except FileNotFoundError as fault:
+        raise OutboxError(f"there is no store at {store} yet: has callsign run?") from fault
+    except OSError as fault:
+        raise OutboxError(f"the store {store} cannot be read: {fault.strerror}") from fault
 
 
 class OutboxReader:
@@ -58,9 +90,9 @@ class OutboxReader:
         self._guard = threading.Lock()
         self._db: sqlite3.Connection | None = None
 
-    def state_of(self, job: int) -> tuple[State, str] | None:
-        """Where the job stands and its reason; None if there is no such job (any more)."""
-        rows = self._rows(sql.STATE_OF, {"id": job})
+    def state_of(self, job: int, at: float | None = None) -> tuple[State, str] | None:
+        """Where the job (told to us at `at`, if that is given) stands, and its reason; None if there is none."""
+        rows = self._rows(sql.STATE_OF, {"id": job, "at": at})
         return (State(rows[0][0]), str(rows[0][1])) if rows else None
 
     def jobs(
@@ -79,13 +111,26 @@ class OutboxReader:
         """What happened to a job, in order."""
         return [LifeLine(*row) for row in self._rows(sql.LIFE_OF, (job,))]
 
-    def counts(self) -> list[tuple[str, str, int, float]]:
-        """(system, state, how many, epoch seconds of the oldest)."""
-        return [(str(s), str(t), int(n), float(a)) for s, t, n, a in self._rows(sql.COUNTS, ())]
+    def summaries(self) -> dict[str, Summary]:
+        """By system, of those that have jobs."""
+        found: dict[str, Summary] = {}
+        for system, state, count in self._rows(sql.COUNTS, ()):
+            found.setdefault(system, Summary({})).counts[state] = count
+        for system, oldest, next_try in self._rows(sql.WAITING, ()):
+            found[system].oldest_waiting_at, found[system].next_try = oldest, next_try
+        for system, success, *happening in self._rows(sql.LAST_OF_STATE, ()):
+            setattr(found[system], "last_success" if success else "last_trouble", Happening(*happening))
+        for system, *happening in self._rows(sql.LAST_ATTEMPT, ()):
+            attempt, known = Happening(*happening), found[system].last_trouble
+            if known is None or known.at < attempt.at:
+                found[system].last_trouble = attempt
+        return found
 
-    def last_of_each(self) -> list[tuple[str, bool, float, str]]:
-        """(system, whether it is a success, epoch seconds, reason): last success and last trouble."""
-        return [(str(s), bool(g), float(a), str(r)) for s, g, a, r in self._rows(sql.LAST_OF_STATE, ())]
+    def open_jobs(self, above: int, up_to: int, most: int) -> tuple[list[Job], int]:
+        """The oldest of the jobs that wait with an id above `above`, and the id up to which there are no others."""
+        rows = self._rows(sql.OPEN_JOBS, (above, up_to, most))
+        jobs, last = jobs_of(rows, recovered=True)
+        return jobs, last if len(rows) == most else up_to
 
     def newest_open(self) -> int:
         """The highest id among the jobs that wait, 0 if none does."""
@@ -121,12 +166,7 @@ class OutboxReader:
 
     def _opened(self) -> sqlite3.Connection:
         if self._db is None:
-            try:
-                os.stat(self.path)
-            except FileNotFoundError as fault:
-                raise OutboxError(f"there is no store at {self.path} yet: has callsign run?") from fault
-            except OSError as fault:
-                raise OutboxError(f"the store {self.path} cannot be read: {fault.strerror}") from fault
+            must_exist(self.path)
             address = f"file:{quote(str(self.path))}?mode=rw"
             self._db = sqlite3.connect(address, uri=True, timeout=self._patience_seconds, check_same_thread=False)
             self._db.execute("PRAGMA query_only = 1")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import sqlite3
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from callsign import clocks
@@ -12,6 +15,30 @@ from callsign import outbox_schema as sql
 from callsign.notification import Notification
 from callsign.outbox_values import Added, Job, Put
 from callsign.retry_schedule import LONGEST_SECONDS
+
+log = logging.getLogger("callsign.outbox")
+
+
+class StoredFacts(Mapping[str, str]):
+    """A notification's facts as the text they are stored as: a tenth of the memory while a backlog waits."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        len(self)  # raises ValueError or TypeError now if it is none
+
+    def __getitem__(self, name: str) -> str:
+        return self._facts()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._facts())
+
+    def __len__(self) -> int:
+        return len(self._facts())
+
+    def _facts(self) -> dict[str, str]:
+        return dict(json.loads(self._text).items())
 
 
 def put_of(told: Notification) -> Put:
@@ -37,10 +64,21 @@ def insert(db: sqlite3.Connection, put: Put, jobs: list[Job]) -> Added:
     return Added(id_, duplicate=False)
 
 
-def job_of(row: tuple[Any, ...], recovered: bool) -> Job:
-    """A row of OPEN_JOBS_ABOVE as a job.  Raises ValueError, TypeError or AttributeError for a damaged one."""
+def jobs_of(rows: Iterable[tuple[Any, ...]], recovered: bool) -> tuple[list[Job], int]:
+    """Rows of OPEN_JOBS as jobs, and the last id; a damaged row is told and left alone."""
+    jobs, last = [], 0
+    for row in rows:
+        last = row[0]
+        try:
+            jobs.append(_job_of(row, recovered))
+        except (ValueError, TypeError, AttributeError):
+            log.error("job=%d: its row in the store is damaged and left alone", last)
+    return jobs, last
+
+
+def _job_of(row: tuple[Any, ...], recovered: bool) -> Job:
     id_, system, action, call, facts, at, lifetime, boot, steady_deadline, attempts, next_try = row
-    told = Notification(system, action, call, dict(json.loads(facts).items()), at, lifetime)
+    told = Notification(sys.intern(system), sys.intern(action), call, StoredFacts(facts), at, lifetime)
     left = min(clocks.remaining_seconds(at + lifetime, boot, steady_deadline), lifetime)
     pause = min(max(0.0, (next_try or 0.0) - clocks.wall()), LONGEST_SECONDS)
     now = clocks.steady()

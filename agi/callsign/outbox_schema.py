@@ -26,6 +26,8 @@ STEPS = (
         PRIMARY KEY (job, line)
     ) WITHOUT ROWID;
     """,
+    # 1 -> 2.  How long what has ended would have been of use: for `retry`; 0 for what ended before.
+    "ALTER TABLE ended ADD COLUMN lifetime REAL NOT NULL DEFAULT 0",
 )
 """`PRAGMA user_version` counts them.  A store of a later callsign is refused, an earlier one carried over."""
 
@@ -39,9 +41,9 @@ INSERT_ONCE = "INSERT INTO once (job, key, at) VALUES (?, ?, ?)"
 
 FIND_ONCE = "SELECT job FROM once WHERE key = ?"
 
-OPEN_JOBS_ABOVE = """
+OPEN_JOBS = """
     SELECT id, system, action, call, facts, at, lifetime, boot, steady_deadline, attempts, next_try
-    FROM job WHERE id > ? ORDER BY id"""
+    FROM job WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"""
 
 # `at` beside the id is the job's fingerprint: a store that was replaced under a running process may
 # use the number for another job, and that one must not be touched.
@@ -54,8 +56,8 @@ ADD_LIFE = """
     FROM job WHERE id = ? AND at = ?"""
 
 END_JOB = """
-    INSERT OR REPLACE INTO ended (id, system, action, call, facts, at, attempts, state, ended, reason)
-    SELECT id, system, action, call, facts, at, ?, ?, ?, ? FROM job WHERE id = ? AND at = ?"""
+    INSERT OR REPLACE INTO ended (id, system, action, call, facts, at, lifetime, attempts, state, ended, reason)
+    SELECT id, system, action, call, facts, at, lifetime, ?, ?, ?, ? FROM job WHERE id = ? AND at = ?"""
 
 DELETE_JOB = "DELETE FROM job WHERE id = ? AND at = ?"
 
@@ -68,14 +70,15 @@ FORGET_ONCE = "DELETE FROM once WHERE job IN (SELECT job FROM once ORDER BY job 
 NEWEST_OPEN = "SELECT max(id) FROM job"
 
 STATE_OF = """
-    SELECT state, reason FROM ended WHERE id = :id
-    UNION ALL SELECT 'waiting', reason FROM job WHERE id = :id"""
+    SELECT state, reason FROM ended WHERE id = :id AND at = coalesce(:at, at)
+    UNION ALL SELECT 'waiting', reason FROM job WHERE id = :id AND at = coalesce(:at, at)"""
 
 LIST_JOBS = """
-    SELECT id, system, action, call, at, attempts, state, ended, next_try, reason FROM (
-        SELECT id, system, action, call, at, attempts, 'waiting' AS state, NULL AS ended, next_try, reason FROM job
+    SELECT id, system, action, call, at, attempts, state, ended, next_try, deadline, reason FROM (
+        SELECT id, system, action, call, at, attempts, 'waiting' AS state, NULL AS ended, next_try,
+               at + lifetime AS deadline, reason FROM job
         UNION ALL
-        SELECT id, system, action, call, at, attempts, state, ended, NULL, reason FROM ended
+        SELECT id, system, action, call, at, attempts, state, ended, NULL, NULL, reason FROM ended
     )
     WHERE (:id IS NULL OR id = :id) AND (:state IS NULL OR state = :state)
       AND (:system IS NULL OR system = :system) AND (:call IS NULL OR call = :call)
@@ -84,13 +87,27 @@ LIST_JOBS = """
 LIFE_OF = "SELECT at, event, milliseconds, reason FROM life WHERE job = ? ORDER BY line"
 
 COUNTS = """
-    SELECT system, state, count(*), min(at) FROM (
-        SELECT system, 'waiting' AS state, at FROM job UNION ALL SELECT system, state, at FROM ended
-    ) GROUP BY system, state ORDER BY system, state"""
+    SELECT system, 'waiting', count(*) FROM job GROUP BY system
+    UNION ALL SELECT system, state, count(*) FROM ended GROUP BY system, state"""
+
+WAITING = "SELECT system, min(at), min(coalesce(next_try, at)) FROM job GROUP BY system"
 
 LAST_OF_STATE = """
-    SELECT system, state IN ('delivered'), max(ended), reason FROM ended
-    WHERE state IN ('delivered', 'refused', 'expired')
-    GROUP BY system, state IN ('delivered')
-    UNION ALL
-    SELECT system, 0, max(at), reason FROM job WHERE reason <> '' GROUP BY system"""
+    SELECT system, state = 'delivered', max(ended), id, reason FROM ended
+    WHERE state IN ('delivered', 'refused', 'expired') GROUP BY system, state = 'delivered'"""
+
+LAST_ATTEMPT = """
+    SELECT job.system, max(life.at), life.job, life.reason
+    FROM life JOIN job ON job.id = life.job WHERE life.event = 'try later' GROUP BY job.system"""
+
+# For `retry` and `drop`: what somebody at the shell changes.
+
+FIND_ENDED = "SELECT system, action, call, facts, at, lifetime, state, reason FROM ended WHERE id = ?"
+
+FIND_OPEN = "SELECT attempts, at FROM job WHERE id = ?"
+
+END_AS_RETRIED = "UPDATE ended SET state = 'retried', reason = ? WHERE id = ?"
+
+ADD_LIFE_LINE = """
+    INSERT INTO life (job, line, at, event, milliseconds, reason)
+    VALUES (:job, (SELECT coalesce(max(line), 0) + 1 FROM life WHERE job = :job), :at, :event, NULL, :reason)"""

@@ -23,6 +23,8 @@ class Job:
     attempts: int = 0
     due: float = 0.0  # not before this moment of clocks.steady()
     recovered: bool = False  # found in the store at the start: it may have been attempted before
+    behind: Job | None = field(default=None, repr=False)  # the next of the same call, in the deliverer's lane
+    over: bool = False  # it has ended, or is about to: the deliverer's lane passes over it
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,9 @@ from callsign import clocks
 from callsign import outbox_schema as sql
 from callsign.doorbell import ring
 from callsign.fault_place import where
+from callsign.outbox_backlog import Backlog
 from callsign.outbox_file import LOCK_SECONDS, StoreFile, write_lock_of
-from callsign.outbox_rows import insert, job_of
+from callsign.outbox_rows import insert, jobs_of
 from callsign.outbox_sync import WalSync
 from callsign.outbox_values import Added, Change, Job, Listen, OnJobs, Put
 
@@ -48,10 +49,13 @@ class Seen:
 
 
 NOTHING_SEEN = Seen(-2, 0)
-"""Nobody has listened yet: the next look finds every open job."""
+"""Nobody has listened yet: the next look tells how far the backlog reaches."""
 
 NEW_CONNECTION = -1
 """A data_version that SQLite never gives."""
+
+ALL = -1
+HIGHEST_ID = 2**63 - 1
 
 
 @dataclass(slots=True)
@@ -76,6 +80,7 @@ class OutboxWriter:
         self._lock = write_lock_of(path)
         self._sync = None if full else WalSync(path)
         self._on_jobs: OnJobs | None = None
+        self._backlog: Backlog | None = None
         self._seen = NOTHING_SEEN
         self._connection = (0, 0)  # which one, to which store
         self._highest_id = 0
@@ -126,7 +131,7 @@ class OutboxWriter:
             elif isinstance(item, list):
                 group.changes.extend(item)
             else:
-                self._on_jobs, self._seen = item.on_jobs, NOTHING_SEEN
+                self._hear(item.on_jobs)
                 group.heard.append(item.heard)
             if len(group.puts) + len(group.changes) >= MOST_IN_A_GROUP:
                 return group
@@ -134,6 +139,12 @@ class OutboxWriter:
                 item = self.queue.get_nowait()
             except queue.Empty:
                 return group
+
+    def _hear(self, on_jobs: OnJobs | None) -> None:
+        if self._backlog is not None:
+            self._backlog.close()
+            self._backlog = None
+        self._on_jobs, self._seen = on_jobs, NOTHING_SEEN
 
     # -- one group -----------------------------------------------------------------------------------
 
@@ -197,27 +208,27 @@ class OutboxWriter:
         """Rows that another connection committed: ids are given under the lock, so they stand above ours."""
         seen = self._seen
         (version,) = db.execute("PRAGMA data_version").fetchone()
+        if seen == NOTHING_SEEN:
+            (highest,) = db.execute(sql.NEWEST_OPEN).fetchone()
+            return Seen(version, highest or 0)
         if version == seen.data_version:
             return seen
-        highest = seen.highest_id
-        for row in db.execute(sql.OPEN_JOBS_ABOVE, (highest,)):
-            highest = row[0]
-            try:
-                jobs.append(job_of(row, recovered=seen == NOTHING_SEEN))
-            except (ValueError, TypeError, AttributeError):
-                log.error("job=%d: its row in the store is damaged and left alone", highest)
-        return Seen(version, highest)
+        found, highest = jobs_of(db.execute(sql.OPEN_JOBS, (seen.highest_id, HIGHEST_ID, ALL)), recovered=False)
+        jobs += found
+        return Seen(version, max(highest, seen.highest_id))
 
     def _hand_over(self, jobs: list[Job], seen: Seen) -> None:
+        newest = max(seen.highest_id, jobs[-1].id if jobs else 0)
+        self._highest_id = max(self._highest_id, newest)
+        if self._on_jobs is None:
+            if jobs:
+                ring(self._path)
+            return
+        if self._backlog is None:
+            self._backlog = Backlog(self._path, seen.highest_id, self._on_jobs)
+        self._seen = Seen(seen.data_version, newest)
         if jobs:
-            self._highest_id = max(self._highest_id, jobs[-1].id)
-        if self._on_jobs is not None:
-            first_look = self._seen == NOTHING_SEEN
-            self._seen = Seen(seen.data_version, max(seen.highest_id, jobs[-1].id if jobs else 0))
-            if jobs or first_look:
-                self._on_jobs(jobs)
-        elif jobs:
-            ring(self._path)
+            self._backlog.hand_over(jobs)
 
     def _refuse(self, puts: list[Put], fault: Exception) -> None:
         """A full disk, a locked or broken file: the puts are refused, the rest is kept for the next try."""
@@ -274,3 +285,4 @@ class OutboxWriter:
             log.warning("the store %s was not closed in order: %s", self._path, fault)
         finally:
             self._lock.close()
+            self._hear(None)

@@ -1,0 +1,139 @@
+"""What `status` and `jobs` tell: the store and the server as values for a program, and as lines for a person."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from callsign import clocks
+from callsign.asterisk_side import Call, Conduct, run_fastagi
+from callsign.notification import State
+from callsign.outbox import OutboxError
+from callsign.outbox_reader import JobRow, OutboxReader, Summary
+from callsign.settings import SYSTEMS, Settings
+
+PING_SECONDS = 2.0
+FAILED = (State.REFUSED.value, State.EXPIRED.value)
+
+
+def status(settings: Settings) -> dict[str, Any]:
+    """Whether the server answers, and what the store holds.  Raises OutboxError if it cannot be read."""
+    host, port = settings.server.listen
+    shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    ping = run_fastagi(f"agi://{shown}/ping", Call(), conduct=Conduct(timeout_seconds=PING_SECONDS))
+    version = ping.variables.get("CALLSIGNVERSION", "")
+    trouble = ""
+    if not version:
+        listens = ping.status != "FAILURE"
+        trouble = "it listens but does not admit this machine: see [server] allow" if listens else ping.trouble
+    known = _summaries(settings.outbox.path)
+    used = [name for name in SYSTEMS if name in known or getattr(settings, name) is not None]
+    systems = {name: _of_system(known.get(name) or Summary({})) for name in [*used, *sorted(set(known) - set(used))]}
+    totals = {what: sum(entry[what] for entry in systems.values()) for what in ("waiting", "delivered", "failed")}
+    running = {"running": bool(version), "address": shown, "version": version, "trouble": trouble}
+    return {**running, **totals, "systems": systems}
+
+
+def _summaries(store: Path) -> dict[str, Summary]:
+    try:
+        if not store.exists():
+            return {}
+    except PermissionError as fault:
+        raise OutboxError(f"this user may not look into {store.parent}") from fault
+    reader = OutboxReader(store)
+    try:
+        return reader.summaries()
+    finally:
+        reader.close()
+
+
+def _of_system(found: Summary) -> dict[str, Any]:
+    oldest = found.oldest_waiting_at
+    return {
+        "waiting": 0,
+        "delivered": 0,
+        "failed": sum(found.counts.get(state, 0) for state in FAILED),
+        **found.counts,
+        "oldest_waiting_seconds": None if oldest is None else round(max(0.0, clocks.wall() - oldest), 1),
+        "next_try": found.next_try,
+        "last_success": None if found.last_success is None else asdict(found.last_success),
+        "last_trouble": None if found.last_trouble is None else asdict(found.last_trouble),
+    }
+
+
+def status_lines(found: Mapping[str, Any]) -> list[str]:
+    """`status` for a person."""
+    running = f"running, version {found['version']}" if found["running"] else f"NOT RUNNING: {found['trouble']}"
+    lines = [f"server at {found['address']}: {running}"]
+    for system, entry in found["systems"].items():
+        shown = ["waiting", "delivered", "failed", *(state.value for state in State)]
+        counts = ", ".join(f"{name} {entry[name]}" for name in dict.fromkeys(shown) if name in entry)
+        lines.append(f"{system}: {counts}")
+        if entry["waiting"]:
+            soon = "now" if entry["next_try"] <= clocks.wall() else moment(entry["next_try"])
+            lines.append(f"    oldest waiting {_age(entry['oldest_waiting_seconds'])}, next try {soon}")
+        for name in ("last_success", "last_trouble"):
+            if (last := entry[name]) is not None:
+                head = f"    {name.replace('_', ' ')} {moment(last['at'])} job {last['job']}"
+                lines.append(f"{head} {last['reason']}".rstrip())
+    return lines
+
+
+def jobs(store: Path, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The jobs that fit, each with its life if one is asked for by id.  Raises OutboxError."""
+    reader = OutboxReader(store)
+    try:
+        rows = reader.jobs(**wanted)
+        found = [asdict(row) for row in rows]
+        if wanted.get("job") is not None:
+            for row, shown in zip(rows, found, strict=True):
+                shown["life"] = [asdict(line) for line in reader.life_of(row.job)]
+        return found
+    finally:
+        reader.close()
+
+
+def job_line(row: Mapping[str, Any]) -> str:
+    """One job for a person."""
+    told = JobRow(**{name: row[name] for name in JobRow.__slots__})
+    reason = f" {told.reason}" if told.reason else ""
+    head = f"{told.job:>6}  {moment(told.at)}  {told.state:<10} {told.action:<12} call={told.call}"
+    return f"{head} attempts={told.attempts}{_next_try(told)}{reason}"
+
+
+def _next_try(told: JobRow) -> str:
+    if told.deadline is None:
+        return ""
+    return f" next try {moment(told.next_try)}" if told.next_try else " not tried yet"
+
+
+def life_lines(row: Mapping[str, Any]) -> list[str]:
+    """A job's life, a line each; none unless it was asked for."""
+    if "life" not in row:
+        return []
+    lines = [_life_line(row["at"], "stored", None, "")]
+    lines += [_life_line(line["at"], line["event"], line["milliseconds"], line["reason"]) for line in row["life"]]
+    if row["deadline"] is not None:
+        lines.append(_life_line(row["deadline"], "given up", None, "if the vendor has not taken it by then"))
+    return lines
+
+
+def _life_line(at: float, event: str, milliseconds: float | None, reason: str) -> str:
+    took = "" if milliseconds is None else f"{milliseconds:.0f} ms"
+    return f"        {moment(at)}  {event:<10} {took:>8}  {reason}".rstrip()
+
+
+def moment(at: float | None) -> str:
+    """Epoch seconds as local time."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at)) if at else "-"
+
+
+def _age(seconds: float) -> str:
+    """43 s, 12 min, 3 h, 2 days."""
+    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds / 86400:.0f} days"

@@ -1,0 +1,90 @@
+"""What was open when somebody began to listen: read beside the writer, so that no call waits for it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+
+from callsign.fault_place import where
+from callsign.outbox_reader import OutboxReader
+from callsign.outbox_values import Job, OnJobs, OutboxError
+
+AT_ONCE = 200
+REST_SECONDS = 0.0005
+"""After so many jobs the interpreter is left to the calls for a moment."""
+
+AGAIN_SECONDS = 1.0
+
+log = logging.getLogger("callsign.outbox")
+
+
+class Backlog:
+    """Hands `on_jobs` the open jobs up to an id, all at once, and then those that came meanwhile."""
+
+    def __init__(self, path: Path, up_to: int, on_jobs: OnJobs) -> None:
+        self._path = path
+        self._up_to = up_to
+        self._on_jobs = on_jobs
+        self._guard = threading.Lock()
+        self._early: list[Job] | None = []  # came meanwhile; None when nothing has to wait any more
+        self._stopped = threading.Event()
+        try:
+            threading.Thread(target=self._run, name="outbox-backlog", daemon=True).start()
+        except RuntimeError as fault:  # no more threads to be had
+            log.warning("the store is read in the writer's time: %s", fault)
+            self._run()
+
+    def hand_over(self, jobs: list[Job]) -> None:
+        """New jobs: behind those that were there before."""
+        with self._guard:
+            if self._early is not None:
+                self._early += jobs
+                return
+        self._tell(jobs)
+
+    def close(self) -> None:
+        """Nobody listens any more."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        reader = OutboxReader(self._path)
+        jobs: list[Job] = []
+        above, told = 0, ""
+        while not self._stopped.is_set():
+            try:
+                above = self._read_on(reader, above, jobs)
+                break
+            except OutboxError as fault:
+                if told != str(fault):
+                    told = str(fault)
+                    log.error("%s; what waits there is read as soon as it can be", fault)
+            self._release(jobs)
+            jobs = []
+            self._stopped.wait(AGAIN_SECONDS)
+        reader.close()
+        self._release(jobs)
+
+    def _read_on(self, reader: OutboxReader, above: int, jobs: list[Job]) -> int:
+        """Appends to `jobs` what is open above that id; the id it came to.  Raises OutboxError."""
+        while above < self._up_to and not self._stopped.wait(REST_SECONDS if above else 0):
+            found, above = reader.open_jobs(above, self._up_to, AT_ONCE)
+            jobs += found
+        return above
+
+    def _release(self, jobs: list[Job]) -> None:
+        while True:
+            self._tell(jobs)
+            with self._guard:
+                if not self._early:
+                    self._early = None
+                    return
+                jobs, self._early = self._early, []
+
+    def _tell(self, jobs: list[Job]) -> None:
+        if self._stopped.is_set():
+            return
+        try:
+            self._on_jobs(jobs)
+        except Exception as fault:  # our own fault must not end the store's threads
+            log.error("the store's listener: a fault in callsign itself: %s", where(fault))

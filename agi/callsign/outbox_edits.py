@@ -1,0 +1,106 @@
+"""What somebody at the shell changes in the store: a failed job once more, a waiting one given up."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from callsign import clocks
+from callsign import outbox_schema as sql
+from callsign.doorbell import ring
+from callsign.notification import State
+from callsign.outbox_file import LOCK_SECONDS, StoreFile, write_lock_of
+from callsign.outbox_reader import must_exist
+from callsign.outbox_values import OutboxError
+
+MAY_BE_RETRIED = frozenset(state.value for state in (State.REFUSED, State.EXPIRED, State.DROPPED))
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What became of the wish for one job."""
+
+    job: int
+    done: bool
+    words: str
+    retried_as: int | None = None
+
+
+def retry(store: Path, jobs: Sequence[int]) -> list[Edit]:
+    """Each of `jobs` that failed goes out once more, as a new job behind all others.
+
+    It is the same notification with the same end of its life: one whose time is over stays where it is,
+    because a late action would hit another call.  Raises OutboxError if the store cannot be used.
+    """
+    with _transaction(store) as db:
+        edits = [_retry(db, job) for job in jobs]
+    ring(store)
+    return edits
+
+
+def drop(store: Path, jobs: Sequence[int]) -> list[Edit]:
+    """Gives each of `jobs` up that waits; whoever delivers looks before the next attempt.  Raises OutboxError."""
+    with _transaction(store) as db:
+        return [_drop(db, job) for job in jobs]
+
+
+def _retry(db: sqlite3.Connection, job: int) -> Edit:
+    row = db.execute(sql.FIND_ENDED, (job,)).fetchone()
+    if row is None:
+        waits = db.execute(sql.FIND_OPEN, (job,)).fetchone() is not None
+        return Edit(job, False, "it waits for its next attempt already" if waits else "there is no such job")
+    system, action, call, facts, at, lifetime, state, reason = row
+    if state not in MAY_BE_RETRIED:
+        return Edit(job, False, f"it did not fail: {state} {reason}".rstrip())
+    now = clocks.wall()
+    left = at + lifetime - now
+    if left <= 0:
+        over = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at + lifetime))
+        return Edit(job, False, f"its time was over at {over}: the vendor could do nothing, or harm, with it now")
+    values = (system, action, call, facts, at, lifetime, clocks.boot_id(), clocks.steady() + left)
+    again = db.execute(sql.INSERT_JOB, values).lastrowid
+    db.execute(sql.END_AS_RETRIED, (f"as job {again}", job))
+    _add_life(db, job, now, "retried", f"as job {again}")
+    _add_life(db, again, now, "retry", f"of job {job}")
+    return Edit(job, True, f"goes out once more as job {again}", again)
+
+
+def _drop(db: sqlite3.Connection, job: int) -> Edit:
+    row = db.execute(sql.FIND_OPEN, (job,)).fetchone()
+    if row is None:
+        ended = db.execute(sql.FIND_ENDED, (job,)).fetchone()
+        return Edit(job, False, "there is no such job" if ended is None else f"it has ended already: {ended[6]}")
+    attempts, at = row
+    now = clocks.wall()
+    _add_life(db, job, now, State.DROPPED.value, "")
+    db.execute(sql.END_JOB, (attempts, State.DROPPED.value, now, "given up by the administrator", job, at))
+    db.execute(sql.DELETE_JOB, (job, at))
+    return Edit(job, True, "given up; an attempt under way may still reach the vendor")
+
+
+def _add_life(db: sqlite3.Connection, job: int | None, at: float, event: str, reason: str) -> None:
+    db.execute(sql.ADD_LIFE_LINE, {"job": job, "at": at, "event": event, "reason": reason})
+
+
+@contextmanager
+def _transaction(store: Path) -> Iterator[sqlite3.Connection]:
+    """All or nothing, on disk, and closed in order.  Raises OutboxError."""
+    must_exist(store)
+    lock, file = write_lock_of(store), StoreFile(store, full=True)
+    try:
+        with lock.held(LOCK_SECONDS):
+            try:
+                db = file.opened(0, on_disk=True)
+                db.execute("BEGIN IMMEDIATE")
+                yield db
+                db.execute("COMMIT")
+            finally:
+                file.close()
+    except (sqlite3.Error, OSError, TimeoutError) as fault:
+        raise OutboxError(f"the store {store} cannot be written: {fault}") from fault
+    finally:
+        lock.close()

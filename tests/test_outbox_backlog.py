@@ -1,0 +1,154 @@
+"""What was open at the start: read beside the writer, in order, and before what came meanwhile."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from callsign import outbox_backlog
+from callsign.outbox import Job, Outbox
+from callsign.outbox_backlog import Backlog
+from store_play import LONG_SECONDS, call_from, eventually
+
+STORED = 25
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "outbox.db"
+
+
+@pytest.fixture
+def outbox(path: Path) -> Iterator[Outbox]:
+    made = Outbox(path)
+    for number in range(STORED):
+        made.add(call_from(f"047000{number:04}"), LONG_SECONDS)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def in_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_backlog, "AT_ONCE", 2)
+    monkeypatch.setattr(outbox_backlog, "REST_SECONDS", 0.0)
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.groups: list[list[int]] = []
+        self.jobs: list[Job] = []
+
+    def __call__(self, jobs: list[Job]) -> None:
+        self.groups.append([job.id for job in jobs])
+        self.jobs += jobs
+
+    def ids(self) -> list[int]:
+        return [job.id for job in self.jobs]
+
+
+def a_job(number: int) -> Job:
+    return Job(number, call_from(), 1.0)
+
+
+@pytest.mark.usefixtures("outbox", "in_small_pieces")
+def test_all_that_was_open_comes_at_once_in_order_though_it_is_read_in_pieces(path: Path) -> None:
+    heard = Heard()
+    Backlog(path, STORED, heard)
+    assert eventually(lambda: heard.groups)
+    assert heard.groups[0] == list(range(1, STORED + 1))
+    assert all(job.recovered for job in heard.jobs)
+    assert heard.jobs[3].notification.facts["phonefrom"] == "0470000003"
+
+
+@pytest.mark.usefixtures("outbox")
+def test_what_lies_above_is_left_to_the_writer(path: Path) -> None:
+    heard = Heard()
+    Backlog(path, 7, heard)
+    assert eventually(lambda: heard.groups)
+    assert heard.ids() == [1, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.usefixtures("outbox")
+def test_what_comes_meanwhile_comes_behind_it(path: Path) -> None:
+    heard, reached, go_on = Heard(), threading.Event(), threading.Event()
+
+    def slowly(jobs: list[Job]) -> None:
+        if not heard.groups:
+            reached.set()
+            assert go_on.wait(LONG_SECONDS)
+        heard(jobs)
+
+    backlog = Backlog(path, STORED, slowly)
+    assert reached.wait(LONG_SECONDS)
+    for number in (101, 102):
+        backlog.hand_over([a_job(number)])
+    assert heard.groups == []
+    go_on.set()
+    assert eventually(lambda: len(heard.jobs) == STORED + 2)
+    assert heard.ids() == [*range(1, STORED + 1), 101, 102]
+    backlog.hand_over([a_job(103)])
+    assert heard.ids()[-1] == 103
+
+
+def test_an_empty_backlog_is_told_too(path: Path) -> None:
+    Outbox(path).close()
+    heard = Heard()
+    Backlog(path, 0, heard)
+    assert eventually(lambda: heard.groups == [[]])
+
+
+@pytest.mark.usefixtures("outbox")
+def test_who_has_stopped_listening_hears_nothing_more(path: Path) -> None:
+    heard = Heard()
+    backlog = Backlog(path, STORED, heard)
+    assert eventually(lambda: heard.groups)
+    backlog.close()
+    backlog.hand_over([a_job(101)])
+    assert heard.ids() == list(range(1, STORED + 1))
+
+
+@pytest.mark.usefixtures("outbox")
+def test_a_store_that_cannot_be_read_holds_up_nothing_new_and_is_read_when_it_can_be(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(outbox_backlog, "AGAIN_SECONDS", 0.01)
+    hidden = path.with_name("hidden")
+    os.rename(path, hidden)
+    heard = Heard()
+    backlog = Backlog(path, STORED, heard)
+    assert eventually(lambda: heard.groups)
+    backlog.hand_over([a_job(101)])
+    assert eventually(lambda: heard.ids() == [101])
+    os.rename(hidden, path)
+    assert eventually(lambda: len(heard.jobs) == STORED + 1)
+    assert heard.ids() == [101, *range(1, STORED + 1)]
+    assert caplog.text.count("what waits there is read as soon as it can be") == 1
+
+
+@pytest.mark.usefixtures("in_small_pieces")
+def test_a_damaged_row_is_told_and_left_alone(outbox: Outbox, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE job SET facts = '{\"phonefrom\": ' WHERE id = 5")
+    db.close()
+    heard = Heard()
+    Backlog(path, STORED, heard)
+    assert eventually(lambda: heard.groups)
+    assert heard.ids() == [number for number in range(1, STORED + 1) if number != 5]
+    assert "job=5: its row in the store is damaged" in caplog.text
+    assert "phonefrom" not in caplog.text
+
+
+@pytest.mark.usefixtures("outbox")
+def test_where_no_thread_is_to_be_had_it_is_read_all_the_same(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", none)
+    heard = Heard()
+    Backlog(path, STORED, heard)
+    assert heard.ids() == list(range(1, STORED + 1))
