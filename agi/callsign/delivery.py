@@ -163,16 +163,19 @@ class Delivery:
 
     def _admit(self, jobs: list[Job]) -> None:
         """In a thread of the outbox's: jobs onto their lanes; the first call brings what was open, maybe nothing."""
+        systems = dict.fromkeys(job.notification.system for job in jobs)
         for job in jobs:
-            system = job.notification.system
-            lane = self._lanes.get(system)
+            lane = self._lanes.get(job.notification.system)
             if lane is None:
                 self._leave(job)
-            else:
+                continue
+            with lane.ready:
+                lane.add(job)
+        for system in systems:
+            if (lane := self._lanes.get(system)) is not None:
                 with lane.ready:
-                    lane.add(job)
-                    self._call_worker(lane, system)
-            self.newest_seen = max(self.newest_seen, job.id)
+                    self._call_worker(lane, system)  # it calls the next one
+        self.newest_seen = max(self.newest_seen, jobs[-1].id if jobs else 0)
         self._loaded.set()
 
     def _leave(self, job: Job) -> None:

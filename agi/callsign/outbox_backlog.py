@@ -74,12 +74,15 @@ class Backlog:
 
     def _release(self, jobs: list[Job]) -> None:
         while True:
+            with self._guard:
+                jobs += self._early or []
+                self._early = []
             self._tell(jobs)
             with self._guard:
                 if not self._early:
                     self._early = None
                     return
-                jobs, self._early = self._early, []
+            jobs = []
 
     def _tell(self, jobs: list[Job]) -> None:
         if self._stopped.is_set():
