@@ -54,7 +54,7 @@ class Desk:
         self.outbox = Outbox(folder / "outbox.db")
         self.delivery = Delivery(self.outbox, lambda: self.settings, self._send)
         self.delivery.start()
-        self.services = Services(lambda: self.settings, self.outbox, self.delivery)
+        self.services = Services(lambda: self.settings, self.outbox, self.delivery.wait_for)
 
     def _send(self, request: Request, seconds: float) -> Reply:
         self.seen.append(request)
@@ -149,7 +149,13 @@ def test_a_wait_that_ends_before_the_vendor_answers_is_queued(desk: Desk, held: 
 
 def test_a_path_has_its_own_wait_and_the_option_changes_it(desk: Desk, held: threading.Event) -> None:
     waits: list[str] = []
-    desk.services = replace(desk.services, before_wait=lambda: (waits.append("held"), held.set())[0])
+
+    def wait_for(job: int, seconds: float) -> tuple[State, str] | None:
+        waits.append("held")
+        held.set()
+        return desk.delivery.wait_for(job, seconds)
+
+    desk.services = replace(desk.services, wait_for=wait_for)
     assert desk.ask("noojee/start?wait=0")["NOOJEESTATUS"] == "QUEUED"
     assert desk.ask("skarabee")["SKARABEESTATUS"] == "QUEUED"
     assert waits == []
@@ -169,13 +175,13 @@ def test_a_start_that_a_stop_made_needless_is_skipped(desk: Desk, held: threadin
     desk.ask("noojee/start?wait=0", "201", "call=1")  # keeps the call's lane busy
     stored = threading.Event()
     told: list[dict[str, str]] = []
-    services = replace(desk.services, before_wait=stored.set)
+    services = replace(desk.services, wait_for=lambda *what: (stored.set(), desk.delivery.wait_for(*what))[1])
     step = a_step(f"noojee/start?wait={AT_MOST_SECONDS:g}", "202", "call=1")
     call = threading.Thread(target=lambda: told.append(answer(step, services)))
     call.start()
     assert stored.wait(AT_MOST_SECONDS)
     stop = desk.ask("noojee/stop?wait=0", "202", "call=1")
-    wait_until(lambda: services.delivery.newest_seen >= int(stop["NOOJEEJOB"]))
+    wait_until(lambda: desk.delivery.newest_seen >= int(stop["NOOJEEJOB"]))
     held.set()
     call.join(AT_MOST_SECONDS)
     assert (told[0]["NOOJEESTATUS"], told[0]["NOOJEEREASON"]) == ("SKIPPED", "a stop came before it was tried")
@@ -282,7 +288,7 @@ def test_a_store_that_cannot_be_written_is_an_error_and_the_call_goes_on(tmp_pat
     outbox = Outbox(in_the_way / "outbox.db")
     try:
         delivery = Delivery(outbox, lambda: settings, lambda *_: NoAnswer("", sent=False))
-        told = answer(a_step("skarabee"), Services(lambda: settings, outbox, delivery))
+        told = answer(a_step("skarabee"), Services(lambda: settings, outbox, delivery.wait_for))
     finally:
         outbox.close()
     assert told["SKARABEESTATUS"] == "ERROR"
@@ -313,10 +319,10 @@ def test_a_fault_of_ours_is_an_error_and_never_an_exception(desk: Desk, caplog: 
 
 def test_a_fault_after_the_job_is_stored_leaves_it_queued(desk: Desk) -> None:
     # as when no thread can be started: what is stored will be delivered, and the dialplan must know
-    def no_threads() -> None:
+    def no_threads(_job: int, _seconds: float) -> None:
         raise RuntimeError("can't start new thread")
 
-    told = answer(a_step("skarabee?wait=1"), replace(desk.services, before_wait=no_threads))
+    told = answer(a_step("skarabee?wait=1"), replace(desk.services, wait_for=no_threads))
     assert told["SKARABEESTATUS"] == "QUEUED"
     assert told["SKARABEEREASON"] == "a fault in callsign itself, see its log"
     assert desk.end_of(told) == (State.DELIVERED, "")

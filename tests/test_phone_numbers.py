@@ -7,8 +7,10 @@ import re
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from phonenumbers.phonemetadata import PhoneMetadata
 
 from callsign.phone_numbers import (
+    TRUNK_ZERO,
     NumberPatterns,
     as_vendor_wants,
     is_withheld,
@@ -272,3 +274,11 @@ def test_a_number_built_from_a_pattern_matches_it(pattern: str, data: st.DataObj
 def test_a_set_matches_what_one_of_its_patterns_matches(patterns: list[str], number: str) -> None:
     assume(number)
     assert (number in NumberPatterns(patterns)) == any(number in NumberPatterns([p]) for p in patterns)
+
+
+@given(st.sampled_from(sorted(TRUNK_ZERO)), st.from_regex(r"0[1-9][0-9]{5,14}", fullmatch=True))
+def test_a_number_dialled_at_home_is_what_the_numbering_plan_says_too(country: str, number: str) -> None:
+    spaced = number[:3] + " " + number[3:]  # with a space it takes the way through the plan
+    assert as_vendor_wants(number, country, "national") == number
+    assert as_vendor_wants(spaced, country, "national") in (number, spaced)
+    assert PhoneMetadata.metadata_for_region(country).international_prefix == "00"

@@ -51,7 +51,7 @@ def call(request: str, args: Sequence[str], env: Mapping[str, str], settings: Se
     outbox = Outbox(settings.outbox.path, settings.outbox.durability, settings.outbox.keep_days)
     try:
         share = ScriptDelivery(outbox, settings)
-        services = Services(lambda: settings, outbox, share.delivery, share.begin)
+        services = Services(lambda: settings, outbox, share.wait_for)
         told = answer(read_step(env, args, request=request), services)
         if any(value for name, value in told.items() if name.endswith("JOB")):
             share.deliver_rest(linger=False)

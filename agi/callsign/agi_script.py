@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from callsign import config
 from callsign.agi_connection import StreamConnection
@@ -21,7 +21,10 @@ from callsign.answering import Services, answer, log_step, system_of, variables
 from callsign.dialplan_step import Step, read_step
 from callsign.fault_place import where
 from callsign.outbox import Outbox
-from callsign.script_delivery import ScriptDelivery
+from callsign.settings import Settings
+
+if TYPE_CHECKING:
+    from callsign.script_delivery import ScriptDelivery
 
 log = logging.getLogger("callsign.script")
 
@@ -60,6 +63,7 @@ class _Script:
     """What one run holds open: the store, once the settings are read, and its share in the delivery."""
 
     def __init__(self) -> None:
+        self._settings: Settings | None = None
         self._outbox: Outbox | None = None
         self._share: ScriptDelivery | None = None
         self._stored = False
@@ -77,14 +81,23 @@ class _Script:
         return told
 
     def _services(self) -> Services:
-        settings, _ = config.load(config.path_of(None))
+        self._settings = settings = config.load(config.path_of(None))[0]
         self._outbox = Outbox(settings.outbox.path, settings.outbox.durability, settings.outbox.keep_days)
-        self._share = ScriptDelivery(self._outbox, settings)
-        return Services(lambda: settings, self._outbox, self._share.delivery, self._share.begin)
+        return Services(lambda: settings, self._outbox, lambda job, seconds: self._delivering().wait_for(job, seconds))
+
+    def _delivering(self) -> ScriptDelivery:
+        """Loaded only now: a call that waits for no vendor has its status before this is needed."""
+        from callsign.script_delivery import ScriptDelivery
+
+        if self._share is None:
+            assert self._outbox is not None  # noqa: S101
+            assert self._settings is not None  # noqa: S101
+            self._share = ScriptDelivery(self._outbox, self._settings)
+        return self._share
 
     def end(self, deliver: bool) -> None:
-        if self._share is not None and deliver and self._stored:
-            self._share.deliver_rest()
+        if deliver and self._stored:
+            self._delivering().deliver_rest()
         if self._outbox is not None:
             self._outbox.close()
 

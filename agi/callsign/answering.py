@@ -6,9 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 
-from callsign.delivery import Delivery
 from callsign.dialplan_step import Step, StepFault, shown
 from callsign.fault_place import where
 from callsign.handlers import HANDLERS, Direct, Skipped
@@ -38,8 +36,7 @@ class Services:
 
     settings: Callable[[], Settings]
     outbox: Outbox
-    delivery: Delivery
-    before_wait: Callable[[], None] = lambda: None  # told that this call is held for the outcome
+    wait_for: Callable[[int, float], tuple[State, str] | None]  # a job's end, None if that takes more seconds
 
 
 def answer(step: Step, services: Services) -> dict[str, str]:
@@ -76,8 +73,7 @@ def _outcome(job: int, seconds: float, services: Services) -> tuple[str, str]:
     """Status and reason of a stored job, as far as they are known within `seconds`."""
     if seconds <= 0:
         return "QUEUED", ""
-    services.before_wait()
-    ended = services.delivery.wait_for(job, seconds)
+    ended = services.wait_for(job, seconds)
     return ("QUEUED", "") if ended is None else (STATUS_OF[ended[0]], ended[1])
 
 
@@ -96,6 +92,8 @@ def system_of(path: str) -> str:
 
 def _unknown(path: str) -> str:
     seen = f'path "{shown(path)}" is unknown' if path else "no path given"
+    from difflib import get_close_matches
+
     close = get_close_matches(path.lower()[:MAX_REASON_CHARACTERS], HANDLERS, n=1)
     hint = f", did you mean {close[0]}?" if close else ";"
     return f"{seen}{hint} known are {', '.join(HANDLERS)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import stat
@@ -194,6 +193,8 @@ def _home_of(name: str) -> str:
 
 
 def _nearest(name: str, known: Any) -> str:
+    import difflib  # only where something is misspelt
+
     close = difflib.get_close_matches(_name(name).lower(), list(known), n=1, cutoff=0.5)
     if close:
         return f"; did you mean {close[0]}?"

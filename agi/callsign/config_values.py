@@ -11,7 +11,6 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, available_timezones
 
 from callsign.phone_numbers import NumberPatterns
 from callsign.secret import Secret
@@ -168,6 +167,8 @@ def country(value: object) -> str:
 
 def timezone(value: object) -> str:
     """A name from the IANA time zone database, such as Europe/Brussels."""
+    from zoneinfo import ZoneInfo, available_timezones  # only where a zone is given
+
     found = text(value)
     try:
         ZoneInfo(found)

@@ -79,7 +79,7 @@ def skarabee(step: Step, given: dict[str, str], settings: Settings) -> Notificat
     facts = {"businessid": businessid, "phoneto": target, "phonefrom": phonefrom}
     if phoneto in section.phoneto:
         facts["mapped"] = "1"
-    once = f"skarabee|{call}|{as_vendor_wants(target, numbers.country, 'e164')}"
+    once = f"skarabee|{call}|{as_vendor_wants(target, numbers.country, 'national')}"
     lifetime = skarabee_api.LIFETIME_SECONDS
     return Notification("skarabee", "skarabee", call, facts, clocks.wall(), lifetime, once)
 

@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timezone
-from email.utils import parsedate_to_datetime
 from urllib.parse import quote, urlencode, urlsplit
 
 MAX_ANSWER_BYTES = 1 << 20
@@ -94,6 +93,8 @@ class Answer:
 
 def _epoch_seconds(http_date: str) -> float | None:
     """A date of HTTP, which counts in UTC also where it does not say so (RFC 9110 5.6.7); None if it is none."""
+    from email.utils import parsedate_to_datetime  # a tenth of a plain script's start
+
     try:
         date = parsedate_to_datetime(http_date)
         return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from callsign.delivery import Delivery
 from callsign.file_lock import FileLock
 from callsign.http_messages import Reply, Request
+from callsign.notification import State
 from callsign.outbox import Outbox, OutboxError
 from callsign.outbox_reader import OutboxReader
 from callsign.settings import Settings
@@ -43,6 +44,11 @@ class ScriptDelivery:
     def begin(self) -> None:
         """Starts to deliver beside the caller, unless another process does."""
         self._in_round = self.delivery.try_start()
+
+    def wait_for(self, job: int, seconds: float) -> tuple[State, str] | None:
+        """The job's end, None if it has not ended within `seconds`; delivers meanwhile."""
+        self.begin()
+        return self.delivery.wait_for(job, seconds)
 
     def deliver_rest(self, linger: bool = True) -> None:
         """Returns when nothing is open, or another process delivers, or watches over what waits.

@@ -17,6 +17,7 @@ from callsign.delivery import Delivery
 from callsign.fastagi_server import STOP_SECONDS, FastAgiServer
 from callsign.fault_place import where
 from callsign.http_transport import HttpTransport
+from callsign.notification import State
 from callsign.outbox import Outbox
 from callsign.phone_numbers import as_vendor_wants
 from callsign.settings import Settings
@@ -67,7 +68,12 @@ class Server:
         self.outbox = Outbox(settings.outbox.path, settings.outbox.durability, settings.outbox.keep_days)
         self._transport = HttpTransport()
         self._delivery = Delivery(self.outbox, lambda: self.settings, self._transport.send, calls.give_way)
-        self._services = Services(lambda: self.settings, self.outbox, self._delivery, before_wait=calls.end)
+        self._calls = calls
+        self._services = Services(lambda: self.settings, self.outbox, self._wait_for)
+
+    def _wait_for(self, job: int, seconds: float) -> tuple[State, str] | None:
+        self._calls.end()  # this call waits for the vendor: no attempt need give way to it
+        return self._delivery.wait_for(job, seconds)
 
     def start(self) -> None:
         """Serves calls and delivers; returns at once."""

@@ -11,7 +11,6 @@ import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from callsign.http_messages import Answer, NoAnswer, Reply, Request, vendor_words
 from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
@@ -57,6 +56,8 @@ def timestamp_text(at: float, clock: str, zone: str) -> str:
     infosheet's "epoch unix local time" and its examples can be understood.
     """
     if clock == "local":
+        from zoneinfo import ZoneInfo  # few need it, and a plain script need not load it
+
         offset = datetime.fromtimestamp(at, ZoneInfo(zone)).utcoffset()
         at += offset.total_seconds() if offset else 0.0
     return str(int(at))
