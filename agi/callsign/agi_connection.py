@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import socket
+import struct
 import time
-from contextlib import suppress
 from typing import Any, Protocol
 
 RECEIVE_BYTES = 8 * 1024
@@ -28,27 +29,41 @@ class Connection(Protocol):
 
 
 class SocketConnection:
-    """FastAGI: a TCP connection from Asterisk."""
+    """FastAGI: a TCP connection from Asterisk.
+
+    The kernel keeps the time (SO_RCVTIMEO, socket(7)): a poll() before each read would make the
+    interpreter change hands twice.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
-        sock.setblocking(False)  # once: settimeout() before each read would be a system call more
+        """`sock` is a blocking one, as accept() gives it."""
         self._sock = sock
-        self._readable = select.poll()
-        self._readable.register(sock, select.POLLIN)
+        self._tenths = {socket.SO_RCVTIMEO: 0, socket.SO_SNDTIMEO: 0}
 
     def receive(self, seconds: float) -> bytes:
-        if not self._readable.poll(max(0.0, 1000 * seconds)):
-            raise TimeoutError("Asterisk sent nothing")
-        return self._sock.recv(RECEIVE_BYTES)
+        self._limit(socket.SO_RCVTIMEO, seconds, "Asterisk sent nothing")
+        try:
+            return self._sock.recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            raise TimeoutError("Asterisk sent nothing") from None
 
     def send(self, data: bytes, seconds: float) -> None:
         end = time.monotonic() + seconds
-        while True:
-            with suppress(BlockingIOError):
+        try:
+            while data:
+                self._limit(socket.SO_SNDTIMEO, end - time.monotonic(), "Asterisk reads nothing")
                 data = data[self._sock.send(data) :]
-            if not data:
-                return
-            _await_writable(self._sock, end - time.monotonic())
+        except BlockingIOError:
+            raise TimeoutError("Asterisk reads nothing") from None
+
+    def _limit(self, which: int, seconds: float, words: str) -> None:
+        """The next call of its kind takes `seconds` at most, in tenths upwards.  Raises TimeoutError for none."""
+        if seconds <= 0:
+            raise TimeoutError(words)
+        tenths = math.ceil(10 * seconds)
+        if self._tenths[which] != tenths:
+            self._tenths[which] = tenths
+            self._sock.setsockopt(socket.SOL_SOCKET, which, struct.pack("ll", tenths // 10, tenths % 10 * 100_000))
 
     def finish(self) -> None:
         """Half-closes, and only then reads to the end: a HANGUP that Asterisk still sends finds us there."""
@@ -80,7 +95,10 @@ class StreamConnection:
 
     def send(self, data: bytes, seconds: float) -> None:
         """A pipe that is writable has room for 4096 bytes (PIPE_BUF), more than a command may have."""
-        _await_writable(self._writer, seconds)
+        writable = select.poll()
+        writable.register(self._writer, select.POLLOUT)
+        if not writable.poll(max(0.0, 1000 * seconds)):
+            raise TimeoutError("Asterisk reads nothing")
         os.write(self._writer.fileno(), data)
 
     def finish(self) -> None:
@@ -89,10 +107,3 @@ class StreamConnection:
             self._writer.close()
         except OSError:
             return
-
-
-def _await_writable(where: Any, seconds: float) -> None:
-    writable = select.poll()
-    writable.register(where, select.POLLOUT)
-    if seconds <= 0 or not writable.poll(1000 * seconds):
-        raise TimeoutError("Asterisk reads nothing")

@@ -29,6 +29,10 @@ from callsign.outbox_values import Added, Change, Job, Listen, OnJobs, Put
 MOST_IN_A_GROUP = 500
 CHECKPOINT_AFTER_WRITES = 4000
 QUIET_SECONDS = 1.0
+HAND_OVER_SECONDS = 0.0005
+"""The calls that a commit has answered go on first, a tenth of their step quicker; then their jobs are handed over."""
+
+HAND_OVER_LATEST_SECONDS = 0.005
 CHECKPOINT_SECONDS = 60.0
 """A checkpoint waits for the disk, and a call that comes meanwhile with it: so seldom, and when it is quiet."""
 
@@ -84,6 +88,8 @@ class OutboxWriter:
         self._seen = NOTHING_SEEN
         self._connection = (0, 0)  # which one, to which store
         self._highest_id = 0
+        self._committed: list[Job] = []  # and not handed over yet
+        self._committed_at = 0.0
         self._unwritten: list[Change] = []
         self._writes = 0
         self._told: set[str] = set()  # what the log has said since the store worked last
@@ -119,7 +125,7 @@ class OutboxWriter:
     def _gather(self) -> _Group:
         group = _Group()
         try:
-            item = self.queue.get(timeout=QUIET_SECONDS)
+            item = self._next()
         except queue.Empty:
             group.quiet = True
             return group
@@ -140,7 +146,17 @@ class OutboxWriter:
             except queue.Empty:
                 return group
 
+    def _next(self) -> Put | list[Change] | Listen | None:
+        """Waits for something to do.  Raises queue.Empty when there was nothing for a second."""
+        if self._committed:
+            try:
+                return self.queue.get(timeout=HAND_OVER_SECONDS)
+            except queue.Empty:
+                self._hand_over()
+        return self.queue.get(timeout=QUIET_SECONDS)
+
     def _hear(self, on_jobs: OnJobs | None) -> None:
+        self._hand_over()
         if self._backlog is not None:
             self._backlog.close()
             self._backlog = None
@@ -168,7 +184,7 @@ class OutboxWriter:
         if self._told:
             log.warning("the store %s works again", self._path)
             self._told.clear()
-        self._hand_over(jobs, seen)
+        self._note(jobs, seen)
 
     def _write(self, puts: list[Put], changes: list[Change]) -> tuple[list[tuple[Put, Added]], list[Job], Seen]:
         jobs: list[Job] = []
@@ -217,18 +233,26 @@ class OutboxWriter:
         jobs += found
         return Seen(version, max(highest, seen.highest_id))
 
-    def _hand_over(self, jobs: list[Job], seen: Seen) -> None:
+    def _note(self, jobs: list[Job], seen: Seen) -> None:
+        """What was committed is to be handed over; how far we have seen."""
         newest = max(seen.highest_id, jobs[-1].id if jobs else 0)
         self._highest_id = max(self._highest_id, newest)
-        if self._on_jobs is None:
-            if jobs:
-                ring(self._path)
-            return
-        if self._backlog is None:
-            self._backlog = Backlog(self._path, seen.highest_id, self._on_jobs)
-        self._seen = Seen(seen.data_version, newest)
-        if jobs:
+        if self._on_jobs is not None:
+            if self._backlog is None:
+                self._backlog = Backlog(self._path, seen.highest_id, self._on_jobs)
+            self._seen = Seen(seen.data_version, newest)
+        if not self._committed:
+            self._committed_at = time.monotonic()
+        self._committed += jobs
+        if self._committed and time.monotonic() - self._committed_at > HAND_OVER_LATEST_SECONDS:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        jobs, self._committed = self._committed, []
+        if jobs and self._backlog is not None:
             self._backlog.hand_over(jobs)
+        elif jobs:
+            ring(self._path)
 
     def _refuse(self, puts: list[Put], fault: Exception) -> None:
         """A full disk, a locked or broken file: the puts are refused, the rest is kept for the next try."""
@@ -278,6 +302,7 @@ class OutboxWriter:
         self._prune_at = time.monotonic() + (QUIET_SECONDS if len(old) == PRUNE_AT_ONCE else PRUNE_SECONDS)
 
     def _close(self) -> None:
+        self._hear(None)
         try:
             with self._lock.held(LOCK_SECONDS):  # closing the last connection is a checkpoint too
                 self._file.close()
@@ -285,4 +310,3 @@ class OutboxWriter:
             log.warning("the store %s was not closed in order: %s", self._path, fault)
         finally:
             self._lock.close()
-            self._hear(None)
