@@ -14,9 +14,10 @@ The way of a call through the files is a straight line::
       -> http_transport                  send, within a deadline
 
 A plain script has a second process (script_process) that answers and then delivers (script_delivery),
-unless a server does; the doorbell tells one process what another has stored.
+unless a server does; the doorbell tells one process what another has stored.  What was open at a start
+is read by outbox_backlog; `jobs` and `status` look by outbox_reader, `retry` and `drop` write by outbox_edits.
 
-Imports point one way: entry points (commands, agi_debug) -> drivers (fastagi_server, agi_script,
+Imports point one way: entry points (commands, admin, inspection, agi_debug) -> drivers (fastagi_server, agi_script,
 delivery) -> handlers -> rims (config, outbox, http_transport, agi_session) -> vendors and values
 (settings, notification, phone_numbers, http_messages, retry_schedule, clocks).  `tests/test_layout.py`
 holds this.  `sandbox` and `asterisk_side` play the other ends and share no code with the rest.
