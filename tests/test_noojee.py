@@ -360,7 +360,7 @@ def test_a_time_under_another_status_is_none(http: int) -> None:
     assert talk([Answer(http, {}, STAMP.encode())])[1] == TryLater(f"HTTP {http}, and no timestamp from Time")
 
 
-@pytest.mark.parametrize("http", [401, 403, 404, 405])
+@pytest.mark.parametrize("http", [401, 403, 405])
 def test_a_refused_time_says_what_to_check(http: int) -> None:
     outcome = talk([Answer(http, {}, b"<html>")])[1]
     assert isinstance(outcome, Refused)
@@ -431,11 +431,19 @@ def test_another_http_status_is_worth_another_try_also_with_a_good_code(http: in
     assert outcome.reason.startswith(f"HTTP {http}: ")
 
 
-@pytest.mark.parametrize("http", [400, 401, 403, 404, 405])
+@pytest.mark.parametrize("http", [400, 401, 403, 405])
 def test_a_refusing_http_status_is_refused(http: int) -> None:
     outcome = verdict(Answer(http, {}, b'{"Message":"go away"}'))
     assert isinstance(outcome, Refused)
     assert outcome.reason.startswith(f"HTTP {http}: go away")
+
+
+def test_a_page_that_is_not_there_may_come_while_the_recorder_starts() -> None:
+    missing = Answer(404, {}, b"<html>")
+    for outcome in (verdict(missing), talk([missing])[1]):
+        assert isinstance(outcome, TryLater)
+        assert outcome.reason.startswith("HTTP 404")
+        assert outcome.reason.endswith("; is [noojee] url the recorder's …/servicemanager/rest?")
 
 
 def test_no_answer_to_the_command_is_worth_another_try_for_its_own_reason() -> None:

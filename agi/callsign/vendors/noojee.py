@@ -34,14 +34,17 @@ BY_EXTENSION_LIFETIME_SECONDS = 10.0
 
 EXPIRED = "Expired TimeStamp"
 
-REFUSING_STATUSES = {
-    400: "",
+_WRONG_PAGE = "; is [noojee] url the recorder's …/servicemanager/rest?"
+STATUS_HINTS = {
     401: "; check [noojee] key and auth",
     403: "; check [noojee] key and auth, and that the recorder lets this machine's address in",
-    404: "; is [noojee] url the recorder's …/servicemanager/rest?",
-    405: "; is [noojee] url the recorder's …/servicemanager/rest?",
+    404: _WRONG_PAGE,
+    405: _WRONG_PAGE,
 }
-"""HTTP statuses that another try will not change -> where to mend it."""
+"""HTTP status -> where to mend it."""
+
+REFUSING_STATUSES = frozenset((400, 401, 403, 405))
+"""Another try will not change these; 404 it may: a server whose application is being started has no such page yet."""
 
 _CODE = re.compile(r"-?[0-9]{1,9}")
 
@@ -146,8 +149,8 @@ def _no_time(reply: Reply) -> Outcome:
         return TryLater(reply.reason)
     said = f"HTTP {reply.status}, and no timestamp from Time"
     if reply.status in REFUSING_STATUSES:
-        return Refused(said + REFUSING_STATUSES[reply.status])
-    return TryLater(said, reply.retry_after_seconds())
+        return Refused(said + STATUS_HINTS.get(reply.status, ""))
+    return TryLater(said + STATUS_HINTS.get(reply.status, ""), reply.retry_after_seconds())
 
 
 def _command(section: Noojee, job: Notification, proof: tuple[tuple[str, str], ...]) -> Request:
@@ -193,8 +196,9 @@ def judge(reply: Reply, key: Secret) -> Outcome:
     if fine and not reply.body.strip():
         return Delivered("unconfirmed: the recorder answered with an empty page")
     if reply.status in REFUSING_STATUSES:
-        return Refused(f"HTTP {reply.status}: {words or 'no reason given'}{REFUSING_STATUSES[reply.status]}")
-    what = words or "an answer that is no JSON with a Code; is [noojee] url right?"
+        return Refused(f"HTTP {reply.status}: {words or 'no reason given'}{STATUS_HINTS.get(reply.status, '')}")
+    hint = STATUS_HINTS.get(reply.status, "; is [noojee] url right?" if not words else "")
+    what = f"{words or 'an answer that is no JSON with a Code'}{hint}"
     return TryLater(f"HTTP {reply.status}: {what}", reply.retry_after_seconds())
 
 
