@@ -206,7 +206,7 @@ class TestTheBlock:
 
     def test_its_end_at_every_byte_is_a_bad_peer(self, chunk: int) -> None:
         for length in range(len(BLOCK)):
-            with pytest.raises(BadPeer, match="closed the connection before its agi_ block was whole"):
+            with pytest.raises(BadPeer, match="connection was closed before its agi_ block was whole"):
                 environment(BLOCK[:length])
         assert environment(BLOCK)["agi_network_script"] == "ping"
 
@@ -214,7 +214,7 @@ class TestTheBlock:
         with loopback() as (ours, theirs):
             theirs.sendall(b"agi_network: yes\n")
             reset(theirs)
-            with pytest.raises(BadPeer, match="closed the connection"):
+            with pytest.raises(BadPeer, match="connection was closed"):
                 AgiSession(SocketConnection(ours))
 
     def test_it_must_be_whole_in_time(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ def in_a_thread(calls: CallsFirst) -> tuple[threading.Thread, threading.Event]:
     passed = threading.Event()
 
     def run() -> None:
-        calls.give_way()
+        calls.take_turn()
         passed.set()
 
     thread = threading.Thread(target=run)
@@ -31,7 +31,7 @@ def in_a_thread(calls: CallsFirst) -> tuple[threading.Thread, threading.Event]:
 
 
 def test_nobody_waits_where_no_call_does(patient: None) -> None:
-    CallsFirst().give_way()
+    CallsFirst().take_turn()
 
 
 def test_an_attempt_waits_until_the_last_call_has_its_status(patient: None) -> None:

@@ -218,7 +218,7 @@ class TestACall:
         calls = CallsFirst()
         with running(calls=calls) as server:
             place_call(server, conduct)
-            delivery = threading.Thread(target=calls.give_way, daemon=True)
+            delivery = threading.Thread(target=calls.take_turn, daemon=True)
             delivery.start()
             delivery.join(WAIT_SECONDS)
             assert not delivery.is_alive()
@@ -231,7 +231,7 @@ class TestACall:
         with running(gate, calls=calls) as server:
             callers.submit(place_call, server)
             assert gate.holds(1)
-            delivery = threading.Thread(target=calls.give_way, daemon=True)
+            delivery = threading.Thread(target=calls.take_turn, daemon=True)
             delivery.start()
             delivery.join(0.1)
             assert delivery.is_alive()
@@ -379,7 +379,7 @@ class TestABadPeer:
         with running() as server:
             connect(server, sent).close()
             assert place_call(server).variables == TOLD
-        assert lines(caplog) == ["peer 127.0.0.1: it closed the connection before its agi_ block was whole: closed"]
+        assert lines(caplog) == ["peer 127.0.0.1: its connection was closed before its agi_ block was whole: closed"]
 
     def test_that_says_nothing_is_closed_when_its_time_is_up(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -122,7 +122,7 @@ class AgiSession(AGI):  # type: ignore[misc]
         except TimeoutError:
             raise BadPeer(f"its agi_ block was not whole within {BLOCK_SECONDS:g} s") from None
         except AGIHangup:
-            raise BadPeer("it closed the connection before its agi_ block was whole") from None
+            raise BadPeer("its connection was closed before its agi_ block was whole") from None
         if not self.env:
             raise BadPeer("it sent an empty agi_ block")
 

@@ -1,8 +1,8 @@
-"""Calls before deliveries: an attempt begins when no call is waiting for its status.
+"""Calls before deliveries: an attempt works when no call is waiting for its status, and one attempt at a time.
 
-Both share one interpreter.  An attempt that begins while a call's session is under way makes that call
+Both share one interpreter.  An attempt that works while a call's session is under way makes that call
 wait for the signing and sending of its own notification; behind the last `SET VARIABLE` it costs nobody
-anything.
+anything.  And attempts that work side by side gain nothing, but a call that comes then waits for them all.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from __future__ import annotations
 import threading
 
 LONGEST_SECONDS = 0.05
-"""So long an attempt gives way at most: on a busy machine there is always some call."""
+"""So long an attempt waits for its turn at most: on a busy machine there is always some call."""
 
 
 class CallsFirst:
-    """Counts the calls that wait for a status; `begin` and `end` belong to the session's thread."""
+    """Counts the calls that wait for a status; every method belongs to the calling thread."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition(threading.Lock())
         self._waiting = 0
+        self._working = 0
         self._here = threading.local()
 
     def begin(self) -> None:
@@ -34,10 +35,33 @@ class CallsFirst:
             with self._changed:
                 self._waiting -= 1
                 if not self._waiting:
-                    self._changed.notify_all()
+                    self._changed.notify()
 
-    def give_way(self) -> None:
-        """Returns when no call waits, or after `LONGEST_SECONDS`."""
+    def take_turn(self) -> None:
+        """Returns when no call waits and no other attempt works, or after `LONGEST_SECONDS`; harmless with a turn."""
+        if getattr(self._here, "works", False):
+            return
+        self._here.works = True
         with self._changed:
-            if self._waiting:
-                self._changed.wait_for(lambda: not self._waiting, LONGEST_SECONDS)
+            if self._waiting or self._working:
+                self._changed.wait_for(lambda: not (self._waiting or self._working), LONGEST_SECONDS)
+            self._working += 1
+
+    def end_turn(self) -> None:
+        """This attempt waits for the vendor, or has ended; harmless without a turn."""
+        if getattr(self._here, "works", False):
+            self._here.works = False
+            with self._changed:
+                self._working -= 1
+                if not (self._waiting or self._working):
+                    self._changed.notify()
+
+
+class NobodyElse(CallsFirst):
+    """Where no calls are, as in a plain script: every attempt may work."""
+
+    def take_turn(self) -> None:
+        """At once."""
+
+    def end_turn(self) -> None:
+        """Nobody waits for it."""

@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from callsign import clocks
+from callsign.calls_first import CallsFirst, NobodyElse
 from callsign.conversations import PastDeadline, Send, lead
 from callsign.doorbell import Doorbell
 from callsign.fault_place import where
@@ -47,12 +48,12 @@ class Delivery:
         outbox: Outbox,
         settings: Callable[[], Settings],
         send: Send,
-        give_way: Callable[[], None] = lambda: None,  # called before each attempt
+        turns: CallsFirst | None = None,
     ) -> None:
         self._outbox = outbox
         self._settings = settings
         self._send = send
-        self._give_way = give_way
+        self._turns = turns or NobodyElse()
         self._reader = OutboxReader(outbox.path, patience_seconds=LOOK_SECONDS)
         self._elected = FileLock(outbox.path.with_name(outbox.path.name + ".deliver"))
         self._doorbell: Doorbell | None = None
@@ -209,6 +210,7 @@ class Delivery:
                 needless = lane.is_needless(job)
                 if lane.seconds_to_next(clocks.steady()) is not None:
                     self._call_worker(lane, system)  # somebody must watch when the next one is due
+            self._turns.take_turn()
             if needless:
                 self._end(lane, job, State.SUPERSEDED, "a stop came before it was tried", None)
             elif clocks.steady() >= job.steady_deadline:
@@ -219,11 +221,11 @@ class Delivery:
                 self._settle(lane, job, given_up[0])
             else:
                 self._attempt(lane, job)
+            self._turns.end_turn()
 
     def _attempt(self, lane: Lane, job: Job) -> None:
         told = job.notification
         job.attempts += 1
-        self._give_way()
         began = time.perf_counter()
         outcome: Outcome
         try:

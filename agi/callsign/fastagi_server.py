@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
@@ -24,8 +25,14 @@ from callsign.fault_place import where
 from callsign.http_messages import printable
 
 MAX_SESSIONS = 1000
-SPARE_THREADS = 32
-"""So many wait from the start, for calls that come at once; beyond them a thread ends after its session."""
+SPARE_THREADS = 4
+"""So many wait from the start, for calls that come at once; beyond them a thread ends after its session.
+
+The kernel takes the one that has waited longest: the fewer, the warmer.
+"""
+
+MAX_SILENT = 250
+"""Of the sessions, whose block is not whole; Asterisk sends it at once, so the rest of the places is for calls."""
 
 BACKLOG = 1024
 FAILED_ACCEPT_SECONDS = 0.1
@@ -60,6 +67,7 @@ class FastAgiServer:
         self._changed = threading.Condition(threading.Lock())
         self._idle = 0
         self._busy = 0
+        self._silent: dict[socket.socket, None] = {}  # whose block is not whole yet, the oldest first
         self._stopping = False
         self._trouble = ""  # why accept() failed last
 
@@ -188,7 +196,7 @@ class FastAgiServer:
         call = "-"
         step = None
         try:
-            session = AgiSession(connection)
+            session = self._open(sock, connection)
             call = session.env.get("agi_uniqueid", "-")
             step = read_step(session.env, session.args)
             self._calls.begin()
@@ -208,6 +216,31 @@ class FastAgiServer:
         self._calls.end()
         if step is not None:
             log_step(step, told, 1000 * took)
+
+    def _open(self, sock: socket.socket, connection: SocketConnection) -> AgiSession:
+        """The session, once its block is whole."""
+        with self._changed:
+            if len(self._silent) >= MAX_SILENT:
+                self._close_a_silent_one()
+            self._silent[sock] = None
+        try:
+            return AgiSession(connection)
+        finally:
+            with self._changed:
+                self._silent.pop(sock, None)
+
+    def _close_a_silent_one(self) -> None:
+        """The one that has been so for longest; not one whose bytes are there and only its thread had no turn yet."""
+        for sock in self._silent:
+            try:
+                sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                del self._silent[sock]
+                with suppress(OSError):  # reset by now
+                    sock.shutdown(socket.SHUT_RDWR)  # wakes its thread, which closes it
+                return
+            except OSError:  # it ends by itself
+                continue
 
 
 @lru_cache(maxsize=256)

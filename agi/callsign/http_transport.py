@@ -16,7 +16,8 @@ import logging
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import requests
@@ -42,9 +43,15 @@ WRONG_NAME = frozenset((62, 64))
 logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # its warnings hold the URL, and with it the signature
 
 
+def _nothing() -> None:
+    """What is to be done around a wait where nobody cares."""
+
+
 class _Exchange(threading.local):
     """The exchange that this thread is in."""
 
+    before_wait: Callable[[], None] = staticmethod(_nothing)
+    after_wait: Callable[[], None] = staticmethod(_nothing)
     deadline = 0.0  # steady seconds
     sent = False  # a byte of the request may be on its way
     ended = False  # the peer has closed
@@ -55,6 +62,15 @@ class _Exchange(threading.local):
         if left <= 0:
             raise TimeoutError("the deadline of the exchange has passed")
         return left
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Around whatever may take the network's time."""
+        self.before_wait()
+        try:
+            yield
+        finally:
+            self.after_wait()
 
 
 _exchange = _Exchange()
@@ -72,7 +88,8 @@ class _BoundedReads(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         self._sock.settimeout(_exchange.left())
-        count: int | None = self._raw.readinto(buffer)
+        with _exchange.waiting():
+            count: int | None = self._raw.readinto(buffer)
         _exchange.ended = count == 0
         return count
 
@@ -126,7 +143,8 @@ class _Connection(HTTPConnection):
             raise NewConnectionError(self, "no connection") from fault
 
     def connect(self) -> None:
-        super().connect()
+        with _exchange.waiting():
+            super().connect()
         self.sock: Any = _BoundedSocket(self.sock)
 
 
@@ -149,15 +167,25 @@ class _Adapter(HTTPAdapter):
 
 
 class HttpTransport:
-    """Sends requests over kept-alive connections, for any thread."""
+    """Sends requests over kept-alive connections, for any thread.
 
-    def __init__(self, connections: int = 32) -> None:
+    `before_wait` and `after_wait` are called around every wait for the network, in the thread that waits.
+    """
+
+    def __init__(
+        self,
+        connections: int = 32,
+        before_wait: Callable[[], None] = _nothing,
+        after_wait: Callable[[], None] = _nothing,
+    ) -> None:
+        self._before_wait, self._after_wait = before_wait, after_wait
         self._adapter = _Adapter(pool_maxsize=connections, max_retries=0)
 
     def send(self, request: Request, seconds: float) -> Reply:
         """One exchange, over within `seconds`.  Never raises for anything that a peer or a network does."""
         _exchange.deadline = clocks.steady() + seconds
         _exchange.sent = _exchange.ended = False
+        _exchange.before_wait, _exchange.after_wait = self._before_wait, self._after_wait
         try:
             return self._exchanged(request, max(LEAST_SECONDS, seconds))
         except (requests.RequestException, HTTPError, http.client.HTTPException, OSError, ValueError) as fault:

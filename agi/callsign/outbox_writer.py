@@ -179,7 +179,7 @@ class OutboxWriter:
         self._unwritten = []
         if group.puts or changes:
             self._writes += len(group.puts) + len(changes)
-            if self._sync is not None:
+            if self._sync is not None and not jobs:
                 self._sync.committed()
         if self._told:
             log.warning("the store %s works again", self._path)
@@ -248,7 +248,10 @@ class OutboxWriter:
             self._hand_over()
 
     def _hand_over(self) -> None:
+        """What was committed is delivered and put on disk from now on: both wake threads, which calls would feel."""
         jobs, self._committed = self._committed, []
+        if self._sync is not None and jobs:
+            self._sync.committed()
         if jobs and self._backlog is not None:
             self._backlog.hand_over(jobs)
         elif jobs:

@@ -66,8 +66,8 @@ class Server:
             calls,
         )
         self.outbox = Outbox(settings.outbox.path, settings.outbox.durability, settings.outbox.keep_days)
-        self._transport = HttpTransport()
-        self._delivery = Delivery(self.outbox, lambda: self.settings, self._transport.send, calls.give_way)
+        self._transport = HttpTransport(before_wait=calls.end_turn, after_wait=calls.take_turn)
+        self._delivery = Delivery(self.outbox, lambda: self.settings, self._transport.send, calls)
         self._calls = calls
         self._services = Services(lambda: self.settings, self.outbox, self._wait_for)
 
