@@ -1,104 +1,62 @@
-"""What one AGI() step costs a call: callsign against a bare asyncio server, calls alternating in one run.
+"""What one AGI() step costs a call: callsign against a C server that sets one variable.
 
-    CALLSIGN_ASTERISK_22=ROOT python tests/bench/step_time.py [calls]
+    CALLSIGN_ASTERISK_22=ROOT python tests/bench/step_time.py [seconds] [rounds]
 
-Each call runs the bare server's step and callsign's `skarabee` step, in turn first; the dialplan itself
-takes the microseconds (STRFTIME).  Prints medians, 99th percentiles and ratios, with the vendor at once,
-at 300 ms, and gone.  The figures are of this machine and minute; quote the ratios.
+A call runs both steps, each first in every other call; the dialplan itself takes the microseconds.  Calls come
+at 100 and at 300 a second, whatever becomes of those before; the vendor answers at once, after 300 ms, after
+10 s, or is down, in turns of `seconds`, `rounds` times over.
 """
 
 from __future__ import annotations
 
-import os
-import statistics
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-PROJECT = HERE.parents[1]
-sys.path[:0] = [str(PROJECT / "agi"), str(HERE.parent), str(HERE.parent / "asterisk")]
+from bench_parts import (
+    C_STEP,
+    CALLSIGN_STEP,
+    Load,
+    Times,
+    asterisk_with,
+    c_server,
+    callsign,
+    dialplan_of,
+    load_average,
+    machine,
+    vendor,
+)
 
-from product import Product  # noqa: E402
-from real_asterisk import RealAsterisk  # noqa: E402
-
-NOW = "${STRFTIME(,,%s%6q)}"
-DIALPLAN = f"""
-[bench]
-exten => ab,1,Gosub(bench-bare,s,1)
- same => n,Gosub(bench-callsign,s,1)
-exten => ba,1,Gosub(bench-callsign,s,1)
- same => n,Gosub(bench-bare,s,1)
-
-[bench-bare]
-exten => s,1,Set(A0={NOW})
- same => n,AGI(${{BARE}}/x)
- same => n,Set(A1={NOW})
- same => n,Return()
-
-[bench-callsign]
-exten => s,1,Set(B0={NOW})
- same => n,AGI(${{CALLSIGN}}/skarabee,phoneto=056528998,call=${{CHANNEL(linkedid)}})
- same => n,Set(B1={NOW})
- same => n,Return()
-"""
-
-
-@contextmanager
-def helper(script: str, *arguments: str) -> Iterator[int]:
-    """A server of this folder in a process of its own; its port."""
-    command = [sys.executable, str(HERE / script), *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield int(process.stdout.readline())
-        finally:
-            process.terminate()
-
-
-def quantile(values: list[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
-
-
-def measure(asterisk: RealAsterisk, urls: dict[str, str], calls: int) -> tuple[list[float], list[float]]:
-    """Milliseconds of the bare and of callsign's step, call by call."""
-    bare, callsign = [], []
-    for number in range(calls + 20):
-        times = asterisk.call(
-            ("ab", "ba")[number % 2],
-            "bench",
-            variables=urls,
-            callerid=("Bench", "056528999"),
-            report=["A0", "A1", "B0", "B1", "SKARABEESTATUS"],
-        ).variables
-        assert times["SKARABEESTATUS"] == "QUEUED", times
-        if number >= 20:
-            bare.append((int(times["A1"]) - int(times["A0"])) / 1000)
-            callsign.append((int(times["B1"]) - int(times["B0"])) / 1000)
-    return bare, callsign
+RATES = (100, 300)
+VENDORS: dict[str, float | None] = {"0 ms": 0, "300 ms": 300, "10 s": 10_000, "down": None}
+STEPS = {"c": C_STEP, "callsign": CALLSIGN_STEP}
 
 
 def main() -> None:
-    calls = int(sys.argv[1]) if len(sys.argv) > 1 else 300
-    root = Path(os.environ["CALLSIGN_ASTERISK_22"])
-    print(f"{'vendor':<10} {'bare p50':>9} {'p99':>7}   {'callsign p50':>12} {'p99':>7}   {'ratio p50':>9} {'p99':>6}")
-    with RealAsterisk(root, "22", DIALPLAN) as asterisk, helper("bare_asyncio.py") as bare_port:
-        for vendor in ("0", "300", "gone"):
-            with helper("slow_vendor.py", "0" if vendor == "gone" else vendor) as vendor_port:
-                port = 9 if vendor == "gone" else vendor_port  # nobody listens at the discard port
-                with tempfile.TemporaryDirectory() as folder:
-                    sections = f'[skarabee]\nurl = "http://127.0.0.1:{port}/"\nbusinessid = "8103"\nkey = "key"\n'
-                    with Product(Path(folder), sections) as server:
-                        urls = {"BARE": f"agi://127.0.0.1:{bare_port}", "CALLSIGN": server.url}
-                        bare, callsign = measure(asterisk, urls, calls)
-                        server.stop()
-            b50, c50 = statistics.median(bare), statistics.median(callsign)
-            b99, c99 = quantile(bare, 0.99), quantile(callsign, 0.99)
-            name = vendor if vendor == "gone" else f"{vendor} ms"
-            print(f"{name:<10} {b50:9.2f} {b99:7.2f}   {c50:12.2f} {c99:7.2f}   {c50 / b50:9.2f} {c99 / b99:6.2f}")
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 6
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    print(machine())
+    print(f"{'calls/s':>7} {'vendor':<7} {'C p50':>6} {'p99':>6}   {'callsign p50':>12} {'p99':>6}"
+          f"   {'ratio p50':>9} {'p99':>5}   load")  # fmt: skip
+    with asterisk_with(dialplan_of(STEPS)) as asterisk, c_server() as port:
+        load = Load(asterisk, list(STEPS))
+        load.set_global(C=f"agi://127.0.0.1:{port}")
+        for rate in RATES:
+            found = {name: (Times([]), Times([])) for name in VENDORS}
+            loads = dict.fromkeys(VENDORS, "")
+            for _ in range(rounds):
+                for name, milliseconds in VENDORS.items():
+                    with vendor(milliseconds) as vendor_port, callsign(vendor_port) as server:
+                        load.set_global(CALLSIGN=server.url)
+                        times = load.run(rate, seconds)
+                    found[name] = found[name][0] + times["c"], found[name][1] + times["callsign"]
+                    loads[name] += f" {load_average()}"
+            for name, (c, ours) in found.items():
+                print(f"{rate:7} {name:<7} {c.p50:6.2f} {c.p99:6.2f}   {ours.p50:12.2f} {ours.p99:6.2f}"
+                      f"   {ours.p50 / c.p50:9.2f} {ours.p99 / c.p99:5.2f}  {loads[name]}", flush=True)  # fmt: skip
+            well, down = (found[name] for name in ("0 ms", "down"))
+            change = down[1].p50 / well[1].p50 - 1
+            beside = (down[1].p50 / down[0].p50) / (well[1].p50 / well[0].p50) - 1
+            print(f"{rate:7} the median from 0 ms to down: {change:+.0%}, as a ratio to C's {beside:+.0%}", flush=True)
+        load.close()
 
 
 if __name__ == "__main__":
