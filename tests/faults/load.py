@@ -1,0 +1,172 @@
+"""A steady stream of calls, what each of them was told, and what the vendors took in the end."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import sqlite3
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from callsign.asterisk_side import Call, Conduct, run_fastagi
+from callsign.sandbox import Sandbox, Seen
+from store_play import LONG_SECONDS
+from waiting import wait_until
+
+CALLERS = 6
+PACE_SECONDS = 0.02
+"""Between two calls of a caller: two cores carry this load and the server beside other tests."""
+
+AWAY_SECONDS = 0.2
+"""Until a caller tries again who was refused: what a server needs to start is not to be taken by calls in vain."""
+
+ACCOUNTS = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
+CONDUCT = Conduct(timeout_seconds=LONG_SECONDS)
+
+
+def word(seen: Seen) -> str:
+    """What a request is about: "skarabee CALLER", "start CALL", "stop CALL"."""
+    subject = seen.query.get("phonefrom") or seen.query.get("extenOrUniqueId", "")
+    return f"{seen.path.rpartition('/')[2] or seen.system} {subject}"
+
+
+class Vendors(Sandbox):
+    """The stand-ins; `taken` counts what they said yes to, `watch` is told of every request before its answer."""
+
+    def __init__(self) -> None:
+        super().__init__(ACCOUNTS, on_seen=self._note)
+        self.taken: Counter[str] = Counter()
+        self.watch: Callable[[Seen], None] = lambda seen: None
+
+    def _note(self, seen: Seen) -> None:
+        if seen.verdict == "OK" and seen.path != "/Time":
+            self.taken[word(seen)] += 1
+        self.watch(seen)
+
+    @property
+    def repeats(self) -> int:
+        """How many were sent for nothing."""
+        return sum(times - 1 for times in self.taken.values())
+
+    def lost(self, promised: set[str]) -> list[str]:
+        """What was promised and never came; a start that was never tried may give way to its stop."""
+        superseded = {f"start {one.removeprefix('stop ')}" for one in list(self.taken) if one.startswith("stop ")}
+        return [one for one in promised if one not in self.taken and one not in superseded]
+
+    def wait_for_all(self, promised: set[str]) -> None:
+        """Accepted and lost = 0, given time to arrive."""
+        assert promised
+        try:
+            wait_until(lambda: not self.lost(promised), 2 * LONG_SECONDS)
+        except AssertionError:
+            raise AssertionError(f"accepted and lost: {sorted(self.lost(promised))}") from None
+
+    def assert_in_order(self) -> None:
+        """Per call: a stop comes last, also where a crash has made both come again.
+
+        A start that was never tried and gave way to its stop may come to life by a crash: stop, start, stop.
+        """
+        calls: defaultdict[str, list[str]] = defaultdict(list)
+        for seen in self.seen:
+            if seen.verdict == "OK" and seen.path.startswith("/CallManagementAPI/"):
+                command, _, call = word(seen).partition(" ")
+                calls[call].append(command)
+        assert calls
+        for call, commands in calls.items():
+            assert "stop" not in commands or commands[-1] == "stop", (call, commands)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one AGI() line left in its channel."""
+
+    wanted: str  # the word of the request that a vendor is to get
+    status: str  # "" is as the dialplan has preset it
+    agistatus: str
+    connected_at: float | None  # monotonic; None: the connection was refused
+
+
+class Load:
+    """Calls by several callers at once, to each of `urls` in turn, for the body of a `with`; a server may be down."""
+
+    def __init__(self, *urls: str) -> None:
+        self._urls = urls
+        self._numbers = itertools.count(1)
+        self._over = threading.Event()
+        self._callers: list[Future[None]] = []
+        self.told: list[Told] = []
+        self.promised: set[str] = set()
+        self.on_line: Callable[[str, str], None] = lambda direction, text: None
+
+    def __enter__(self) -> Load:
+        self._pool = ThreadPoolExecutor(CALLERS)
+        self._callers = [self._pool.submit(self._call_on) for _ in range(CALLERS)]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._pool.shutdown()
+        for caller in self._callers:
+            caller.result()
+
+    def wait_for_more(self, promises: int) -> None:
+        """Until so many more jobs were accepted."""
+        wanted = len(self.promised) + promises
+        wait_until(lambda: len(self.promised) >= wanted)
+
+    def _call_on(self) -> None:
+        while not self._over.wait(PACE_SECONDS):
+            number = next(self._numbers)
+            url = self._urls[number % len(self._urls)]
+            call = Call(callerid=f"0470{number:06}", extension="056528998", uniqueid=f"1700000000.{number}")
+            wait = int(number % 4 == 0)
+            if number % 3:
+                steps = [(f"skarabee?wait={wait}", f"skarabee {call.callerid}")]
+            else:
+                steps = [(f"noojee/start?wait={wait}", f"start {call.uniqueid}")]
+                if number % 2:  # else nothing may take the start's place
+                    steps.append(("noojee/stop?wait=0", f"stop {call.uniqueid}"))
+            for path, wanted in steps:
+                if not self._step(f"{url}/{path}", call, wanted):
+                    self._over.wait(AWAY_SECONDS)
+
+    def _step(self, request: str, call: Call, wanted: str) -> bool:
+        """One AGI() line; whether somebody listened."""
+        connected_at = None
+
+        def on_line(direction: str, text: str) -> None:
+            nonlocal connected_at
+            connected_at = connected_at or time.monotonic()
+            self.on_line(direction, text)
+
+        session = run_fastagi(request, call, conduct=CONDUCT, on_line=on_line)
+        status = next((text for name, text in session.variables.items() if name.endswith("STATUS")), "")
+        self.told.append(Told(wanted, status, session.status, connected_at))
+        if status in ("OK", "QUEUED"):
+            self.promised.add(wanted)
+        return connected_at is not None
+
+
+@contextmanager
+def held_port() -> Iterator[int]:
+    """A port for a server that comes back to it: nobody else is given it while that one is down."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))  # bound and never listening: a connection is refused, a server may bind too
+        yield holder.getsockname()[1]
+
+
+def assert_sound(store: Path) -> None:
+    """The store has no fault that SQLite could find."""
+    db = sqlite3.connect(store)
+    assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    db.close()
