@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from callsign import calls_first
-from callsign.calls_first import CallsFirst
+from callsign.calls_first import CallsFirst, NobodyElse
 
 LONG = 10.0
 
@@ -74,5 +74,55 @@ def test_ending_twice_counts_once(patient: None) -> None:
     thread, passed = in_a_thread(calls)
     assert not passed.is_set()
     calls.end()
+    assert passed.wait(LONG)
+    thread.join()
+
+
+def test_one_attempt_works_at_a_time(patient: None) -> None:
+    calls = CallsFirst()
+    calls.take_turn()
+    thread, passed = in_a_thread(calls)
+    assert not passed.is_set()
+    calls.end_turn()
+    assert passed.wait(LONG)
+    thread.join()
+
+
+def test_an_attempt_does_not_wait_for_ever_for_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls_first, "LONGEST_SECONDS", 0.001)
+    calls = CallsFirst()
+    calls.take_turn()
+    _, passed = in_a_thread(calls)
+    assert passed.wait(LONG)
+
+
+def test_a_turn_is_taken_and_ended_once_however_often_it_is_said(patient: None) -> None:
+    calls = CallsFirst()
+    for again in (calls.take_turn, calls.take_turn, calls.end_turn, calls.end_turn):
+        again()
+    calls.take_turn()
+    thread, passed = in_a_thread(calls)
+    assert not passed.is_set()
+    calls.end_turn()
+    assert passed.wait(LONG)
+    thread.join()
+
+
+def test_an_attempt_that_ends_its_turn_while_a_call_waits_lets_no_other_begin(patient: None) -> None:
+    calls = CallsFirst()
+    calls.take_turn()
+    calls.begin()
+    thread, passed = in_a_thread(calls)
+    calls.end_turn()
+    assert not passed.is_set()
+    calls.end()
+    assert passed.wait(LONG)
+    thread.join()
+
+
+def test_where_nobody_else_is_every_attempt_works_at_once(patient: None) -> None:
+    alone = NobodyElse()
+    alone.take_turn()
+    thread, passed = in_a_thread(alone)
     assert passed.wait(LONG)
     thread.join()
