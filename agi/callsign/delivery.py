@@ -211,17 +211,23 @@ class Delivery:
                 if lane.seconds_to_next(clocks.steady()) is not None:
                     self._call_worker(lane, system)  # somebody must watch when the next one is due
             self._turns.take_turn()
-            if needless:
-                self._end(lane, job, State.SUPERSEDED, "a stop came before it was tried", None)
-            elif clocks.steady() >= job.steady_deadline:
-                self._end(lane, job, State.EXPIRED, "too late to be of use", None)
-            elif (job.attempts or job.recovered) and (given_up := self._look_up(job.id, job.notification.at)):
-                self._answer(job, *given_up)  # by somebody's `drop`: it is written down already
-                self._log(job, given_up[0].value, given_up[1], None)
-                self._settle(lane, job, given_up[0])
-            else:
-                self._attempt(lane, job)
-            self._turns.end_turn()
+            try:
+                self._deal_with(lane, job, needless)
+            finally:
+                self._turns.end_turn()
+
+    def _deal_with(self, lane: Lane, job: Job, needless: bool) -> None:
+        """Ends the job where no attempt makes sense any more, else attempts it."""
+        if needless:
+            self._end(lane, job, State.SUPERSEDED, "a stop came before it was tried", None)
+        elif clocks.steady() >= job.steady_deadline:
+            self._end(lane, job, State.EXPIRED, "too late to be of use", None)
+        elif (job.attempts or job.recovered) and (given_up := self._look_up(job.id, job.notification.at)):
+            self._answer(job, *given_up)  # by somebody's `drop`: it is written down already
+            self._log(job, given_up[0].value, given_up[1], None)
+            self._settle(lane, job, given_up[0])
+        else:
+            self._attempt(lane, job)
 
     def _attempt(self, lane: Lane, job: Job) -> None:
         told = job.notification
