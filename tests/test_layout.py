@@ -19,7 +19,17 @@ PACKAGE = AGI / "callsign"
 # From the top; a module may import from its own layer and those below.  "x.*" is a folder.
 LAYERS = {
     "entry points": ["commands", "admin", "inspection", "agi_debug", "demo"],
-    "drivers": ["serving", "fastagi_server", "agi_script", "answering", "calls_first", "delivery", "lanes", "script_*"],
+    "drivers": [
+        "serving",
+        "fastagi_server",
+        "agi_script",
+        "answering",
+        "calls_first",
+        "delivery",
+        "lanes",
+        "outcomes",
+        "script_*",
+    ],
     "handlers": ["handlers", "dialplan_step"],
     "rims": ["config", "outbox", "outbox_*", "http_transport", "agi_session", "agi_connection"],
     "vendors": ["vendors", "vendors.*"],

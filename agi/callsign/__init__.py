@@ -9,7 +9,7 @@ The way of a call through the files is a straight line::
       -> handlers                        HANDLERS[path]: dialplan_step -> a Notification (facts, no signature)
       -> outbox                          committed by outbox_writer; only now does the dialplan go on
     and behind it, when no call waits (calls_first):
-      outbox -> delivery -> lanes        which job is next, per vendor, per call in order
+      outbox -> delivery -> lanes        which job is next, per vendor, per call in order; outcomes tells who waits
       -> vendors.*                       a conversation: sign with the clock of this attempt, judge the answer
       -> http_transport                  send, within a deadline
 

@@ -10,7 +10,6 @@ import logging
 import random
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 
 from callsign import clocks
@@ -23,19 +22,16 @@ from callsign.lanes import Lane
 from callsign.notification import Delivered, Outcome, Refused, State, TryLater
 from callsign.outbox import Job, Outbox, OutboxError
 from callsign.outbox_reader import OutboxReader
+from callsign.outcomes import LOOK_SECONDS, Outcomes
 from callsign.retry_schedule import next_delay_seconds
 from callsign.settings import Settings
 from callsign.vendors import VENDORS
 
 ATTEMPT_SECONDS = 10.0
 STANDBY_SECONDS = 0.1
-OUTCOMES_KEPT = 4096
 LOAD_SECONDS = 10.0
 WRITE_DOWN_SECONDS = 2.0
 """How long the next deliverer may have to wait until we have written down what we delivered."""
-
-LOOK_SECONDS = 0.02
-"""How often a waiting call looks into the store when another process delivers."""
 
 log = logging.getLogger("callsign.delivery")
 
@@ -60,13 +56,9 @@ class Delivery:
         self._standby: threading.Thread | None = None
         self._stopping = threading.Event()
         self._loaded = threading.Event()
-        self._delivering = False
         self._lanes = {name: Lane(v.concurrency, v.makes_needless) for name, v in VENDORS.items()}
         self._memories = {name: vendor.new_memory() for name, vendor in VENDORS.items()}
-        self._guard = threading.Lock()
-        self._outcomes: OrderedDict[int, tuple[State, str]] = OrderedDict()
-        self._waiting: dict[int, threading.Lock] = {}
-        self._nobody_waits = False
+        self._outcomes = Outcomes(self._look_up)
         self.newest_seen = 0
         """The highest id of all jobs that the store has handed us and that are on their lanes."""
 
@@ -83,37 +75,18 @@ class Delivery:
         except OSError as fault:
             log.debug("no delivery: %s", fault)
             return False
-        self._delivering = True
+        self._outcomes.told_here = True
         self._open_doorbell()
         self._outbox.listen(self._admit)
         return True
 
     def wait_for(self, job: int, seconds: float) -> tuple[State, str] | None:
         """The job's end, None if it has not ended within `seconds`."""
-        end = time.monotonic() + seconds
-        with self._guard:
-            if job in self._outcomes or self._nobody_waits:
-                return self._outcomes.get(job)
-            bell = self._waiting.setdefault(job, threading.Lock())
-            bell.acquire(blocking=False)
-        try:
-            while (left := end - time.monotonic()) > 0:
-                if bell.acquire(timeout=left if self._delivering else min(left, LOOK_SECONDS)):
-                    return self._outcomes.get(job)
-                if not self._delivering and (found := self._look_up(job)):
-                    return found
-            return None
-        finally:
-            with self._guard:
-                self._waiting.pop(job, None)
+        return self._outcomes.wait_for(job, seconds)
 
     def let_calls_go(self) -> None:
         """From now on no call waits for an outcome: the server is about to end, and each is to have a status."""
-        with self._guard:
-            self._nobody_waits = True
-            for bell in self._waiting.values():
-                bell.release()
-            self._waiting.clear()
+        self._outcomes.let_calls_go()
 
     def seconds_to_next(self) -> float | None:
         """How long until something is to do, 0 while something is; None if nothing is open, or the store is broken."""
@@ -139,9 +112,9 @@ class Delivery:
                 lane.ready.notify_all()
                 while lane.in_flight and (left := end - time.monotonic()) > 0:
                     lane.ready.wait(left)
-        if self._delivering:
+        if self._outcomes.told_here:
             self._outbox.stop_listening(WRITE_DOWN_SECONDS)
-        self._delivering = False
+        self._outcomes.told_here = False
         if self._doorbell is not None:
             self._doorbell.close()
             self._doorbell = None
@@ -223,7 +196,7 @@ class Delivery:
         elif clocks.steady() >= job.steady_deadline:
             self._end(lane, job, State.EXPIRED, "too late to be of use", None)
         elif (job.attempts or job.recovered) and (given_up := self._look_up(job.id, job.notification.at)):
-            self._answer(job, *given_up)  # by somebody's `drop`: it is written down already
+            self._outcomes.tell(job.id, *given_up)  # by somebody's `drop`: it is written down already
             self._log(job, given_up[0].value, given_up[1], None)
             self._settle(lane, job, given_up[0])
         else:
@@ -274,20 +247,10 @@ class Delivery:
             self._wake(lane, all_of_them=False)
 
     def _end(self, lane: Lane, job: Job, state: State, reason: str, milliseconds: float | None) -> None:
-        self._answer(job, state, reason)
+        self._outcomes.tell(job.id, state, reason)
         self._outbox.end(job, state, reason, milliseconds)
         self._log(job, state.value, reason, milliseconds)
         self._settle(lane, job, state)
-
-    def _answer(self, job: Job, state: State, reason: str) -> None:
-        """Lets a call go on that waits for this job."""
-        with self._guard:
-            self._outcomes[job.id] = state, reason
-            if len(self._outcomes) > OUTCOMES_KEPT:
-                self._outcomes.popitem(last=False)
-            bell = self._waiting.pop(job.id, None)
-        if bell is not None:
-            bell.release()
 
     def _settle(self, lane: Lane, job: Job, state: State) -> None:
         with lane.ready:
