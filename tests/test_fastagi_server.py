@@ -50,6 +50,9 @@ def running(
         assert agi_threads() == []
 
 
+BLOCK = b"agi_request: agi://127.0.0.1/ping\nagi_network_script: ping\nagi_uniqueid: 1700000000.1\n\n"
+
+
 def url(server: FastAgiServer) -> str:
     return f"agi://127.0.0.1:{server.address[1]}/ping"
 
@@ -185,15 +188,25 @@ class TestACall:
         monkeypatch.setattr(agi_session, "REPLY_SECONDS", 0.05)
         monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 1)
         with running() as server:
-            silent = Conduct(timeout_seconds=WAIT_SECONDS, replies={"EXEC": b""})
-            assert place_call(server, silent).variables == {}
+            with connect(server, BLOCK) as silent:
+                wait_until(lambda: len(lines(caplog)) == 1)
+                assert silent.recv(4096).startswith(b"EXEC MSet ")
             monkeypatch.setattr(agi_session, "REPLY_SECONDS", WAIT_SECONDS)
             assert place_call(server).variables == TOLD
         assert len(lines(caplog)) == 1
         assert "the status could not be set" in lines(caplog)[0]
 
+    def test_has_its_status_and_the_end_in_one_so_that_it_goes_on_before_its_reply_is_read(self) -> None:
+        with running() as server, connect(server, BLOCK) as slow:
+            told = b""
+            while data := slow.recv(4096):  # to the end of file, though nothing was replied
+                told += data
+            assert told.startswith(b"EXEC MSet ")
+            assert told.count(b"\n") == 1
+            slow.sendall(b"200 result=0\n")
+
     @pytest.mark.parametrize(
-        "reply", [b"510 Invalid or unknown command\n", b"520 Wrong\n", b"200 result=-1\n", b"junk\n"]
+        "reply", [b"510 Invalid or unknown command\n", b"520 Wrong\n", b"200 result=-1\n", b"200 junk\n"]
     )
     def test_whose_variables_are_refused_ends_all_the_same(
         self, reply: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

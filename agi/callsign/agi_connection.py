@@ -24,6 +24,9 @@ class Connection(Protocol):
     def send(self, data: bytes, seconds: float) -> None:
         """All of `data`.  Raises TimeoutError, OSError."""
 
+    def end_of_commands(self) -> None:
+        """Tells Asterisk that no command follows, where it listens for that.  Raises OSError."""
+
     def finish(self) -> None:
         """Tells Asterisk that the session is over, so that the call goes on.  Never raises."""
 
@@ -65,6 +68,9 @@ class SocketConnection:
             self._tenths[which] = tenths
             self._sock.setsockopt(socket.SOL_SOCKET, which, struct.pack("ll", tenths // 10, tenths % 10 * 100_000))
 
+    def end_of_commands(self) -> None:
+        self._sock.shutdown(socket.SHUT_WR)
+
     def finish(self) -> None:
         """Half-closes, and only then reads to the end: a HANGUP that Asterisk still sends finds us there."""
         try:
@@ -100,6 +106,9 @@ class StreamConnection:
         if not writable.poll(max(0.0, 1000 * seconds)):
             raise TimeoutError("Asterisk reads nothing")
         os.write(self._writer.fileno(), data)
+
+    def end_of_commands(self) -> None:
+        """Asterisk waits for the end of the script's process, see script_process."""
 
     def finish(self) -> None:
         """Closes our end."""

@@ -91,6 +91,7 @@ class AgiSession(AGI):  # type: ignore[misc]
         self._begun = b""  # a line whose end has not come yet
         self._taken_bytes = 0  # of the block or reply that is being read
         self._ended = False
+        self._nothing_follows = False  # behind the next command
         self.hung_up = False
         """Whether Asterisk has said that the channel was hung up; it still takes variables."""
         self.env: dict[str, str] = {}
@@ -244,6 +245,8 @@ class AgiSession(AGI):  # type: ignore[misc]
         self._forget_leftovers()
         try:
             self._connection.send(data, REPLY_SECONDS)
+            if self._nothing_follows:
+                self._connection.end_of_commands()
         except TimeoutError:
             raise
         except OSError as fault:
@@ -265,26 +268,30 @@ class AgiSession(AGI):  # type: ignore[misc]
             self._ended = True  # a late reply would be taken for the next one
             raise
 
-    def set_variables(self, variables: Mapping[str, str]) -> None:
-        """Sets several channel variables in as few round trips as can be.
+    def set_variables(self, variables: Mapping[str, str], then_end: bool = False) -> None:
+        """Sends several channel variables in as few round trips as can be.
 
         Values of plain characters go together in one `EXEC MSet`, which splits at commas and, where
         AGIEXECFULL is set, expands ${…}; any other value goes alone in `SET VARIABLE`, which does neither.
+        With `then_end` nothing can be sent any more behind the last one: Asterisk, which reads a line a time,
+        finds the end of file behind it and goes on without waiting for us to hear its reply (run_agi).
         Raises UnfitCommand for a value that cannot be sent, once the others are set; else as `execute`.
         """
         plain = {name: value for name, value in variables.items() if _PLAIN.fullmatch(value)}
         pairs = quote(",".join(f"{name}={value}" if value else f'{name}=""' for name, value in plain.items()))
-        if len(plain) > 1 and len(f"EXEC MSet {pairs}\n") <= MAX_COMMAND_BYTES:
-            self.execute("EXEC", "MSet", pairs)
-        else:
+        if len(plain) < 2 or len(f"EXEC MSet {pairs}\n") > MAX_COMMAND_BYTES:
             plain = {}
+        rest = [name for name in variables if name not in plain]
+        if plain:
+            self._nothing_follows = then_end and not rest
+            self.execute("EXEC", "MSet", pairs)
         unfit = None
-        for name, value in variables.items():
-            if name not in plain:
-                try:
-                    self.set_variable(name, value)
-                except UnfitCommand as fault:
-                    unfit = fault
+        for name in rest:
+            self._nothing_follows = then_end and name == rest[-1]
+            try:
+                self.set_variable(name, variables[name])
+            except UnfitCommand as fault:
+                unfit = fault
         if unfit:
             raise unfit
 

@@ -201,7 +201,7 @@ class FastAgiServer:
             step = read_step(session.env, session.args)
             self._calls.begin()
             told = self._answer(step)
-            session.set_variables(told)
+            session.set_variables(told, then_end=True)
         except BadPeer as fault:
             log.warning("peer %s: %s: closed", peer, fault)
             sock.close()  # at once: what it may still send is nobody's
