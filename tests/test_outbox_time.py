@@ -120,8 +120,8 @@ def test_a_wall_clock_set_back_across_a_restart_of_the_machine_gives_no_job_more
     again.close()
 
 
-@pytest.mark.parametrize(("jump", "pause"), [(0.0, 20.0), (HOUR, 0.0), (-HOUR, 30.0)])
-def test_a_next_try_that_was_stored_never_lies_further_off_than_the_longest_pause(
+@pytest.mark.parametrize(("jump", "pause"), [(0.0, 20.0), (HOUR, 0.0), (-HOUR, 0.0)])
+def test_a_next_try_that_was_stored_is_kept_unless_the_clock_was_set_meanwhile(
     path: Path, time: Clocks, jump: float, pause: float
 ) -> None:
     outbox = Outbox(path)

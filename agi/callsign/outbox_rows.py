@@ -14,7 +14,7 @@ from callsign import clocks
 from callsign import outbox_schema as sql
 from callsign.notification import Notification
 from callsign.outbox_values import Added, Job, Put
-from callsign.retry_schedule import LONGEST_SECONDS
+from callsign.retry_schedule import JITTER, LONGEST_SECONDS
 
 log = logging.getLogger("callsign.outbox")
 
@@ -80,6 +80,8 @@ def _job_of(row: tuple[Any, ...], recovered: bool) -> Job:
     id_, system, action, call, facts, at, lifetime, boot, steady_deadline, attempts, next_try = row
     told = Notification(sys.intern(system), sys.intern(action), call, StoredFacts(facts), at, lifetime)
     left = min(clocks.remaining_seconds(at + lifetime, boot, steady_deadline), lifetime)
-    pause = min(max(0.0, (next_try or 0.0) - clocks.wall()), LONGEST_SECONDS)
+    pause = max(0.0, (next_try or 0.0) - clocks.wall())
+    if pause > LONGEST_SECONDS * (1 + JITTER):  # the clock was set back, or the vendor wished for so long
+        pause = 0.0
     now = clocks.steady()
     return Job(id_, told, now + left, attempts, now + pause, recovered)
