@@ -24,6 +24,7 @@ def in_a_thread(calls: CallsFirst) -> tuple[threading.Thread, threading.Event]:
     def run() -> None:
         calls.take_turn()
         passed.set()
+        calls.end_turn()
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -106,6 +107,17 @@ def test_a_turn_is_taken_and_ended_once_however_often_it_is_said(patient: None) 
     calls.end_turn()
     assert passed.wait(LONG)
     thread.join()
+
+
+def test_who_is_held_up_in_a_turn_holds_up_nobody_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls_first, "LONGEST_SECONDS", 0.001)
+    calls = CallsFirst()
+    calls.take_turn()  # and does not end it
+    monkeypatch.setattr(calls_first, "LONGEST_SECONDS", LONG)
+    for _ in range(3):
+        thread, passed = in_a_thread(calls)
+        assert passed.wait(LONG / 2)
+        thread.join()
 
 
 def test_an_attempt_that_ends_its_turn_while_a_call_waits_lets_no_other_begin(patient: None) -> None:

@@ -8,9 +8,13 @@ anything.  And attempts that work side by side gain nothing, but a call that com
 from __future__ import annotations
 
 import threading
+import time
 
 LONGEST_SECONDS = 0.05
-"""So long an attempt waits for its turn at most: on a busy machine there is always some call."""
+"""So long an attempt waits for its turn at most: on a busy machine there is always some call.
+
+And so long a turn counts: whoever is held up in it, by a lock, say, must not hold up the other vendors.
+"""
 
 
 class CallsFirst:
@@ -19,7 +23,8 @@ class CallsFirst:
     def __init__(self) -> None:
         self._changed = threading.Condition(threading.Lock())
         self._waiting = 0
-        self._working = 0
+        self._taken_by = 0  # a thread
+        self._taken_until = 0.0
         self._here = threading.local()
 
     def begin(self) -> None:
@@ -43,18 +48,23 @@ class CallsFirst:
             return
         self._here.works = True
         with self._changed:
-            if self._waiting or self._working:
-                self._changed.wait_for(lambda: not (self._waiting or self._working), LONGEST_SECONDS)
-            self._working += 1
+            now = time.monotonic()
+            end = now + LONGEST_SECONDS
+            while now < end and (self._waiting or now < self._taken_until):
+                self._changed.wait((end if self._waiting else min(end, self._taken_until)) - now)
+                now = time.monotonic()
+            self._taken_by = threading.get_ident()
+            self._taken_until = now + LONGEST_SECONDS
 
     def end_turn(self) -> None:
         """This attempt waits for the vendor, or has ended; harmless without a turn."""
         if getattr(self._here, "works", False):
             self._here.works = False
             with self._changed:
-                self._working -= 1
-                if not (self._waiting or self._working):
-                    self._changed.notify()
+                if self._taken_by == threading.get_ident():  # else another took it, which waits no longer for us
+                    self._taken_until = 0.0
+                    if not self._waiting:
+                        self._changed.notify()
 
 
 class NobodyElse(CallsFirst):
