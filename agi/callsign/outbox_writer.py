@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from callsign import clocks
 from callsign import outbox_schema as sql
 from callsign.doorbell import ring
 from callsign.fault_place import where
@@ -24,22 +23,15 @@ from callsign.outbox_backlog import Backlog
 from callsign.outbox_file import LOCK_SECONDS, StoreFile, write_lock_of
 from callsign.outbox_rows import insert, jobs_of
 from callsign.outbox_sync import WalSync
+from callsign.outbox_tidy import Tidying
 from callsign.outbox_values import Added, Change, Job, Listen, OnJobs, Put
 
 MOST_IN_A_GROUP = 500
-CHECKPOINT_AFTER_WRITES = 4000
 QUIET_SECONDS = 1.0
 HAND_OVER_SECONDS = 0.0005
 """The calls that a commit has answered go on first, a tenth of their step quicker; then their jobs are handed over."""
 
 HAND_OVER_LATEST_SECONDS = 0.005
-CHECKPOINT_SECONDS = 60.0
-"""A checkpoint waits for the disk, and a call that comes meanwhile with it: so seldom, and when it is quiet."""
-
-PRUNE_SECONDS = 60.0
-PRUNE_AT_ONCE = 200
-LEAST_ONCE_SECONDS = 86400.0
-"""A call is known as notified for a day at least, also where `keep_days` is 0."""
 
 log = logging.getLogger("callsign.outbox")
 
@@ -79,7 +71,6 @@ class OutboxWriter:
     def __init__(self, path: Path, full: bool, keep_seconds: float) -> None:
         self.queue: queue.SimpleQueue[Put | list[Change] | Listen | None] = queue.SimpleQueue()
         self._path = path
-        self._keep_seconds = keep_seconds
         self._file = StoreFile(path, full)
         self._lock = write_lock_of(path)
         self._sync = None if full else WalSync(path)
@@ -91,10 +82,8 @@ class OutboxWriter:
         self._committed: list[Job] = []  # and not handed over yet
         self._committed_at = 0.0
         self._unwritten: list[Change] = []
-        self._writes = 0
         self._told: set[str] = set()  # what the log has said since the store worked last
-        self._checkpoint_at = 0.0
-        self._prune_at = 0.0
+        self._tidying = Tidying(str(path), keep_seconds, self._transaction, self._opened)
         self._thread = threading.Thread(target=self._run, name="outbox-writer", daemon=True)
         self._thread.start()
 
@@ -178,7 +167,7 @@ class OutboxWriter:
             put.answer(result)
         self._unwritten = []
         if group.puts or changes:
-            self._writes += len(group.puts) + len(changes)
+            self._tidying.writes += len(group.puts) + len(changes)
             if self._sync is not None and not jobs:
                 self._sync.committed()
         if self._told:
@@ -201,9 +190,8 @@ class OutboxWriter:
     def _transaction(self, on_disk: bool) -> Iterator[sqlite3.Connection]:
         if not self._file.is_open:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o770)
-        with self._lock.held(LOCK_SECONDS):
+        with self._opened(on_disk) as db:
             try:
-                db = self._file.opened(self._highest_id, on_disk)
                 self._note_connection()
                 db.execute("BEGIN IMMEDIATE")
                 yield db
@@ -211,6 +199,16 @@ class OutboxWriter:
             except BaseException:
                 self._file.close()
                 raise
+
+    @contextmanager
+    def _opened(self, on_disk: bool) -> Iterator[sqlite3.Connection]:
+        with self._lock.held(LOCK_SECONDS):
+            try:
+                db = self._file.opened(self._highest_id, on_disk)
+            except BaseException:
+                self._file.close()
+                raise
+            yield db
 
     def _note_connection(self) -> None:
         """A new connection counts its data_version anew, a new store its ids."""
@@ -267,42 +265,9 @@ class OutboxWriter:
         for put in puts:
             put.answer(None, reason)
 
-    # -- between the groups ----------------------------------------------------------------------------
-
     def _tidy_up(self, quiet: bool) -> None:
-        if self.queue.qsize() or not self._file.is_open:
-            return
-        now = time.monotonic()
-        if self._writes >= CHECKPOINT_AFTER_WRITES or (quiet and self._writes and now >= self._checkpoint_at):
-            self._checkpoint_at = now + CHECKPOINT_SECONDS
-            self._checkpoint()
-        if self._on_jobs is not None and now >= self._prune_at:
-            self._prune()
-
-    def _checkpoint(self) -> None:
-        self._writes = 0
-        try:
-            with self._lock.held(LOCK_SECONDS):
-                db = self._file.opened(self._highest_id, on_disk=True)
-                db.execute("PRAGMA wal_checkpoint(PASSIVE)")
-        except (sqlite3.Error, OSError, TimeoutError) as fault:
-            log.warning("the store %s could not be tidied up: %s", self._path, fault)
-
-    def _prune(self) -> None:
-        """Forgets the oldest of what has ended; soon again while there is much of it."""
-        now = clocks.wall()
-        limit = now - self._keep_seconds
-        old: list[tuple[int]] = []
-        try:
-            with self._transaction(on_disk=False) as db:
-                old = [(id_,) for id_, ended in db.execute(sql.OLDEST_ENDED, (PRUNE_AT_ONCE,)) if ended < limit]
-                for statement in sql.PRUNE:
-                    db.executemany(statement, old)
-                db.execute(sql.FORGET_ONCE, (PRUNE_AT_ONCE, min(limit, now - LEAST_ONCE_SECONDS)))
-        except (sqlite3.Error, OSError, TimeoutError) as fault:
-            log.debug("old jobs could not be forgotten: %s", fault)
-        self._writes += len(old)
-        self._prune_at = time.monotonic() + (QUIET_SECONDS if len(old) == PRUNE_AT_ONCE else PRUNE_SECONDS)
+        if not self.queue.qsize() and self._file.is_open:
+            self._tidying.do(quiet, prune=self._on_jobs is not None)
 
     def _close(self) -> None:
         self._hear(None)

@@ -1,0 +1,73 @@
+"""Between the commits: the WAL goes back into the main file, and what ended long ago is forgotten."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from callsign import clocks
+from callsign import outbox_schema as sql
+
+CHECKPOINT_AFTER_WRITES = 4000
+CHECKPOINT_SECONDS = 60.0
+"""A checkpoint waits for the disk, and a call that comes meanwhile with it: so seldom, and when it is quiet."""
+
+PRUNE_SECONDS = 60.0
+PRUNE_AGAIN_SECONDS = 1.0
+PRUNE_AT_ONCE = 200
+LEAST_ONCE_SECONDS = 86400.0
+"""A call is known as notified for a day at least, also where `keep_days` is 0."""
+
+log = logging.getLogger("callsign.outbox")
+
+Door = Callable[[bool], AbstractContextManager[sqlite3.Connection]]
+"""The connection with the write lock held; True: what is written waits for the disk where the store is to."""
+
+
+class Tidying:
+    """The writer's housekeeping, in its thread; `transaction` and `connection` are the writer's doors to the store."""
+
+    def __init__(self, name: str, keep_seconds: float, transaction: Door, connection: Door) -> None:
+        self.writes = 0  # since the last checkpoint
+        self._name = name
+        self._keep_seconds = keep_seconds
+        self._transaction = transaction
+        self._connection = connection
+        self._checkpoint_at = 0.0
+        self._prune_at = 0.0
+
+    def do(self, quiet: bool, prune: bool) -> None:
+        """What is due now; `quiet` says that there was nothing for a second."""
+        now = time.monotonic()
+        if self.writes >= CHECKPOINT_AFTER_WRITES or (quiet and self.writes and now >= self._checkpoint_at):
+            self._checkpoint_at = now + CHECKPOINT_SECONDS
+            self._checkpoint()
+        if prune and now >= self._prune_at:
+            self._prune()
+
+    def _checkpoint(self) -> None:
+        self.writes = 0
+        try:
+            with self._connection(True) as db:
+                db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except (sqlite3.Error, OSError, TimeoutError) as fault:
+            log.warning("the store %s could not be tidied up: %s", self._name, fault)
+
+    def _prune(self) -> None:
+        """Forgets the oldest of what has ended; soon again while there is much of it."""
+        now = clocks.wall()
+        limit = now - self._keep_seconds
+        old: list[tuple[int]] = []
+        try:
+            with self._transaction(False) as db:
+                old = [(id_,) for id_, ended in db.execute(sql.OLDEST_ENDED, (PRUNE_AT_ONCE,)) if ended < limit]
+                for statement in sql.PRUNE:
+                    db.executemany(statement, old)
+                db.execute(sql.FORGET_ONCE, (PRUNE_AT_ONCE, min(limit, now - LEAST_ONCE_SECONDS)))
+        except (sqlite3.Error, OSError, TimeoutError) as fault:
+            log.debug("old jobs could not be forgotten: %s", fault)
+        self.writes += len(old)
+        self._prune_at = time.monotonic() + (PRUNE_AGAIN_SECONDS if len(old) == PRUNE_AT_ONCE else PRUNE_SECONDS)
