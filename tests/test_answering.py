@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from agi_lines import CALLER, UNIQUE_ID, a_step
 from callsign import __version__
 from callsign.answering import MAX_REASON_CHARACTERS, STATUS_OF, Services, answer, log_step, system_of, variables
+from callsign.asking import Asking
 from callsign.delivery import Delivery
 from callsign.dialplan_step import Step, read_step
 from callsign.handlers import HANDLERS
@@ -31,7 +32,7 @@ from waiting import wait_until
 AT_MOST_SECONDS = 30.0
 """How long a test waits for what must come; none waits that long when all is well."""
 
-KNOWN = "known are skarabee, noojee/start, noojee/stop, ping"
+KNOWN = f"known are {', '.join(HANDLERS)}"
 
 
 def says(body: object, status: int = 200) -> Callable[[Request], Reply]:
@@ -54,7 +55,8 @@ class Desk:
         self.outbox = Outbox(folder / "outbox.db")
         self.delivery = Delivery(self.outbox, lambda: self.settings, self._send)
         self.delivery.start()
-        self.services = Services(lambda: self.settings, self.outbox, self.delivery.wait_for)
+        self.asking = Asking(lambda: self.settings, self._send)
+        self.services = Services(lambda: self.settings, self.outbox, self.delivery.wait_for, self.asking.ask)
 
     def _send(self, request: Request, seconds: float) -> Reply:
         self.seen.append(request)
@@ -288,7 +290,8 @@ def test_a_store_that_cannot_be_written_is_an_error_and_the_call_goes_on(tmp_pat
     outbox = Outbox(in_the_way / "outbox.db")
     try:
         delivery = Delivery(outbox, lambda: settings, lambda *_: NoAnswer("", sent=False))
-        told = answer(a_step("skarabee"), Services(lambda: settings, outbox, delivery.wait_for))
+        asking = Asking(lambda: settings, lambda *_: NoAnswer("", sent=False))
+        told = answer(a_step("skarabee"), Services(lambda: settings, outbox, delivery.wait_for, asking.ask))
     finally:
         outbox.close()
     assert told["SKARABEESTATUS"] == "ERROR"

@@ -13,10 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from callsign import script_process
 from callsign.asterisk_side import Call, run_fastagi
 from callsign.sandbox import Sandbox, Trouble
-from callsign.settings import SYSTEMS
 from product import COMMAND, PROJECT, Product, vendor_sections
 from waiting import wait_until
 
@@ -374,7 +372,3 @@ def test_check_warns_of_a_store_that_others_can_look_into(settings: Path, tmp_pa
     assert "callers' numbers" in run("check", "--config", str(settings)).stdout
     tmp_path.chmod(0o750)
     assert "callers' numbers" not in run("check", "--config", str(settings)).stdout
-
-
-def test_a_script_that_cannot_be_loaded_knows_all_systems() -> None:
-    assert tuple(system.upper() for system in SYSTEMS) == script_process.SYSTEMS

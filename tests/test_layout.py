@@ -24,6 +24,8 @@ LAYERS = {
         "fastagi_server",
         "agi_script",
         "answering",
+        "asking",
+        "keeping",
         "calls_first",
         "delivery",
         "lanes",
@@ -34,7 +36,8 @@ LAYERS = {
     "rims": ["config", "outbox", "outbox_*", "http_transport", "agi_session", "agi_connection"],
     "vendors": ["vendors", "vendors.*"],
     "values": [
-        *("settings", "config_values", "secret", "phone_numbers", "notification", "http_messages", "conversations"),
+        *("settings", "config_values", "secret", "phone_numbers", "notification", "question", "http_messages"),
+        "conversations",
         *("retry_schedule", "clocks", "fault_place", "file_lock", "doorbell", ""),  # "" is callsign's own __version__
     ],
 }

@@ -8,19 +8,26 @@ The way of a call through the files is a straight line::
       -> answering                       the door: whatever happens, a status comes out
       -> handlers                        HANDLERS[path]: dialplan_step -> a Notification (facts, no signature)
       -> outbox                          committed by outbox_writer; only now does the dialplan go on
+      or, for what the dialplan wants to know at once:
+      -> handlers -> asking              a conversation with the vendor, beside the call and bounded by its wait
     and behind it, when no call waits (calls_first):
       outbox -> delivery -> lanes        which job is next, per vendor, per call in order; outcomes tells who waits
       -> vendors.*                       a conversation: sign with the clock of this attempt, judge the answer
+                                         (notifications and questions alike; vendors.shape says what a vendor is)
       -> http_transport                  send, within a deadline
 
 A plain script has a second process (script_process) that answers and then delivers (script_delivery),
 unless a server does; the doorbell tells one process what another has stored.  What was open at a start
-is read by outbox_backlog; `jobs` and `status` look by outbox_reader, `retry` and `drop` write by outbox_edits.
+is read by outbox_backlog.  Beside the calls, keeping fetches what questions are looked up in.  `jobs` and
+`status` look by outbox_reader, `retry` and `drop` write by outbox_edits.
 
 Imports point one way: entry points (commands, admin, inspection, agi_debug) -> drivers (fastagi_server, agi_script,
-delivery) -> handlers -> rims (config, outbox, http_transport, agi_session) -> vendors and values
-(settings, notification, phone_numbers, http_messages, retry_schedule, clocks).  `tests/test_layout.py`
+delivery, asking) -> handlers -> rims (config, outbox, http_transport, agi_session) -> vendors and values
+(settings, notification, question, phone_numbers, http_messages, retry_schedule, clocks).  `tests/test_layout.py`
 holds this.  `sandbox` and `asterisk_side` play the other ends and share no code with the rest.
 """
 
 __version__ = "1.0.0"
+
+SYSTEMS = ("skarabee", "noojee", "mor", "kalliope", "sraps")
+"""The vendors, each with a file, a section of the settings, channel variables and paths of its name."""

@@ -6,12 +6,14 @@ import os
 import stat
 from collections.abc import Mapping, Sequence
 
-from callsign import clocks
+from callsign import SYSTEMS, clocks
 from callsign.answering import Services, answer
+from callsign.asking import Asking
 from callsign.dialplan_step import read_step
+from callsign.http_transport import HttpTransport
 from callsign.outbox import Outbox
 from callsign.script_delivery import ScriptDelivery
-from callsign.settings import SYSTEMS, Settings
+from callsign.settings import Settings
 from callsign.vendors import VENDORS
 from callsign.vendors.signing import Explained
 
@@ -40,9 +42,6 @@ def sign(system: str, given: Mapping[str, str], settings: Settings) -> Explained
     vendor = VENDORS.get(system)
     if vendor is None:
         raise ValueError(f"system {system!r} is unknown, known are {', '.join(VENDORS)}")
-    for name in given:
-        if name not in vendor.signed_names:
-            raise ValueError(f"{name}: unknown, {system} signs {', '.join(vendor.signed_names)}")
     return vendor.explain(settings, given, clocks.wall())
 
 
@@ -51,7 +50,8 @@ def call(request: str, args: Sequence[str], env: Mapping[str, str], settings: Se
     outbox = Outbox(settings.outbox.path, settings.outbox.durability, settings.outbox.keep_days)
     try:
         share = ScriptDelivery(outbox, settings)
-        services = Services(lambda: settings, outbox, share.wait_for)
+        asking = Asking(lambda: settings, HttpTransport().send)
+        services = Services(lambda: settings, outbox, share.wait_for, asking.ask)
         told = answer(read_step(env, args, request=request), services)
         if any(value for name, value in told.items() if name.endswith("JOB")):
             share.deliver_rest(linger=False)

@@ -11,16 +11,18 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 from callsign import config
 from callsign.agi_connection import StreamConnection
 from callsign.agi_session import AGIError, AGIHangup, AgiSession, BadPeer
-from callsign.answering import Services, answer, log_step, system_of, variables
+from callsign.answering import Services, answer, log_step, variables
 from callsign.dialplan_step import Step, read_step
 from callsign.fault_place import where
+from callsign.notification import State
 from callsign.outbox import Outbox
+from callsign.question import Verdict
 from callsign.settings import Settings
 
 if TYPE_CHECKING:
@@ -72,10 +74,10 @@ class _Script:
         try:
             services = self._services()
         except config.ConfigError as fault:
-            return variables(system_of(step.path), "ERROR", fault.faults[0])
+            return variables(step.path, "ERROR", fault.faults[0])
         except Exception as fault:  # before the door that `answer` is: this must not hurt a call either
             log.error("a fault in callsign itself: %s", where(fault))
-            return variables(system_of(step.path), "ERROR", "a fault in callsign itself, see its log")
+            return variables(step.path, "ERROR", "a fault in callsign itself, see its log")
         told = answer(step, services)
         self._stored = any(value for name, value in told.items() if name.endswith("JOB"))
         return told
@@ -83,7 +85,19 @@ class _Script:
     def _services(self) -> Services:
         self._settings = settings = config.load(config.path_of(None))[0]
         self._outbox = Outbox(settings.outbox.path, settings.outbox.durability, settings.outbox.keep_days)
-        return Services(lambda: settings, self._outbox, lambda job, seconds: self._delivering().wait_for(job, seconds))
+        return Services(lambda: settings, self._outbox, self._wait_for, self._ask)
+
+    def _wait_for(self, job: int, seconds: float) -> tuple[State, str] | None:
+        return self._delivering().wait_for(job, seconds)
+
+    def _ask(self, system: str, path: str, facts: Mapping[str, str], seconds: float) -> Verdict:
+        """Loaded only now, as below."""
+        from callsign.asking import Asking
+        from callsign.http_transport import HttpTransport
+
+        settings = self._settings
+        assert settings is not None  # noqa: S101
+        return Asking(lambda: settings, HttpTransport().send).ask(system, path, facts, seconds)
 
     def _delivering(self) -> ScriptDelivery:
         """Loaded only now: a call that waits for no vendor has its status before this is needed."""

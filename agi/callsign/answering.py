@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from callsign.dialplan_step import Step, StepFault, shown
 from callsign.fault_place import where
-from callsign.handlers import HANDLERS, Direct, Skipped
+from callsign.handlers import HANDLERS, Direct, Skipped, facts_to_ask, system_of
 from callsign.http_messages import printable
-from callsign.notification import State
+from callsign.notification import Refused, State, TryLater
 from callsign.outbox import Outbox, OutboxError
-from callsign.settings import SYSTEMS, Settings
+from callsign.question import Found, Unfit, Verdict
+from callsign.settings import Settings
+from callsign.vendors.shape import Ask
 
 MAX_REASON_CHARACTERS = 240
 MAX_CALL_CHARACTERS = 80
@@ -27,6 +29,8 @@ STATUS_OF = {
     State.RETRIED: "QUEUED",
 }
 
+STATUS_OF_VERDICT = {Found: "OK", Refused: "REFUSED", TryLater: "UNREACHABLE", Unfit: "ERROR"}
+
 log = logging.getLogger("callsign.step")
 
 
@@ -37,36 +41,39 @@ class Services:
     settings: Callable[[], Settings]
     outbox: Outbox
     wait_for: Callable[[int, float], tuple[State, str] | None]  # a job's end, None if that takes more seconds
+    ask: Callable[[str, str, Mapping[str, str], float], Verdict]  # system, path, facts, seconds
 
 
 def answer(step: Step, services: Services) -> dict[str, str]:
     """The variables for the channel.  Never raises: whatever is wrong, the dialplan gets its status."""
     began = time.monotonic()
-    system = system_of(step.path)
+    path = step.path
     job = ""
     try:
-        handler = HANDLERS.get(step.path)
+        handler = HANDLERS.get(path)
         if handler is None:
-            raise StepFault(_unknown(step.path))
+            raise StepFault(_unknown(path))
         given = step.arguments(handler.names)
         if isinstance(handler, Direct):
             step.wait_seconds(0)
             return handler.variables()
         wait_seconds = step.wait_seconds(handler.wait_seconds)
+        if isinstance(handler, Ask):
+            return _asked(step, handler, given, wait_seconds, services)
         told = handler.notification(step, given, services.settings())
         if isinstance(told, Skipped):
-            return variables(system, "SKIPPED", told.reason)
+            return variables(path, "SKIPPED", told.reason)
         added = services.outbox.add(told)
         job = str(added.job)
         if added.duplicate:
-            return variables(system, "SKIPPED", "this call was notified already", job)
+            return variables(path, "SKIPPED", "this call was notified already", job)
         status, reason = _outcome(added.job, wait_seconds - (time.monotonic() - began), services)
-        return variables(system, status, reason, job)
+        return variables(path, status, reason, job)
     except (StepFault, OutboxError) as fault:
-        return variables(system, "ERROR", str(fault))
+        return variables(path, "ERROR", str(fault))
     except Exception as fault:  # the one place: our own fault must not hurt a call
-        log.error("path=%s: a fault in callsign itself: %s", shown(step.path), where(fault))
-        return variables(system, "QUEUED" if job else "ERROR", "a fault in callsign itself, see its log", job)
+        log.error("path=%s: a fault in callsign itself: %s", shown(path), where(fault))
+        return variables(path, "QUEUED" if job else "ERROR", "a fault in callsign itself, see its log", job)
 
 
 def _outcome(job: int, seconds: float, services: Services) -> tuple[str, str]:
@@ -77,17 +84,26 @@ def _outcome(job: int, seconds: float, services: Services) -> tuple[str, str]:
     return ("QUEUED", "") if ended is None else (STATUS_OF[ended[0]], ended[1])
 
 
-def variables(system: str, status: str, reason: str, job: str = "") -> dict[str, str]:
-    """The variables that every path sets."""
-    name = system.upper()
+def _asked(step: Step, ask: Ask, given: dict[str, str], seconds: float, services: Services) -> dict[str, str]:
+    """The answer of a vendor that is asked while the call waits."""
+    facts = facts_to_ask(ask, step, given, services.settings())
+    if isinstance(facts, Skipped):
+        return variables(step.path, "SKIPPED", facts.reason)
+    verdict = services.ask(system_of(step.path), step.path, facts, seconds)
+    told = variables(step.path, STATUS_OF_VERDICT[type(verdict)], verdict.reason)
+    if isinstance(verdict, Found):
+        told |= {name: printable(verdict.variables.get(name, ""), MAX_REASON_CHARACTERS) for name in ask.variables}
+    return told
+
+
+def variables(path: str, status: str, reason: str, job: str = "") -> dict[str, str]:
+    """The variables that every path of a system sets, and empty those that a question of this path fills."""
+    name = system_of(path).upper()
     found = {f"{name}STATUS": status, f"{name}REASON": printable(reason, MAX_REASON_CHARACTERS)}
-    return found if system == "callsign" else {**found, f"{name}JOB": job}
-
-
-def system_of(path: str) -> str:
-    """Whose variables a path sets, also one that does not exist: "callsign" unless it begins like a system's."""
-    first = path.partition("/")[0].lower()
-    return first if first in SYSTEMS else "callsign"
+    if name != "CALLSIGN":
+        found[f"{name}JOB"] = job
+    handler = HANDLERS.get(path)
+    return found | dict.fromkeys(handler.variables if isinstance(handler, Ask) else (), "")
 
 
 def _unknown(path: str) -> str:

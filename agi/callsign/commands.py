@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from callsign import __version__, config
 from callsign.notification import State
@@ -252,14 +252,17 @@ def _sandbox(options: argparse.Namespace) -> int:
     return run(options.port, _accounts(options) if options.config else DEMO_ACCOUNTS, options.json)
 
 
+SANDBOX_ACCOUNTS: dict[str, Callable[[Any], dict[str, str]]] = {
+    "skarabee": lambda section: {office.businessid: office.key.reveal() for office in section.offices},
+    "noojee": lambda section: {"key": section.key.reveal(), "auth": section.auth},
+}
+"""System -> what its stand-in has to know of the account in the settings."""
+
+
 def _accounts(options: argparse.Namespace) -> dict[str, dict[str, str]]:
-    """What the stand-ins have to know of the accounts in a settings file."""
     settings, _ = _settings(options)
-    accounts: dict[str, dict[str, str]] = {}
-    if settings.skarabee is not None:
-        accounts["skarabee"] = {office.businessid: office.key.reveal() for office in settings.skarabee.offices}
-    if settings.noojee is not None:
-        accounts["noojee"] = {"key": settings.noojee.key.reveal(), "auth": settings.noojee.auth}
+    sections = {system: getattr(settings, system) for system in SANDBOX_ACCOUNTS}
+    accounts = {system: SANDBOX_ACCOUNTS[system](section) for system, section in sections.items() if section}
     if not accounts:
         raise UsageFault(f"{settings.source} has no account of a vendor that the sandbox plays")
     return accounts

@@ -11,6 +11,9 @@ from callsign.notification import TryLater
 LEAST_SECONDS = 0.2
 """With less than this left no further request goes out: it might be carried out and its answer missed."""
 
+LEAST_SAFE_SECONDS = 0.001
+"""For a request that changes nothing at the vendor."""
+
 Verdict = TypeVar("Verdict")
 Send = Callable[[Request, float], Reply]
 
@@ -38,8 +41,8 @@ def lead(
             now = steady()
             if now >= deadline:
                 raise PastDeadline
-            if end - now < LEAST_SECONDS:
-                return TryLater(f"no verdict within {longest_seconds:g} s")
+            if end - now < (LEAST_SAFE_SECONDS if request.is_safe else LEAST_SECONDS):
+                return TryLater(f"no verdict within {longest_seconds:.3g} s")
             request = conversation.send(send(request, min(end, deadline) - now))
     except StopIteration as stop:
         verdict: Verdict = stop.value

@@ -56,8 +56,9 @@ class Delivery:
         self._standby: threading.Thread | None = None
         self._stopping = threading.Event()
         self._loaded = threading.Event()
-        self._lanes = {name: Lane(v.concurrency, v.makes_needless) for name, v in VENDORS.items()}
-        self._memories = {name: vendor.new_memory() for name, vendor in VENDORS.items()}
+        taking = {name: vendor for name, vendor in VENDORS.items() if vendor.converse}
+        self._lanes = {name: Lane(v.concurrency, v.makes_needless) for name, v in taking.items()}
+        self._memories = {name: vendor.new_memory() for name, vendor in taking.items()}
         self._outcomes = Outcomes(self._look_up)
         self.newest_seen = 0
         """The highest id of all jobs that the store has handed us and that are on their lanes."""
@@ -228,7 +229,9 @@ class Delivery:
         settings = self._settings()
         if getattr(settings, system) is None:
             return TryLater(f"the settings have no section [{system}] any more")
-        conversation = VENDORS[system].converse(settings, job.notification, self._memories[system])
+        converse = VENDORS[system].converse
+        assert converse is not None  # noqa: S101
+        conversation = converse(settings, job.notification, self._memories[system])
         return lead(conversation, self._send, clocks.steady, job.steady_deadline, ATTEMPT_SECONDS)
 
     def _try_later(self, lane: Lane, job: Job, outcome: TryLater, milliseconds: float) -> None:

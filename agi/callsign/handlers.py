@@ -1,4 +1,4 @@
-"""One short function per path: what the dialplan said -> a Notification, or the reason to send none.
+"""One short function per path: what the dialplan said -> a Notification, a question, or the reason for neither.
 
 `HANDLERS` is the registry; a path, its key here, its dialplan subroutine and its test share one word.
 A handler knows the facts of the call and the settings; it does not store, send or wait.
@@ -11,13 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from callsign import __version__, clocks
+from callsign import SYSTEMS, __version__, clocks
 from callsign.dialplan_step import Step, StepFault, shown
 from callsign.notification import Notification
 from callsign.phone_numbers import NumberPatterns, as_vendor_wants, is_withheld, may_be_same
 from callsign.settings import Settings, Skarabee
+from callsign.vendors import VENDORS
 from callsign.vendors import noojee as noojee_api
 from callsign.vendors import skarabee as skarabee_api
+from callsign.vendors.shape import Ask
 
 UNIQUE_ID = re.compile(r"(?:[^\s/]+-)?[0-9]{9,}\.[0-9]+")
 """Asterisk's ${UNIQUEID}: [systemname-]epoch.count (main/channel.c)."""
@@ -48,6 +50,27 @@ class Direct:
 
     names: tuple[str, ...]
     variables: Callable[[], dict[str, str]]
+
+
+def facts_to_ask(ask: Ask, step: Step, given: dict[str, str], settings: Settings) -> dict[str, str] | Skipped:
+    """What a question is about: the arguments, and where one is the caller's number by default, that."""
+    _section(settings, system_of(step.path))
+    facts = dict(given)
+    if ask.caller and ask.caller not in given:
+        caller = step.fact("agi_callerid")
+        if is_withheld(caller, step.presentation()):
+            return Skipped(f"the caller is anonymous and no {ask.caller} was given")
+        facts[ask.caller] = caller
+    for name in ask.needs:
+        if name not in facts:
+            raise StepFault(f"argument {name} is missing: {step.path} takes {', '.join(ask.names)}")
+    return facts
+
+
+def system_of(path: str) -> str:
+    """Whose path it is, also one that does not exist: "callsign" unless it begins like a system's."""
+    first = path.partition("/")[0].lower()
+    return first if first in SYSTEMS else "callsign"
 
 
 def _section(settings: Settings, name: str) -> None:
@@ -143,9 +166,10 @@ def _ping() -> dict[str, str]:
     return {"CALLSIGNSTATUS": "OK", "CALLSIGNREASON": "", "CALLSIGNVERSION": __version__}
 
 
-HANDLERS: dict[str, Notify | Direct] = {
+HANDLERS: dict[str, Notify | Direct | Ask] = {
     "skarabee": Notify(("phonefrom", "phoneto", "businessid", "call"), 0.0, skarabee),
     "noojee/start": Notify(("extenOrUniqueId", "tag", "agentLoginName", "call"), 2.0, _noojee("noojee/start")),
     "noojee/stop": Notify(("extenOrUniqueId", "agentLoginName", "call"), 2.0, _noojee("noojee/stop")),
+    **{path: ask for vendor in VENDORS.values() for path, ask in vendor.asks.items()},
     "ping": Direct((), _ping),
 }

@@ -54,6 +54,7 @@ class _Exchange(threading.local):
     after_wait: Callable[[], None] = staticmethod(_nothing)
     deadline = 0.0  # steady seconds
     sent = False  # a byte of the request may be on its way
+    connected = False  # over a connection made for it, none that was kept alive
     ended = False  # the peer has closed
 
     def left(self) -> float:
@@ -143,6 +144,7 @@ class _Connection(HTTPConnection):
             raise NewConnectionError(self, "no connection") from fault
 
     def connect(self) -> None:
+        _exchange.connected = True
         with _exchange.waiting():
             super().connect()
         self.sock: Any = _BoundedSocket(self.sock)
@@ -184,12 +186,15 @@ class HttpTransport:
     def send(self, request: Request, seconds: float) -> Reply:
         """One exchange, over within `seconds`.  Never raises for anything that a peer or a network does."""
         _exchange.deadline = clocks.steady() + seconds
-        _exchange.sent = _exchange.ended = False
         _exchange.before_wait, _exchange.after_wait = self._before_wait, self._after_wait
-        try:
-            return self._exchanged(request, max(LEAST_SECONDS, seconds))
-        except (requests.RequestException, HTTPError, http.client.HTTPException, OSError, ValueError) as fault:
-            return NoAnswer(_what_happened(fault, request, seconds), _exchange.sent)
+        while True:
+            _exchange.sent = _exchange.ended = _exchange.connected = False
+            try:
+                return self._exchanged(request, max(LEAST_SECONDS, seconds))
+            except (requests.RequestException, HTTPError, http.client.HTTPException, OSError, ValueError) as fault:
+                if request.is_safe and not _exchange.connected and _is_closed_by_peer(fault):
+                    continue  # it closed the kept-alive connection as we took it; the next one is new in the end
+                return NoAnswer(_what_happened(fault, request, seconds), _exchange.sent)
 
     def _exchanged(self, request: Request, seconds: float) -> Reply:
         if isinstance(request.verify, str):
@@ -223,6 +228,11 @@ def _chain(fault: BaseException) -> Iterator[BaseException]:
             seen.add(id(item))
             yield item
             todo += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args]
+
+
+def _is_closed_by_peer(fault: BaseException) -> bool:
+    """http.client.RemoteDisconnected is a ConnectionResetError too."""
+    return any(isinstance(cause, ConnectionResetError | BrokenPipeError) for cause in _chain(fault))
 
 
 def _what_happened(fault: BaseException, request: Request, seconds: float) -> str:

@@ -8,12 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from callsign import clocks
+from callsign import SYSTEMS, clocks
 from callsign.asterisk_side import Call, Conduct, run_fastagi
 from callsign.notification import State
 from callsign.outbox import OutboxError
 from callsign.outbox_reader import JobRow, OutboxReader, Summary
-from callsign.settings import SYSTEMS, Settings
+from callsign.settings import Settings
 
 PING_SECONDS = 2.0
 FAILED = (State.REFUSED.value, State.EXPIRED.value)

@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-SYSTEMS = ("SKARABEE", "NOOJEE", "MOR", "KALLIOPE", "SRAPS")
+from callsign import SYSTEMS
 
 
 def part() -> Callable[[], None] | None:
@@ -56,8 +56,8 @@ def give_up(argv: list[str], fault: BaseException) -> int:
 
     The value is of our own making but for the fault's text, which loses all that could end the quotes.
     """
-    system = (argv[1] if len(argv) > 1 else "").partition("/")[0].partition("?")[0].upper()
-    system = system if system in SYSTEMS else "CALLSIGN"
+    system = (argv[1] if len(argv) > 1 else "").partition("/")[0].partition("?")[0].lower()
+    system = system.upper() if system in SYSTEMS else "CALLSIGN"
     words = "".join(c for c in str(fault) if c.isprintable() and c not in '"\\')[:160]
     with os.fdopen(0, "rb", closefd=False) as asterisk, os.fdopen(1, "wb", buffering=0, closefd=False) as answer:
         while asterisk.readline().strip():

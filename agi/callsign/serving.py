@@ -8,18 +8,22 @@ import resource
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from callsign import __version__, config
 from callsign.answering import Services, answer
+from callsign.asking import Asking
 from callsign.calls_first import CallsFirst
 from callsign.delivery import Delivery
 from callsign.fastagi_server import STOP_SECONDS, FastAgiServer
 from callsign.fault_place import where
 from callsign.http_transport import HttpTransport
+from callsign.keeping import Keeping
 from callsign.notification import State
 from callsign.outbox import Outbox
 from callsign.phone_numbers import as_vendor_wants
+from callsign.question import Verdict
 from callsign.settings import Settings
 
 DELIVERY_STOP_SECONDS = 5.0
@@ -67,13 +71,20 @@ class Server:
         )
         self.outbox = Outbox(settings.outbox.path, settings.outbox.durability, settings.outbox.keep_days)
         self._transport = HttpTransport(before_wait=calls.end_turn, after_wait=calls.take_turn)
+        self._ask_transport = HttpTransport()  # a call waits: it asks for no turn
         self._delivery = Delivery(self.outbox, lambda: self.settings, self._transport.send, calls)
         self._calls = calls
-        self._services = Services(lambda: self.settings, self.outbox, self._wait_for)
+        self._asking = Asking(lambda: self.settings, self._ask_transport.send)
+        self._keeping = Keeping(lambda: self.settings, self._ask_transport.send, self._asking.memories)
+        self._services = Services(lambda: self.settings, self.outbox, self._wait_for, self._ask)
 
     def _wait_for(self, job: int, seconds: float) -> tuple[State, str] | None:
         self._calls.end()  # this call waits for the vendor: no attempt need give way to it
         return self._delivery.wait_for(job, seconds)
+
+    def _ask(self, system: str, path: str, facts: Mapping[str, str], seconds: float) -> Verdict:
+        self._calls.end()
+        return self._asking.ask(system, path, facts, seconds)
 
     def start(self) -> None:
         """Serves calls and delivers; returns at once."""
@@ -83,6 +94,7 @@ class Server:
         gc.freeze()  # what is loaded stays: a collection need not walk it
         sys.setswitchinterval(SWITCH_SECONDS)
         self._delivery.start()
+        self._keeping.start()
         self.fastagi.start()
         listens_on = _shown(self.fastagi.address)
         log.info("callsign %s listens on %s, store %s", __version__, listens_on, self.settings.outbox.path)
@@ -115,9 +127,11 @@ class Server:
         last_word.cancel()
         if cut_off:
             log.warning("%d sessions did not end in time", cut_off)
+        self._keeping.stop()
         self._delivery.stop(DELIVERY_STOP_SECONDS)
         self.outbox.close()
         self._transport.close()
+        self._ask_transport.close()
         log.info("callsign has stopped")
 
 

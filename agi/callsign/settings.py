@@ -130,9 +130,6 @@ class Settings:
     source: str = ""  # the file's name, for messages
 
 
-SYSTEMS = ("skarabee", "noojee", "mor", "kalliope", "sraps")
-"""The vendors, each with a section, channel variables and paths of its name."""
-
 SECTIONS: dict[str, type] = {
     "server": Server,
     "outbox": OutboxSection,

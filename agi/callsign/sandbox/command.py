@@ -16,14 +16,16 @@ DEMO_ACCOUNTS: dict[str, dict[str, str]] = {
 }
 
 
+DEMO_SETTINGS = {
+    "skarabee": 'businessid = "8103"\nkey = "demo-skarabee-key"\n',
+    "noojee": 'auth = "hash"\nkey = "demo-noojee-key"\n',
+}
+"""System -> what its section of callsign.toml says besides the url, for the demo's account."""
+
+
 def settings_for(box: Sandbox) -> str:
     """The sections of callsign.toml that lead to this sandbox with the demo's accounts."""
-    (businessid, key) = next(iter(DEMO_ACCOUNTS["skarabee"].items()))
-    noojee = DEMO_ACCOUNTS["noojee"]
-    return (
-        f'[skarabee]\nurl = "{box.url("skarabee")}"\nbusinessid = "{businessid}"\nkey = "{key}"\n\n'
-        f'[noojee]\nurl = "{box.url("noojee")}"\nauth = "{noojee["auth"]}"\nkey = "{noojee["key"]}"\n'
-    )
+    return "\n".join(f'[{system}]\nurl = "{box.url(system)}"\n{text}' for system, text in DEMO_SETTINGS.items())
 
 
 def run(port: int, accounts: Mapping[str, Mapping[str, str]], as_json: bool) -> int:

@@ -17,7 +17,8 @@ from callsign.http_messages import Answer, NoAnswer, Reply, Request, vendor_word
 from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
 from callsign.secret import Secret
 from callsign.settings import Noojee, Settings
-from callsign.vendors.signing import MASK, Explained, sha256_hex
+from callsign.vendors.shape import Probed, Vendor
+from callsign.vendors.signing import MASK, Explained, sha256_hex, values_of
 
 CONCURRENCY = 5
 """The recorder allows 5 authentications at once and leaves open what counts as one: so never more requests."""
@@ -210,9 +211,29 @@ def explain(settings: Settings, given: Mapping[str, str], now: float) -> Explain
     section = settings.noojee
     if section is None:
         raise ValueError("the settings have no section [noojee]")
-    timestamp = given.get("timestamp", str(int(now * 1000)))
+    timestamp = values_of(given, SIGNED_NAMES, "noojee").get("timestamp", str(int(now * 1000)))
     if not _is_timestamp(timestamp):
         raise ValueError("timestamp: wanted the digits that the recorder's Time answered")
     text = text_to_sign(Secret(MASK), timestamp)
     signature = sha256_hex(text_to_sign(section.key, timestamp))
     return Explained(text, signature, {"timestamp": timestamp}, "SHA-256 of key:timestamp, in hex")
+
+
+def probe(settings: Settings, _memory: object) -> Generator[Request, Reply, Probed]:
+    """Time is all that the recorder answers without doing something."""
+    section = settings.noojee
+    assert section is not None  # noqa: S101
+    reply = yield Request("POST", f"{section.url.rstrip('/')}/Time", verify=section.verify, is_safe=True)
+    if isinstance(reply, Answer) and reply.status == 200 and _is_timestamp(reply.body.decode("latin-1").strip()):
+        return Probed(None, "Time answers; no call that only checks the key is known, the first recording shows it")
+    return Probed(False, _no_time(reply).reason)
+
+
+VENDOR = Vendor(
+    explain=explain,
+    probe=probe,
+    new_memory=Memory,
+    converse=converse,
+    concurrency=CONCURRENCY,
+    makes_needless=makes_needless,
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from callsign.secret import Secret
@@ -19,6 +20,14 @@ class Explained:
     signature: str = field(repr=False)
     values: dict[str, str] = field(repr=False)  # what went into the text, given or filled in
     method: str  # in words
+
+
+def values_of(given: Mapping[str, str], names: Iterable[str], system: str) -> Mapping[str, str]:
+    """`given`, once each name in it is one that `system` signs.  Raises ValueError."""
+    for name in given:
+        if name not in names:
+            raise ValueError(f"{name}: unknown, {system} signs {', '.join(names)}")
+    return given
 
 
 def hmac_sha256_hex(key: Secret, text: str) -> str:

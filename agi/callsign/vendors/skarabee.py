@@ -17,7 +17,8 @@ from callsign.notification import Delivered, Notification, Outcome, Refused, Try
 from callsign.phone_numbers import as_vendor_wants
 from callsign.secret import Secret
 from callsign.settings import Settings, Skarabee
-from callsign.vendors.signing import Explained, hmac_sha256_hex
+from callsign.vendors.shape import Probed, Vendor
+from callsign.vendors.signing import Explained, hmac_sha256_hex, values_of
 
 CONCURRENCY = 16
 ACCEPTED_SECONDS = 15 * 60.0
@@ -168,7 +169,7 @@ def explain(settings: Settings, given: Mapping[str, str], now: float) -> Explain
         raise ValueError("the settings have no section [skarabee]")
     clock = "unix" if section.clock == "auto" else section.clock
     filled = {"businessid": section.businessid, "timestamp": timestamp_text(now, clock, section.timezone)}
-    values = {**filled, **given}
+    values = {**filled, **values_of(given, SIGNED_NAMES, "skarabee")}
     missing = [name for name in SIGNED_NAMES if name not in values]
     if missing:
         raise ValueError(f"give {' and '.join(f'{name}=NUMBER' for name in missing)}")
@@ -181,3 +182,18 @@ def explain(settings: Settings, given: Mapping[str, str], now: float) -> Explain
     text = text_to_sign(*(values[name] for name in SIGNED_NAMES))
     method = "HMAC-SHA256 with the office's key as text, in hex"
     return Explained(text, hmac_sha256_hex(key, text), {name: values[name] for name in SIGNED_NAMES}, method)
+
+
+def probe(settings: Settings, _memory: object) -> Generator[Request, Reply, Probed]:
+    """A GET without parameters tells nobody of a call; that the service answers it, in whatever way, is all."""
+    section = settings.skarabee
+    assert section is not None  # noqa: S101
+    reply = yield Request("GET", section.url, is_safe=True)
+    if isinstance(reply, NoAnswer):
+        return Probed(False, reply.reason)
+    if reply.is_temporary():
+        return Probed(False, f"HTTP {reply.status}")
+    return Probed(None, "it has no harmless call that checks businessid and key: the first notified call shows them")
+
+
+VENDOR = Vendor(explain=explain, probe=probe, new_memory=Memory, converse=converse, concurrency=CONCURRENCY)

@@ -1,0 +1,85 @@
+"""Asks a vendor while a call waits for the answer; over in time whatever the vendor does.
+
+Each question has a thread of its own beside the call's: name resolution and a lock cannot be bounded from
+within, so the call waits for the verdict and not for the thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+
+from callsign import clocks
+from callsign.conversations import Send, lead
+from callsign.fault_place import where
+from callsign.http_messages import Reply, Request
+from callsign.notification import TryLater
+from callsign.question import Unfit, Verdict
+from callsign.settings import Settings
+from callsign.vendors import VENDORS
+
+PLACES = 32
+"""Questions to one vendor at once; those that a hung name server holds count too."""
+
+GRACE_SECONDS = 0.05
+"""So long after the wait a verdict that was on its way still counts: it says more than ours."""
+
+log = logging.getLogger("callsign.asking")
+
+
+@dataclass(slots=True)
+class _Asked:
+    """One question under way."""
+
+    send: Send
+    has_verdict: threading.Lock = field(default_factory=threading.Lock)  # released when there is one
+    verdict: Verdict | None = None
+    may_be_done: bool = False  # a request that changes something has gone out
+
+    def send_noting(self, request: Request, seconds: float) -> Reply:
+        self.may_be_done = self.may_be_done or not request.is_safe
+        return self.send(request, seconds)
+
+
+class Asking:
+    """Questions of one process; what it remembers of the vendors is `memories`."""
+
+    def __init__(self, settings: Callable[[], Settings], send: Send) -> None:
+        self.memories = {system: vendor.new_memory() for system, vendor in VENDORS.items() if vendor.asks}
+        self._settings = settings
+        self._send = send
+        self._places = {system: threading.Semaphore(PLACES) for system in self.memories}
+
+    def ask(self, system: str, path: str, facts: Mapping[str, str], seconds: float) -> Verdict:
+        """The verdict on the question `path` of `system`, whose section the settings have; within `seconds`."""
+        end = clocks.steady() + seconds
+        places = self._places[system]
+        if not places.acquire(timeout=seconds):
+            return TryLater(f"{PLACES} questions to {system} are waiting already")
+        asked = _Asked(self._send)
+        asked.has_verdict.acquire()
+        conversation = VENDORS[system].asks[path].converse(self._settings(), facts, self.memories[system])
+        args = (asked, conversation, end, places)
+        try:
+            threading.Thread(target=self._lead, args=args, name=f"ask-{system}", daemon=True).start()
+        except RuntimeError as fault:
+            places.release()
+            return TryLater(f"no thread for the question: {fault}")
+        asked.has_verdict.acquire(timeout=max(0.0, end - clocks.steady()) + GRACE_SECONDS)
+        maybe = "; it may have been done" if asked.may_be_done else ""
+        return asked.verdict or TryLater(f"no answer within {seconds:g} s{maybe}")
+
+    def _lead(
+        self, asked: _Asked, conversation: Generator[Request, Reply, Verdict], end: float, places: threading.Semaphore
+    ) -> None:
+        try:
+            asked.verdict = lead(conversation, asked.send_noting, clocks.steady, math.inf, end - clocks.steady())
+        except Exception as fault:  # our own fault must not hurt a call
+            log.error("a fault in callsign itself: %s", where(fault))
+            asked.verdict = Unfit("a fault in callsign itself, see its log")
+        finally:
+            places.release()
+            asked.has_verdict.release()

@@ -1,0 +1,65 @@
+"""Fetches beside the calls what their questions are looked up in, for the vendors that cannot be asked in time."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from callsign import clocks
+from callsign.conversations import Send, lead
+from callsign.fault_place import where
+from callsign.notification import Delivered
+from callsign.settings import Settings
+from callsign.vendors import VENDORS
+from callsign.vendors.shape import Keep
+
+LONGEST_PAUSE_SECONDS = 60.0
+"""Between two tries while the vendor is in trouble."""
+
+log = logging.getLogger("callsign.keeping")
+
+
+class Keeping:
+    """One thread for each vendor that has something to keep; it rests while the settings lack its section."""
+
+    def __init__(self, settings: Callable[[], Settings], send: Send, memories: Mapping[str, Any]) -> None:
+        self._settings = settings
+        self._send = send
+        self._memories = memories
+        self._stopping = threading.Event()
+        self._trouble: dict[str, str] = {}
+
+    def start(self) -> None:
+        """Fetches from now on; returns at once."""
+        for system, vendor in VENDORS.items():
+            if vendor.keep is not None:
+                args = (system, vendor.keep)
+                threading.Thread(target=self._run, args=args, name=f"keep-{system}", daemon=True).start()
+
+    def stop(self) -> None:
+        """Begins no fetch any more; one under way is cut off with the process."""
+        self._stopping.set()
+
+    def _run(self, system: str, keep: Keep) -> None:
+        pause = keep.every_seconds
+        while not self._stopping.is_set():
+            well = getattr(self._settings(), system) is None or self._fetch(system, keep)
+            pause = keep.every_seconds if well else min(2 * pause, LONGEST_PAUSE_SECONDS)
+            self._stopping.wait(pause)
+
+    def _fetch(self, system: str, keep: Keep) -> bool:
+        """Whether it went well; what did not is told once."""
+        try:
+            conversation = keep.converse(self._settings(), self._memories[system])
+            outcome = lead(conversation, self._send, clocks.steady, math.inf, keep.longest_seconds)
+        except Exception as fault:  # our own fault must not end the thread
+            log.error("system=%s: a fault in callsign itself: %s", system, where(fault))
+            return False
+        trouble = "" if isinstance(outcome, Delivered) else outcome.reason
+        if trouble != self._trouble.get(system, ""):
+            log.log(logging.WARNING if trouble else logging.INFO, "system=%s: %s", system, trouble or "works again")
+            self._trouble[system] = trouble
+        return not trouble

@@ -1,0 +1,72 @@
+"""What a vendor is to the rest: how to deliver to it, what it can be asked, how its signature is explained.
+
+A vendor's file ends in one `VENDOR`; `vendors.VENDORS` is the registry of these.  Everything in it is pure:
+a conversation is a generator that yields `Request`s and is sent a `Reply` for each, and clock, nonce and
+lock come with the memory that it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from callsign.http_messages import Reply, Request
+from callsign.notification import Notification, Outcome
+from callsign.question import Verdict
+from callsign.settings import Settings
+from callsign.vendors.signing import Explained
+
+ASK_SECONDS = 3.0
+"""How long the dialplan is held for an answer by default."""
+
+
+def _nothing() -> None:
+    """Of a vendor that needs no memory."""
+
+
+def _never(_newer: Notification, _older: Notification) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A path that is asked at once; its key in `Vendor.asks` is the path."""
+
+    names: tuple[str, ...]  # of its arguments, in their order
+    variables: tuple[str, ...]  # that it sets besides status and reason, always: empty where nothing was found
+    converse: Callable[[Settings, Mapping[str, str], Any], Generator[Request, Reply, Verdict]]  # arguments, memory
+    needs: tuple[str, ...] = ()  # arguments without which nothing can be asked
+    caller: str = ""  # the argument that is the caller's number where it is not given
+    wait_seconds: float = ASK_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What is fetched beside the calls, so that an answer is there when a call asks."""
+
+    converse: Callable[[Settings, Any], Generator[Request, Reply, Outcome]]
+    every_seconds: float
+    longest_seconds: float  # that one fetch may take
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What `check --online` learns of the account; `good` is None where no harmless call would tell."""
+
+    good: bool | None
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """One vendor: what it takes, what it can be asked, or both."""
+
+    explain: Callable[[Settings, Mapping[str, str], float], Explained]  # for `callsign sign`; raises ValueError
+    probe: Callable[[Settings, Any], Generator[Request, Reply, Probed]]  # harmless requests, for `check --online`
+    new_memory: Callable[[], Any] = _nothing  # what one process remembers of it between conversations
+    converse: Callable[[Settings, Notification, Any], Generator[Request, Reply, Outcome]] | None = None  # to deliver
+    concurrency: int = 0  # deliveries at once, at most
+    makes_needless: Callable[[Notification, Notification], bool] = _never
+    asks: Mapping[str, Ask] = field(default_factory=dict)
+    keep: Keep | None = None
