@@ -113,6 +113,15 @@ def test_all_requests_together_share_the_time_of_one_attempt(clock: Clock) -> No
     assert talk.closed
 
 
+def test_what_changes_nothing_is_sent_also_when_little_time_is_left(clock: Clock) -> None:
+    def talk(is_safe: bool) -> Generator[Request, Reply, Delivered]:
+        yield Request("GET", "https://host/", is_safe=is_safe)
+        return DONE
+
+    assert lead(talk(is_safe=True), Vendor(clock), clock, clock.now + 60, 0.1) == DONE
+    assert lead(talk(is_safe=False), Vendor(clock), clock, clock.now + 60, 0.1) == TryLater("no verdict within 0.1 s")
+
+
 def test_a_request_gets_no_more_time_than_the_job_has_left(clock: Clock) -> None:
     vendor = Vendor(clock)
     lead(Talk(1).run(), vendor, clock, clock.now + 3, 10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gzip
+import itertools
 import logging
 import os
 import re
@@ -14,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -329,6 +330,35 @@ def test_a_connection_is_kept_and_used_again(transport: HttpTransport) -> None:
         replies = [transport.send(request_to(peer), LONG_SECONDS) for _ in range(5)]
         assert peer.connections == 1
     assert all(isinstance(reply, Answer) for reply in replies)
+
+
+@pytest.mark.parametrize(("is_safe", "comes"), [(True, 2), (False, 1)])
+def test_a_safe_request_that_meets_the_end_of_a_kept_connection_goes_out_once_more(
+    transport: HttpTransport, is_safe: bool, comes: int
+) -> None:
+    connections = itertools.count()
+
+    def hangs_up_on_the_second(line: Line) -> None:
+        if next(connections):
+            line.request()
+            line.answer(b"new")
+            return
+        line.request()
+        line.answer()
+        line.request()  # and no answer: its time for this connection was over as the request came
+
+    with Peer(hangs_up_on_the_second) as peer:
+        assert isinstance(transport.send(request_to(peer), LONG_SECONDS), Answer)
+        reply = transport.send(replace(request_to(peer), is_safe=is_safe), LONG_SECONDS)
+        assert peer.connections == comes
+    assert isinstance(reply, Answer) is is_safe
+
+
+def test_a_safe_request_that_a_new_connection_loses_is_not_repeated(transport: HttpTransport) -> None:
+    with Peer(lambda line: line.request() and None) as peer:
+        reply = transport.send(replace(request_to(peer), is_safe=True), LONG_SECONDS)
+        assert peer.connections == 1
+    assert isinstance(reply, NoAnswer)
 
 
 def test_a_kept_connection_that_the_server_has_closed_is_replaced(transport: HttpTransport) -> None:

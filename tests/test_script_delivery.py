@@ -16,6 +16,7 @@ from callsign.notification import Notification, State
 from callsign.outbox import Outbox
 from callsign.outbox_reader import OutboxReader
 from callsign.script_delivery import ScriptDelivery
+from settings_file import load, write
 from store_play import GONE, LONG_SECONDS, SETTINGS, Gate, PlayedVendor, call_from, eventually, recording
 
 
@@ -122,6 +123,25 @@ def test_a_script_stays_until_an_outage_is_over(
     vendor.answers.clear()
     assert script.has_left()
     assert reader.state_of(1) == (State.DELIVERED, "")
+
+
+@pytest.mark.usefixtures("restless")
+def test_a_script_that_stays_through_an_outage_follows_the_settings(
+    scripts: Callable[[], Script], vendor: PlayedVendor, tmp_path: Path
+) -> None:
+    section = '[skarabee]\nurl = "https://voip.example/"\nbusinessid = "8103"\nkey = "{}"\n'
+    script = scripts()
+    script.share = ScriptDelivery(script.outbox, load(tmp_path, section.format("mistyped")))
+    vendor.answers["skarabee"] = GONE
+    script.outbox.add(call_from())
+    script.goes_on_behind()
+    assert vendor.was_asked_times(1)
+    write(tmp_path, "[skarabee]\nhalf-written")
+    assert vendor.was_asked_times(3)
+    write(tmp_path, section.format("the-key"))
+    eventually(lambda: len({dict(request.query)["hash"] for request in vendor.requests}) == 2)
+    vendor.answers.clear()
+    assert script.has_left()
 
 
 @pytest.mark.usefixtures("restless")

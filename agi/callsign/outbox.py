@@ -48,7 +48,8 @@ class Outbox:
         self._queue.put(put)
         if not put.ready.acquire(timeout=patience_seconds):
             if put.claim.acquire(blocking=False):
-                raise OutboxError(f"the store {self.path} did not answer within {patience_seconds:g} s")
+                late = f"the store {self.path} did not answer within {patience_seconds:g} s"
+                raise OutboxError(f"{late}: a slow disk, or another process holds it; see [outbox] path")
             put.ready.acquire(timeout=COMMIT_SECONDS)  # the writer had just begun with it
         if put.added is None:
             hangs = f"the store {self.path} hangs in a commit: it may be stored all the same"

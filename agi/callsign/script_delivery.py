@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from callsign import config
 from callsign.delivery import Delivery
 from callsign.file_lock import FileLock
 from callsign.http_messages import Reply, Request
@@ -93,6 +96,7 @@ class ScriptDelivery:
         self._in_round = False
         soon = self.delivery.seconds_to_next()
         self._newest_known = max(self._newest_known, self.delivery.newest_seen)
+        self._read_settings_again()
         self.delivery = self._new_delivery()
         return soon
 
@@ -114,6 +118,11 @@ class ScriptDelivery:
         is_new = newest > self._newest_known
         self._newest_known = max(self._newest_known, newest)
         return is_new
+
+    def _read_settings_again(self) -> None:
+        """Who stays through an outage delivers others' jobs too: by the settings that hold by then."""
+        with suppress(config.ConfigError):
+            self._settings = config.load(Path(self._settings.source))[0]
 
     def _new_delivery(self) -> Delivery:
         return Delivery(self._outbox, lambda: self._settings, _send)

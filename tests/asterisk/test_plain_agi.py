@@ -35,7 +35,8 @@ def box() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def plain(asterisk: RealAsterisk, box: Sandbox) -> RealAsterisk:
-    config = f'[outbox]\npath = "{{folder}}/outbox.db"\n{vendor_sections(box)}'
+    # A store of its own: the script of the test before may still deliver, by that test's settings.
+    config = f'[outbox]\npath = "{{folder}}/outbox-{box.port}.db"\n{vendor_sections(box)}'
     asterisk.install_plain_agi(PROJECT, config)
     return asterisk
 

@@ -162,11 +162,12 @@ def test_a_store_that_another_process_locks_for_three_seconds_refuses_calls_for_
 ) -> None:
     calls = Calls(product)
     assert calls.is_stored()
+    assert box.wait_for(bool, LONG_SECONDS)  # the deliverer has it: to find it, it would need the lock
     with locked(product.store):
         began = time.monotonic()
         while time.monotonic() < began + LOCKED_SECONDS:
             calls.are_refused()
-        product.wait_log(lambda line: f"the store {product.store} did not answer" in line)
+        product.wait_log(lambda line: f"the store {product.store} did not answer" in line and "[outbox] path" in line)
         calls.arrive(box)
     wait_until(calls.is_stored)
     calls.arrive(box)
