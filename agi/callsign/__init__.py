@@ -21,10 +21,11 @@ unless a server does; the doorbell tells one process what another has stored.  W
 is read by outbox_backlog.  Beside the calls, keeping fetches what questions are looked up in.  `jobs` and
 `status` look by outbox_reader, `retry` and `drop` write by outbox_edits.
 
-Imports point one way: entry points (commands, admin, inspection, agi_debug) -> drivers (fastagi_server, agi_script,
-delivery, asking) -> handlers -> rims (config, outbox, http_transport, agi_session) -> vendors and values
-(settings, notification, question, phone_numbers, http_messages, retry_schedule, clocks).  `tests/test_layout.py`
-holds this.  `sandbox` and `asterisk_side` play the other ends and share no code with the rest.
+Imports point one way: entry points (commands, admin, inspection, online_check, agi_debug) -> drivers
+(fastagi_server, agi_script, delivery, asking) -> handlers -> rims (config, outbox, http_transport,
+agi_session) -> vendors and values (settings, notification, question, phone_numbers, http_messages,
+retry_schedule, clocks).  `tests/test_layout.py` holds this.  `sandbox` and `asterisk_side` play the
+other ends and share no code with the rest.
 """
 
 __version__ = "1.0.0"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from callsign import SYSTEMS, clocks
 from callsign.answering import Services, answer
@@ -18,7 +19,16 @@ from callsign.vendors import VENDORS
 from callsign.vendors.signing import Explained
 
 
-def check(settings: Settings, warnings: Sequence[str]) -> dict[str, object]:
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The settings as `check` found them, which have no fault."""
+
+    settings: str  # the file
+    systems: list[str]  # vendors with a section
+    warnings: list[str]
+
+
+def check(settings: Settings, warnings: Sequence[str]) -> Checked:
     """What was read, and what an administrator should look at though it is no fault."""
     found = list(warnings)
     folder = settings.outbox.path.parent
@@ -34,7 +44,7 @@ def check(settings: Settings, warnings: Sequence[str]) -> dict[str, object]:
     for name in sections:
         if str(getattr(settings, name).url).startswith("http://"):
             found.append(f"[{name}] url: http:// sends calls and signatures unprotected; fit only for a sandbox")
-    return {"settings": settings.source, "systems": sections, "warnings": found}
+    return Checked(settings.source, sections, found)
 
 
 def sign(system: str, given: Mapping[str, str], settings: Settings) -> Explained:

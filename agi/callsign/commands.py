@@ -20,6 +20,7 @@ from callsign.outbox_values import OutboxError
 from callsign.settings import Settings
 
 if TYPE_CHECKING:
+    from callsign.online_check import Finding
     from callsign.outbox_edits import Edit
 
 DONE, FAILED, MISUSED = 0, 1, 2
@@ -78,7 +79,8 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         return added
 
     command("serve", _serve, "the FastAGI server and the delivery; the only thing that must run", prints_json=False)
-    command("check", _check, "reads the settings and says what is wrong")
+    check = command("check", _check, "reads the settings and says what is wrong")
+    check.add_argument("--online", action="store_true", help="also asks each vendor something harmless")
     call = command("call", _call, "runs one handler from the shell and prints the variables it would set")
     call.add_argument("path", metavar="PATH", help="as in the dialplan: skarabee, noojee/start?wait=2, …")
     call.add_argument("args", metavar="ARG", nargs="*")
@@ -138,15 +140,24 @@ def _check(options: argparse.Namespace) -> int:
             return MISUSED
         raise
     found = admin.check(settings, warnings)
+    online = _ask_online(settings, found.systems) if options.online else []
+    good = all(vendor.good for vendor in online)
     if options.json:
-        _print_json({"ok": True, **found})
-        return DONE
-    systems = found["systems"]
-    assert isinstance(systems, list)  # noqa: S101
-    print(f"{found['settings']}: good; vendors: {', '.join(systems) or 'none'}")
-    for line in found["warnings"]:  # type: ignore[attr-defined]
+        asked = {"online": [asdict(vendor) for vendor in online]} if options.online else {}
+        _print_json({"ok": good, **asdict(found), **asked})
+        return DONE if good else FAILED
+    print(f"{found.settings}: good; vendors: {', '.join(found.systems) or 'none'}")
+    for line in found.warnings:
         print(f"warning: {line}")
-    return DONE
+    for vendor in online:
+        print(vendor.line())
+    return DONE if good else FAILED
+
+
+def _ask_online(settings: Settings, systems: Sequence[str]) -> Sequence[Finding]:
+    from callsign.online_check import check_online
+
+    return check_online(settings, systems)
 
 
 def _call(options: argparse.Namespace) -> int:

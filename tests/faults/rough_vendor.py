@@ -7,6 +7,7 @@ next request meets what holds then.
 
 from __future__ import annotations
 
+import re
 import select
 import socket
 import ssl
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from types import TracebackType
+from typing import Any
 
 from load import Vendors, held_port
 from product import vendor_sections
@@ -36,15 +38,22 @@ class Line:
         self.sock = sock
 
     def read(self) -> bytes:
-        """A whole request; their bodies are all empty.  Raises ConnectionError where none comes."""
+        """A whole request, head and body.  Raises ConnectionError where none comes."""
         request = b""
-        while not request.endswith(b"\r\n\r\n"):
-            piece = self.sock.recv(65536)
-            if not piece:
-                raise ConnectionError
-            request += piece
+        while b"\r\n\r\n" not in request:
+            request += self._more()
+        length = re.search(rb"(?i)content-length: *([0-9]+)", request)
+        whole = request.index(b"\r\n\r\n") + 4 + (int(length[1]) if length else 0)
+        while len(request) < whole:
+            request += self._more()
         self.vendor.note(request)
         return request
+
+    def _more(self) -> bytes:
+        piece = self.sock.recv(65536)
+        if not piece:
+            raise ConnectionError
+        return piece
 
     def has_closed(self, seconds: float) -> bool:
         """Whether either end goes away within these seconds."""
@@ -126,9 +135,10 @@ def redirects(line: Line) -> None:
 
 
 class RoughVendor:
-    """Both vendors behind one port.  Over TLS where a `certificate` (a file with its key) is given."""
+    """Vendors behind one port, by default the first two.  Over TLS where a `certificate` (a file with its key) is given."""
 
-    def __init__(self, certificate: str = "") -> None:
+    def __init__(self, certificate: str = "", box: Any = None) -> None:
+        self.box = box or Vendors()
         self._certificate = certificate
         self._behaviour: Behaviour = well
         self._came: list[str] = []
@@ -156,9 +166,12 @@ class RoughVendor:
         return self._over.is_set()
 
     def sections(self, numbers: str = 'format = "asis"') -> str:
-        """The settings that lead here."""
+        """The settings that lead the first two vendors here."""
+        return self.lead_here(vendor_sections(self.box, numbers=numbers))
+
+    def lead_here(self, there: str) -> str:
+        """Settings that led to the stand-ins."""
         scheme = "https" if self._certificate else "http"
-        there = vendor_sections(self.box, numbers=numbers)
         return there.replace(f"http://127.0.0.1:{self.box.port}", f"{scheme}://127.0.0.1:{self.port}")
 
     def note(self, request: bytes) -> None:
@@ -173,7 +186,7 @@ class RoughVendor:
 
     def __enter__(self) -> RoughVendor:
         with ExitStack() as held:
-            self.box = held.enter_context(Vendors())
+            held.enter_context(self.box)
             self.port = held.enter_context(held_port())
             self._listen()
             self._held = held.pop_all()

@@ -7,6 +7,7 @@ lock come with the memory that it is given.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,6 +65,7 @@ class Vendor:
 
     explain: Callable[[Settings, Mapping[str, str], float], Explained]  # for `callsign sign`; raises ValueError
     probe: Callable[[Settings, Any], Generator[Request, Reply, Probed]]  # harmless requests, for `check --online`
+    clock_seconds: float = math.inf  # the difference between its clock and ours that it takes
     new_memory: Callable[[], Any] = _nothing  # what one process remembers of it between conversations
     converse: Callable[[Settings, Notification, Any], Generator[Request, Reply, Outcome]] | None = None  # to deliver
     concurrency: int = 0  # deliveries at once, at most

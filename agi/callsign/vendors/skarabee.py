@@ -196,4 +196,11 @@ def probe(settings: Settings, _memory: object) -> Generator[Request, Reply, Prob
     return Probed(None, "it has no harmless call that checks businessid and key: the first notified call shows them")
 
 
-VENDOR = Vendor(explain=explain, probe=probe, new_memory=Memory, converse=converse, concurrency=CONCURRENCY)
+VENDOR = Vendor(
+    explain=explain,
+    probe=probe,
+    clock_seconds=ACCEPTED_SECONDS,
+    new_memory=Memory,
+    converse=converse,
+    concurrency=CONCURRENCY,
+)

@@ -1,0 +1,101 @@
+"""What `check --online` learns of each vendor by harmless requests: reachable, TLS, clock, credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from callsign import clocks
+from callsign.conversations import PastDeadline, Send, lead
+from callsign.fault_place import where
+from callsign.http_messages import Answer, Reply, Request
+from callsign.http_transport import HttpTransport
+from callsign.notification import TryLater
+from callsign.settings import Settings
+from callsign.vendors import VENDORS
+from callsign.vendors.shape import Probed
+
+CHECK_SECONDS = 10.0
+"""For all that one vendor is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One vendor, as it was found."""
+
+    system: str
+    good: bool  # nothing here would keep a call's request from being taken, as far as can be told
+    address: str  # host and port
+    reachable: bool  # it answered, whatever it said
+    tls: bool  # verified, where the address is https and it is reachable
+    clock_ahead_seconds: float | None  # ours, of the vendor's Date; None where it sends none
+    clock_good: bool
+    credentials: str  # "good", "bad", or "unknown" where no harmless call would tell
+    words: str
+
+    def line(self) -> str:
+        """For a person."""
+        told = [f"answers at {self.address}" if self.reachable else f"does NOT answer at {self.address}"]
+        if self.tls:
+            told.append("TLS verified")
+        if self.clock_ahead_seconds is not None:
+            side = "ahead of" if self.clock_ahead_seconds > 0 else "behind"
+            far = "" if self.clock_good else ", too far: set this machine's time (NTP)"
+            told.append(f"this clock is {abs(self.clock_ahead_seconds):g} s {side} its own{far}")
+        told.append(f"credentials {self.credentials}")
+        return f"{self.system}: {'; '.join(told)}: {self.words}"
+
+
+@dataclass(slots=True)
+class _Listening:
+    """Sends, and keeps what came."""
+
+    send: Send
+    address: str = ""
+    answers: list[Answer] = field(default_factory=list)
+
+    def __call__(self, request: Request, seconds: float) -> Reply:
+        self.address = self.address or request.host()
+        reply = self.send(request, seconds)
+        if isinstance(reply, Answer):
+            self.answers.append(reply)
+        return reply
+
+
+def check_online(settings: Settings, systems: Sequence[str]) -> list[Finding]:
+    """Asks each of `systems`, which have a section, side by side.  Never raises."""
+    transport = HttpTransport()
+    try:
+        with ThreadPoolExecutor(max(1, len(systems))) as pool:
+            return list(pool.map(lambda system: _check(settings, system, transport.send), systems))
+    finally:
+        transport.close()
+
+
+def _check(settings: Settings, system: str, send: Send) -> Finding:
+    vendor = VENDORS[system]
+    heard = _Listening(send)
+    probed: Probed | TryLater
+    try:
+        end = clocks.steady() + CHECK_SECONDS
+        probed = lead(vendor.probe(settings, vendor.new_memory()), heard, clocks.steady, end, CHECK_SECONDS)
+    except PastDeadline:
+        probed = TryLater(f"no verdict within {CHECK_SECONDS:g} s")
+    except Exception as fault:  # our own fault in one vendor must not hide the others
+        probed = TryLater(f"a fault in callsign itself: {where(fault)}")
+    good = probed.good if isinstance(probed, Probed) else False
+    words = probed.words if isinstance(probed, Probed) else probed.reason
+    skew = next((s for answer in heard.answers if (s := answer.clock_skew_seconds()) is not None), None)
+    clock_good = skew is None or abs(skew) < vendor.clock_seconds
+    return Finding(
+        system,
+        good is not False and clock_good,
+        heard.address,
+        bool(heard.answers),
+        bool(heard.answers) and getattr(settings, system).url.startswith("https://"),
+        None if skew is None else round(skew, 1),
+        clock_good,
+        {True: "good", False: "bad" if heard.answers else "unknown", None: "unknown"}[good],
+        words,
+    )

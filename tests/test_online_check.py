@@ -1,0 +1,91 @@
+"""`callsign check --online` against the stand-ins: well, away, with another clock, over TLS."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callsign.sandbox import Sandbox, Trouble
+from product import COMMAND, vendor_sections
+from settings_file import write
+
+ACCOUNTS = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
+
+
+def check(folder: Path, sections: str, *options: str) -> subprocess.CompletedProcess[str]:
+    settings = write(folder, f'[outbox]\npath = "{folder}/outbox.db"\n{sections}')
+    command = [sys.executable, str(COMMAND), "check", "--online", "--config", str(settings), *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def findings(folder: Path, sections: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    done = check(folder, sections, "--json")
+    told = json.loads(done.stdout)
+    assert told["ok"] is (done.returncode == 0)
+    return done.returncode, {one.pop("system"): one for one in told["online"]}
+
+
+def test_vendors_that_are_well_are_reachable_and_nothing_is_done_to_them(tmp_path: Path) -> None:
+    with Sandbox(ACCOUNTS) as box:
+        status, found = findings(tmp_path, vendor_sections(box))
+        assert sorted((seen.system, seen.method, seen.path) for seen in box.seen) == [
+            ("noojee", "POST", "/Time"),
+            ("skarabee", "GET", "/"),
+        ]
+    assert status == 0
+    for one in found.values():
+        assert (one["good"], one["reachable"], one["tls"], one["credentials"]) == (True, True, False, "unknown")
+        assert abs(one["clock_ahead_seconds"]) < 30
+        assert one["clock_good"]
+    assert "no harmless call" in found["skarabee"]["words"]
+
+
+def test_a_person_gets_a_line_for_each_vendor_without_a_secret(tmp_path: Path) -> None:
+    with Sandbox(ACCOUNTS) as box:
+        done = check(tmp_path, vendor_sections(box))
+        lines = done.stdout.splitlines()
+    assert done.returncode == 0
+    assert [line for line in lines if line.startswith("skarabee: answers at 127.0.0.1:")]
+    assert [line for line in lines if line.startswith("noojee: answers at 127.0.0.1:")]
+    assert "-key" not in done.stdout + done.stderr
+
+
+def test_a_vendor_that_is_away_is_told_and_does_not_hide_the_other(tmp_path: Path) -> None:
+    with Sandbox(ACCOUNTS) as box:
+        box.trouble = {"noojee": Trouble(drop=True), "skarabee": None}
+        status, found = findings(tmp_path, vendor_sections(box))
+    assert status == 1
+    assert found["skarabee"]["good"]
+    assert (found["noojee"]["good"], found["noojee"]["reachable"]) == (False, False)
+    assert "broke off" in found["noojee"]["words"]
+
+
+@pytest.mark.parametrize(("minutes", "good"), [(16, False), (-16, False), (14, True)])
+def test_a_clock_too_far_off_for_a_vendor_is_told(tmp_path: Path, minutes: int, good: bool) -> None:
+    with Sandbox(ACCOUNTS, clock=lambda: time.time() - 60 * minutes) as box:
+        status, found = findings(tmp_path, vendor_sections(box))
+    assert status == (0 if good else 1)
+    assert found["skarabee"]["clock_good"] is good
+    assert abs(found["skarabee"]["clock_ahead_seconds"] - 60 * minutes) < 30
+    assert found["noojee"]["clock_good"], "the recorder gives the time itself"
+
+
+def test_a_service_in_trouble_is_not_good(tmp_path: Path) -> None:
+    with Sandbox(ACCOUNTS) as box:
+        box.trouble = {"skarabee": Trouble(http_status=503), "noojee": Trouble(http_status=404)}
+        status, found = findings(tmp_path, vendor_sections(box))
+    assert status == 1
+    assert {(one["good"], one["reachable"]) for one in found.values()} == {(False, True)}
+    assert "HTTP 503" in found["skarabee"]["words"]
+    assert "url" in found["noojee"]["words"]
+
+
+def test_without_a_vendor_there_is_nobody_to_ask(tmp_path: Path) -> None:
+    done = check(tmp_path, "", "--json")
+    assert (done.returncode, json.loads(done.stdout)["online"]) == (0, [])
