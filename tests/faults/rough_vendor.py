@@ -135,7 +135,7 @@ def redirects(line: Line) -> None:
 
 
 class RoughVendor:
-    """Vendors behind one port, by default the first two.  Over TLS where a `certificate` (a file with its key) is given."""
+    """Vendors behind one port, by default the first two.  `certificate`: a file with its key, for TLS."""
 
     def __init__(self, certificate: str = "", box: Any = None) -> None:
         self.box = box or Vendors()

@@ -1,4 +1,4 @@
-"""Each way in which a vendor can fail, below questions from a real Asterisk: UNREACHABLE in time, and well again after."""
+"""Each way in which a vendor can fail, below questions from a real Asterisk: UNREACHABLE in time, and well again."""
 
 from __future__ import annotations
 
