@@ -26,6 +26,7 @@ LAYERS = {
         "answering",
         "asking",
         "keeping",
+        "overdue",
         "calls_first",
         "delivery",
         "lanes",

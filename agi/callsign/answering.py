@@ -12,7 +12,7 @@ from callsign.fault_place import where
 from callsign.handlers import HANDLERS, Direct, Skipped, facts_to_ask, system_of
 from callsign.http_messages import printable
 from callsign.notification import Refused, State, TryLater
-from callsign.outbox import Outbox, OutboxError
+from callsign.outbox import ADD_SECONDS, COMMIT_SECONDS, Outbox, OutboxError
 from callsign.question import Found, Unfit, Verdict
 from callsign.settings import Settings
 from callsign.vendors.shape import Ask
@@ -74,6 +74,16 @@ def answer(step: Step, services: Services) -> dict[str, str]:
     except Exception as fault:  # the one place: our own fault must not hurt a call
         log.error("path=%s: a fault in callsign itself: %s", shown(path), where(fault))
         return variables(path, "QUEUED" if job else "ERROR", "a fault in callsign itself, see its log", job)
+
+
+def longest_seconds(step: Step) -> float:
+    """How long `answer` may take: the step's wait, and what the store may take at most."""
+    handler = HANDLERS.get(step.path)
+    default = 0.0 if handler is None or isinstance(handler, Direct) else handler.wait_seconds
+    try:
+        return step.wait_seconds(default) + ADD_SECONDS + COMMIT_SECONDS
+    except StepFault:  # `answer` says so
+        return ADD_SECONDS + COMMIT_SECONDS
 
 
 def _outcome(job: int, seconds: float, services: Services) -> tuple[str, str]:

@@ -18,11 +18,12 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from callsign.agi_connection import SocketConnection
 from callsign.agi_session import AGIError, AGIHangup, AgiSession, BadPeer
-from callsign.answering import log_step
+from callsign.answering import log_step, longest_seconds
 from callsign.calls_first import CallsFirst
 from callsign.dialplan_step import Step, read_step
 from callsign.fault_place import where
 from callsign.http_messages import printable
+from callsign.overdue import Overdue
 
 MAX_SESSIONS = 1000
 SPARE_THREADS = 4
@@ -64,6 +65,7 @@ class FastAgiServer:
         self._allow = allow
         self._answer = answer
         self._calls = calls or CallsFirst()
+        self._overdue = Overdue(longest_seconds)
         self._changed = threading.Condition(threading.Lock())
         self._idle = 0
         self._busy = 0
@@ -79,6 +81,7 @@ class FastAgiServer:
 
     def start(self) -> None:
         """Answers from now on; returns at once."""
+        self._overdue.start()
         with self._changed:
             self._idle = min(SPARE_THREADS, MAX_SESSIONS)
             threads = self._idle
@@ -100,6 +103,7 @@ class FastAgiServer:
                 self._changed.wait(left)
             cut_off = self._busy
         self._listener.close()
+        self._overdue.stop()
         return cut_off
 
     def _answer_backlog(self) -> None:
@@ -200,7 +204,11 @@ class FastAgiServer:
             call = session.env.get("agi_uniqueid", "-")
             step = read_step(session.env, session.args)
             self._calls.begin()
+            self._overdue.begin(session, step)
             told = self._answer(step)
+            if not self._overdue.end(session):  # somebody else has talked to it, and ends it
+                self._calls.end()
+                return
             session.set_variables(told, then_end=True)
         except BadPeer as fault:
             log.warning("peer %s: %s: closed", peer, fault)

@@ -1,5 +1,7 @@
 """The one thread that writes to the store: all that is queued in one transaction, under the write lock.
 
+A call that finds it idle commits in its own thread, in its turn (`commit_at_once`).
+
 The lock excludes every other process's writes and checkpoints: SQLite before 3.51.3 can lose a commit
 that races another connection's checkpoint (sqlite.org/wal.html#walresetbug).
 """
@@ -50,6 +52,9 @@ NOTHING_SEEN = Seen(-2, 0)
 NEW_CONNECTION = -1
 """A data_version that SQLite never gives."""
 
+WAKE: list[Change] = []
+"""In the queue: something was committed at once and is to be handed over.  Known by its identity."""
+
 ALL = -1
 HIGHEST_ID = 2**63 - 1
 
@@ -74,6 +79,7 @@ class OutboxWriter:
         self._file = StoreFile(path, full)
         self._lock = write_lock_of(path)
         self._sync = None if full else WalSync(path)
+        self._turn = threading.Lock()  # around every use of the connection and of what is below
         self._on_jobs: OnJobs | None = None
         self._backlog: Backlog | None = None
         self._seen = NOTHING_SEEN
@@ -99,8 +105,9 @@ class OutboxWriter:
         while not group.last:
             group = self._gather()
             try:
-                self._commit(group)
-                self._tidy_up(group.quiet)
+                with self._turn:
+                    self._commit(group)
+                    self._tidy_up(group.quiet)
             except Exception as fault:  # our own fault must not end the thread that every call depends on
                 log.error("the store's writer: a fault in callsign itself: %s", where(fault))
                 self._unwritten = []
@@ -137,19 +144,57 @@ class OutboxWriter:
 
     def _next(self) -> Put | list[Change] | Listen | None:
         """Waits for something to do.  Raises queue.Empty when there was nothing for a second."""
-        if self._committed:
-            try:
-                return self.queue.get(timeout=HAND_OVER_SECONDS)
-            except queue.Empty:
-                self._hand_over()
-        return self.queue.get(timeout=QUIET_SECONDS)
+        item: Put | list[Change] | Listen | None = WAKE
+        while item is WAKE:
+            if self._committed:
+                try:
+                    item = self.queue.get(timeout=HAND_OVER_SECONDS)
+                    if time.monotonic() - self._committed_at <= HAND_OVER_LATEST_SECONDS:
+                        continue
+                except queue.Empty:
+                    item = WAKE
+                with self._turn:
+                    self._hand_over()
+            else:
+                item = self.queue.get(timeout=QUIET_SECONDS)
+        return item
 
     def _hear(self, on_jobs: OnJobs | None) -> None:
+        with self._turn:
+            self._listen_with(on_jobs)
+
+    def _listen_with(self, on_jobs: OnJobs | None) -> None:
         self._hand_over()
         if self._backlog is not None:
             self._backlog.close()
             self._backlog = None
         self._on_jobs, self._seen = on_jobs, NOTHING_SEEN
+
+    # -- one call ------------------------------------------------------------------------------------
+
+    def commit_at_once(self, put: Put) -> bool:
+        """Commits in the caller's thread: two changes of hands fewer.  False: nothing was done, it is to be queued.
+
+        Only where nothing has to be waited for but the kernel's taking the bytes.  That can hang with the
+        disk, so the caller needs somebody who goes on for it (`overdue`).
+        """
+        if not self._turn.acquire(blocking=False):
+            return False
+        try:
+            if self.queue.qsize() or self._unwritten or not self._file.is_open:
+                return False
+            ((_, put.added),), jobs, seen = self._write([put], [], patient=False)
+            self._tidying.writes += 1
+            wake = bool(jobs) and not self._committed
+            self._note(jobs, seen)
+        except (sqlite3.Error, OSError, TimeoutError):  # the thread has the patience for it, and the words
+            put.claim = threading.Lock()
+            return False
+        finally:
+            self._turn.release()
+        if wake:
+            self.queue.put(WAKE)
+        return True
 
     # -- one group -----------------------------------------------------------------------------------
 
@@ -174,10 +219,14 @@ class OutboxWriter:
             log.warning("the store %s works again", self._path)
             self._told.clear()
         self._note(jobs, seen)
+        if self._committed and time.monotonic() - self._committed_at > HAND_OVER_LATEST_SECONDS:
+            self._hand_over()
 
-    def _write(self, puts: list[Put], changes: list[Change]) -> tuple[list[tuple[Put, Added]], list[Job], Seen]:
+    def _write(
+        self, puts: list[Put], changes: list[Change], patient: bool = True
+    ) -> tuple[list[tuple[Put, Added]], list[Job], Seen]:
         jobs: list[Job] = []
-        with self._transaction(on_disk=bool(puts)) as db:
+        with self._transaction(bool(puts), patient) as db:
             seen = self._seen
             if self._on_jobs is not None:
                 seen = self._jobs_of_others(db, jobs)
@@ -187,12 +236,14 @@ class OutboxWriter:
         return added, jobs, seen
 
     @contextmanager
-    def _transaction(self, on_disk: bool) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, on_disk: bool, patient: bool = True) -> Iterator[sqlite3.Connection]:
+        """Not `patient`: where another process holds a lock, TimeoutError or sqlite3.OperationalError at once."""
         if not self._file.is_open:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o770)
-        with self._opened(on_disk) as db:
+        with self._opened(on_disk, patient) as db:
             try:
                 self._note_connection()
+                db.execute(f"PRAGMA busy_timeout = {1000 * LOCK_SECONDS if patient else 0:.0f}")
                 db.execute("BEGIN IMMEDIATE")
                 yield db
                 db.execute("COMMIT")
@@ -201,8 +252,8 @@ class OutboxWriter:
                 raise
 
     @contextmanager
-    def _opened(self, on_disk: bool) -> Iterator[sqlite3.Connection]:
-        with self._lock.held(LOCK_SECONDS):
+    def _opened(self, on_disk: bool, patient: bool = True) -> Iterator[sqlite3.Connection]:
+        with self._lock.held(LOCK_SECONDS if patient else 0):
             try:
                 db = self._file.opened(self._highest_id, on_disk)
             except BaseException:
@@ -242,8 +293,6 @@ class OutboxWriter:
         if not self._committed:
             self._committed_at = time.monotonic()
         self._committed += jobs
-        if self._committed and time.monotonic() - self._committed_at > HAND_OVER_LATEST_SECONDS:
-            self._hand_over()
 
     def _hand_over(self) -> None:
         """What was committed is delivered and put on disk from now on: both wake threads, which calls would feel."""

@@ -69,7 +69,8 @@ class Server:
             lambda step: answer(step, self._services),
             calls,
         )
-        self.outbox = Outbox(settings.outbox.path, settings.outbox.durability, settings.outbox.keep_days)
+        store = settings.outbox
+        self.outbox = Outbox(store.path, store.durability, store.keep_days, at_once=True)
         self._transport = HttpTransport(before_wait=calls.end_turn, after_wait=calls.take_turn)
         self._ask_transport = HttpTransport()  # a call waits: it asks for no turn
         self._delivery = Delivery(self.outbox, lambda: self.settings, self._transport.send, calls)
