@@ -21,7 +21,7 @@ import os, signal, sys
 from pathlib import Path
 from callsign.outbox import Outbox
 from store_play import call_from
-outbox = Outbox(Path(sys.argv[1]), sys.argv[2])
+outbox = Outbox(Path(sys.argv[1]), sys.argv[2], at_once=True)
 for number in range(20):
     print(outbox.add(call_from(f"047000{number:04}", once=f"once {number}")).job, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
@@ -73,9 +73,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "outbox.db"
 
 
-@pytest.fixture
-def outbox(path: Path) -> Iterator[Outbox]:
-    made = Outbox(path)
+@pytest.fixture(params=[False, True], ids=["queued", "at once"])
+def outbox(path: Path, request: pytest.FixtureRequest) -> Iterator[Outbox]:
+    made = Outbox(path, at_once=request.param)
     yield made
     made.close()
 

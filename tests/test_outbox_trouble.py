@@ -6,13 +6,16 @@ import logging
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+import callsign.outbox
 from callsign import outbox_file, outbox_writer
 from callsign.file_lock import FileLock
 from callsign.notification import Notification, State
@@ -65,6 +68,12 @@ for line in sys.stdin:
     print(f"{len(added)} {refused}", flush=True)
 outbox.close()
 """
+
+
+@pytest.fixture(params=[False, True], ids=["queued", "at once"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call's own thread may commit, as in the server, or always the writer's, as in a script."""
+    monkeypatch.setattr(sys.modules[__name__], "Outbox", partial(Outbox, at_once=request.param))
 
 
 @pytest.fixture
@@ -179,7 +188,7 @@ def test_what_the_writer_has_begun_with_ends_as_the_writer_says_though_the_patie
     path: Path, slow_disk: type[SlowCommit], fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("callsign.outbox.COMMIT_SECONDS", LONG_SECONDS)
-    outbox = Outbox(path)
+    outbox = callsign.outbox.Outbox(path)  # the writer's thread commits
     outbox.add(call_from())
     slow_disk.slow, slow_disk.fault = True, fault
     result: list[object] = []
@@ -210,7 +219,7 @@ def test_a_commit_that_hangs_lets_the_call_go_on_and_says_that_it_may_still_be_s
     path: Path, slow_disk: type[SlowCommit], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("callsign.outbox.COMMIT_SECONDS", 0.01)
-    outbox = Outbox(path)
+    outbox = callsign.outbox.Outbox(path)  # the writer's thread commits
     outbox.add(call_from())
     slow_disk.slow = True
     with pytest.raises(OutboxError, match="hangs in a commit: it may be stored all the same"):

@@ -187,7 +187,7 @@ class OutboxWriter:
             self._tidying.writes += 1
             wake = bool(jobs) and not self._committed
             self._note(jobs, seen)
-        except (sqlite3.Error, OSError, TimeoutError):  # the thread has the patience for it, and the words
+        except Exception:  # whatever it is, the thread meets it too: it has the patience, and the words
             put.claim = threading.Lock()
             return False
         finally:

@@ -1,0 +1,83 @@
+"""A call whose own thread is held is told by another and goes on; the thread finds it gone and stays silent."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from ipaddress import ip_network
+
+import pytest
+
+from callsign import fastagi_server, overdue
+from callsign.asterisk_side import Call, Conduct, Session, run_fastagi
+from callsign.dialplan_step import Step
+from callsign.fastagi_server import FastAgiServer
+from waiting import WAIT_SECONDS, wait_until
+
+
+class Held:
+    """A server whose answers are held while `hold` is clear; a step of 0.2 s is overdue."""
+
+    def __init__(self) -> None:
+        self.hold = threading.Event()
+        self.answered = threading.Semaphore(0)
+        networks = ip_network("127.0.0.1")
+        self.server = FastAgiServer(("127.0.0.1", 0), lambda: (networks,), self._answer)
+
+    def _answer(self, step: Step) -> dict[str, str]:
+        self.hold.wait(WAIT_SECONDS)
+        self.answered.release()
+        return {"SKARABEESTATUS": "QUEUED", "SKARABEEREASON": "", "SKARABEEJOB": "7"}
+
+    def call(self, path: str = "skarabee") -> Session:
+        url = f"agi://127.0.0.1:{self.server.address[1]}/{path}"
+        return run_fastagi(url, Call(callerid="056528999"), conduct=Conduct(timeout_seconds=WAIT_SECONDS))
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
+    monkeypatch.setattr(fastagi_server, "longest_seconds", lambda step: 0.2)
+    monkeypatch.setattr(overdue, "LOOK_SECONDS", 0.02)
+    made = Held()
+    made.server.start()
+    yield made
+    made.hold.set()
+    made.server.stop(WAIT_SECONDS)
+
+
+def test_a_call_that_is_answered_in_time_hears_its_own_thread(held: Held) -> None:
+    held.hold.set()
+    assert held.call().variables["SKARABEEJOB"] == "7"
+
+
+def test_a_held_call_goes_on_with_error_and_is_told_once(held: Held) -> None:
+    session = held.call()
+    assert session.status == "SUCCESS"
+    assert (session.variables["SKARABEESTATUS"], session.variables["SKARABEEJOB"]) == ("ERROR", "")
+    assert "may be stored all the same" in session.variables["SKARABEEREASON"]
+    held.hold.set()
+    assert held.answered.acquire(timeout=WAIT_SECONDS)
+    assert held.call().variables["SKARABEEJOB"] == "7", "its thread takes calls again"
+
+
+def test_held_calls_go_on_beside_each_other_and_their_places_are_free_again(held: Held) -> None:
+    calls = [threading.Thread(target=held.call) for _ in range(20)]
+    for call in calls:
+        call.start()
+    for call in calls:
+        call.join(WAIT_SECONDS)
+        assert not call.is_alive()
+    held.hold.set()
+    for _ in calls:
+        assert held.answered.acquire(timeout=WAIT_SECONDS)
+    wait_until(lambda: held.call().variables["SKARABEEJOB"] == "7")
+
+
+def test_a_step_may_take_its_wait_and_what_the_store_may_take() -> None:
+    longest = fastagi_server.longest_seconds
+    assert longest(Step("skarabee", {}, (), {})) == 1.0
+    assert longest(Step("noojee/start", {}, (), {})) == 3.0
+    assert longest(Step("noojee/start", {"wait": "10"}, (), {})) == 11.0
+    assert longest(Step("noojee/start", {"wait": "x"}, (), {})) == 1.0
+    assert longest(Step("unknown", {}, (), {})) == 1.0
+    assert longest(Step("ping", {}, (), {})) == 1.0
