@@ -200,8 +200,8 @@ class HttpTransport:
         if isinstance(request.verify, str):
             open(request.verify, "rb").close()  # requests' complaint would not tell it from the peer's faults
         headers = {**HEADERS, **request.headers}
-        prepared = requests.Request(request.method, request.full_url(), headers, data=request.body).prepare()
-        prepared.url = request.full_url()  # requests' own would have put it in order, and some of it is signed
+        prepared = requests.Request(request.method, request.url, headers, data=request.body).prepare()
+        prepared.url = request.full_url()  # requests would put it in order, which takes time, and some of it is signed
         with self._adapter.send(prepared, stream=True, timeout=seconds, verify=request.verify) as response:
             if _exchange.ended:  # http.client takes that for the end of the headers
                 raise ConnectionResetError("in the headers")
