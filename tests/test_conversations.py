@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 import pytest
 
-from callsign.conversations import PastDeadline, lead
+from callsign.conversations import NO_TIME, PastDeadline, lead
 from callsign.http_messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Delivered, Outcome, TryLater
 
@@ -48,12 +48,13 @@ class Talk:
         self.replies: list[Reply] = []
         self.closed = False
 
-    def run(self) -> Generator[Request, Reply, Outcome]:
+    def run(self, pause: float = 0.0) -> Generator[Request, Reply, Outcome]:
         try:
             if self.clock is not None:
                 self.clock.now += self.before_first
             for n in range(self.steps):
-                self.replies.append((yield Request("POST", f"http://127.0.0.1/{n}")))
+                request = Request("POST", f"http://127.0.0.1/{n}", after_seconds=pause if n else 0.0)
+                self.replies.append((yield request))
             return DONE
         finally:
             self.closed = True
@@ -126,6 +127,39 @@ def test_a_request_gets_no_more_time_than_the_job_has_left(clock: Clock) -> None
     vendor = Vendor(clock)
     lead(Talk(1).run(), vendor, clock, clock.now + 3, 10)
     assert vendor.given == [3.0]
+
+
+def sleep_on(clock: Clock) -> Callable[[float], None]:
+    def pause(seconds: float) -> None:
+        clock.now += seconds
+
+    return pause
+
+
+def test_a_request_goes_out_after_the_pause_that_the_vendor_wants(clock: Clock) -> None:
+    vendor, talk = Vendor(clock), Talk(2)
+    assert lead(talk.run(pause=4.0), vendor, clock, clock.now + 60, 10, sleep_on(clock)) == DONE
+    assert vendor.given == [10.0, 6.0]
+    assert clock.now == 1004.0
+
+
+@pytest.mark.parametrize("limits", [(60.0, 10.0), (10.0, 60.0)])
+def test_a_pause_that_would_take_all_the_time_left_is_not_made_and_the_conversation_told(
+    clock: Clock, limits: tuple[float, float]
+) -> None:
+    deadline, longest = limits
+    vendor, talk = Vendor(clock), Talk(2)
+    assert lead(talk.run(pause=9.9), vendor, clock, clock.now + deadline, longest, sleep_on(clock)) == DONE
+    assert (len(vendor.requests), clock.now) == (1, 1000.0)
+    assert talk.replies == [YES, NO_TIME]
+    assert not NO_TIME.sent
+
+
+def test_a_pause_that_took_longer_than_it_should_sends_nothing_late(clock: Clock) -> None:
+    vendor, talk = Vendor(clock), Talk(2)
+    found = lead(talk.run(pause=4.0), vendor, clock, clock.now + 60, 10, lambda _: sleep_on(clock)(9.9))
+    assert found == TryLater("no verdict within 10 s")
+    assert len(vendor.requests) == 1
 
 
 def test_what_the_sender_says_of_a_failure_is_handed_back_like_any_reply(clock: Clock) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from typing import TypeVar
 
-from callsign.http_messages import Reply, Request
+from callsign.http_messages import NoAnswer, Reply, Request
 from callsign.notification import TryLater
 
 LEAST_SECONDS = 0.2
@@ -13,6 +15,8 @@ LEAST_SECONDS = 0.2
 
 LEAST_SAFE_SECONDS = 0.001
 """For a request that changes nothing at the vendor."""
+
+NO_TIME = NoAnswer("there is no time left for the pause that the vendor wants", sent=False)
 
 Verdict = TypeVar("Verdict")
 Send = Callable[[Request, float], Reply]
@@ -28,10 +32,12 @@ def lead(
     steady: Callable[[], float],
     deadline: float,
     longest_seconds: float,
+    pause: Callable[[float], object] = time.sleep,
 ) -> Verdict | TryLater:
     """Runs the conversation to its end; no request goes out after `deadline` (steady seconds).
 
-    All requests together get `longest_seconds`.  Raises PastDeadline when the deadline stopped it, and
+    All requests together get `longest_seconds`, pauses included; the one whose pause would take more
+    is not sent, and the conversation told so.  Raises PastDeadline when the deadline stopped it, and
     whatever the conversation raises.
     """
     end = steady() + longest_seconds
@@ -41,9 +47,18 @@ def lead(
             now = steady()
             if now >= deadline:
                 raise PastDeadline
-            if end - now < (LEAST_SAFE_SECONDS if request.is_safe else LEAST_SECONDS):
+            least = LEAST_SAFE_SECONDS if request.is_safe else LEAST_SECONDS
+            if end - now < least:
                 return TryLater(f"no verdict within {longest_seconds:.3g} s")
-            request = conversation.send(send(request, min(end, deadline) - now))
+            left = min(end, deadline) - now
+            if request.after_seconds > 0:
+                if left - request.after_seconds < least:
+                    request = conversation.send(NO_TIME)
+                    continue
+                pause(request.after_seconds)
+                request = replace(request, after_seconds=0.0)
+                continue
+            request = conversation.send(send(request, left))
     except StopIteration as stop:
         verdict: Verdict = stop.value
         return verdict

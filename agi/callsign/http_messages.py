@@ -40,6 +40,7 @@ class Request:
     verify: bool | str = True  # or the path of a CA file
     max_bytes: int = MAX_ANSWER_BYTES
     is_safe: bool = False  # changes nothing at the vendor (RFC 9110 9.2.1), whatever the method
+    after_seconds: float = 0.0  # not before: the vendor asked for the pause (Retry-After)
 
     def __repr__(self) -> str:
         return f"Request({self.method} {self.host()})"
