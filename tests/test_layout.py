@@ -39,6 +39,7 @@ LAYERS = {
     "values": [
         *("settings", "config_values", "secret", "phone_numbers", "notification", "question", "http_messages"),
         "conversations",
+        "nonces",
         *("retry_schedule", "clocks", "fault_place", "file_lock", "doorbell", ""),  # "" is callsign's own __version__
     ],
 }
