@@ -60,6 +60,8 @@ timezone = "Europe/Brussels"
 url = "https://api.sraps.snom.com/api/v1"
 key_id = "key-1"
 key_secret = "sraps-secret-of-mine"
+accept = "application/json"
+verify = "{ca}"
 """
 SECRETS = re.findall(r'"(\S+-secret-of-\S+)"', WHOLE)
 

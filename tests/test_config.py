@@ -43,7 +43,9 @@ def test_every_section_and_key_is_read(tmp_path: Path) -> None:
     assert read.kalliope == Kalliope(
         "https://kalliope.example", "admin", Secret("kalliope-secret-of-mine"), "office", "Europe/Brussels"
     )
-    assert read.sraps == Sraps("https://api.sraps.snom.com/api/v1", "key-1", Secret("sraps-secret-of-mine"))
+    assert read.sraps == Sraps(
+        "https://api.sraps.snom.com/api/v1", "key-1", Secret("sraps-secret-of-mine"), "application/json", str(ca)
+    )
     assert read.source == str(tmp_path / "callsign.toml")
 
 

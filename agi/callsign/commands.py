@@ -266,6 +266,7 @@ def _sandbox(options: argparse.Namespace) -> int:
 SANDBOX_ACCOUNTS: dict[str, Callable[[Any], dict[str, str]]] = {
     "skarabee": lambda section: {office.businessid: office.key.reveal() for office in section.offices},
     "noojee": lambda section: {"key": section.key.reveal(), "auth": section.auth},
+    "sraps": lambda section: {"key_id": section.key_id, "key_secret": section.key_secret.reveal()},
 }
 """System -> what its stand-in has to know of the account in the settings."""
 

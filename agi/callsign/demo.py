@@ -17,6 +17,7 @@ from pathlib import Path
 from callsign.asterisk_side import Call, Conduct, Session, run_fastagi
 from callsign.sandbox import Sandbox
 from callsign.sandbox.command import DEMO_ACCOUNTS, settings_for
+from callsign.sandbox.sraps import COMPANY
 
 START_SECONDS = 30.0
 VENDOR_SECONDS = 10.0
@@ -42,6 +43,10 @@ class Act:
     vendor_paths: tuple[str, ...]  # requests that the vendors must have taken since
 
 
+SRAPS_KEY_ID = DEMO_ACCOUNTS["sraps"]["key_id"]
+SRAPS_COMPANY = f"sraps /companies/{COMPANY}"
+SRAPS_PHONE = f"{SRAPS_COMPANY}/endpoints/000413aabbcc"
+
 ACTS = (
     Act("ping", (), {"CALLSIGNSTATUS": "OK"}, ()),
     Act("skarabee", (), {"SKARABEESTATUS": "QUEUED"}, ("skarabee /",)),
@@ -53,6 +58,18 @@ ACTS = (
         ("noojee /Time", "noojee /CallManagementAPI/start"),
     ),
     Act("noojee/stop", (), {"NOOJEESTATUS": "OK"}, ("noojee /CallManagementAPI/stop",)),
+    Act(
+        "sraps/endpoint",
+        ("00:04:13:AA:BB:CC",),
+        {"SRAPSSTATUS": "OK", "SRAPSNAME": "Reception", "SRAPSPROFILE": "Default"},
+        (f"sraps /tokens/{SRAPS_KEY_ID}", SRAPS_COMPANY, SRAPS_PHONE, f"{SRAPS_COMPANY}/provisioning-profiles/"),
+    ),
+    Act(
+        "sraps/assign",
+        ("00:04:13:AA:BB:CC", "hot desk"),
+        {"SRAPSSTATUS": "OK", "SRAPSNAME": "Reception", "SRAPSPROFILE": "Hot desk"},
+        (SRAPS_PHONE, SRAPS_PHONE),  # looked at, then changed
+    ),
 )
 
 

@@ -113,6 +113,8 @@ class Sraps:
     url: str = setting(read.url)
     key_id: str = setting(read.header_text)
     key_secret: Secret = setting(read.secret)
+    accept: str = setting(read.header_text, "application/json; version=v1")
+    verify: bool | str = setting(read.verify, True)
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,12 @@ from callsign.sandbox.http_side import HttpSide
 from callsign.sandbox.noojee import Noojee
 from callsign.sandbox.seen import Seen
 from callsign.sandbox.skarabee import Skarabee
+from callsign.sandbox.sraps import Sraps
 
 VENDORS: dict[str, Callable[[Mapping[str, str]], Vendor]] = {
     "skarabee": Skarabee,
     "noojee": Noojee,
+    "sraps": Sraps,
 }
 """System -> its stand-in, made from that system's account."""
 

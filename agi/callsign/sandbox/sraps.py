@@ -1,0 +1,175 @@
+"""A stand-in for snom's SRAPS, from its REST API page (seeds/sraps-rest-api.txt) and Hawk's API.md.
+
+The page gives authentication and the table of statuses; paths, links, fields and paging are those that public
+clients of the service use, for its reference lies behind the portal's login.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from callsign.sandbox.exchange import Answer, Request, Trouble
+from callsign.sandbox.hawk import HawkServer, Turned
+
+DEFAULT_PAGE = 20
+LARGEST_BODY_BYTES = 10_000_000
+FIELDS = {
+    "mac": str,
+    "autoprovisioning_enabled": bool,
+    "name": str,
+    "provisioning_profile": str,
+    "settings_manager": dict,
+}
+"""Of a phone; a PUT brings all of them and nothing else."""
+
+PHONES = "000413aabbcc|Reception|Default\n000413ddeeff|Meeting room|Default"
+PROFILES = "Default\nHot desk\nReception"
+"""Of the account, where it does not say its own."""
+
+
+def _id(what: str) -> str:
+    """32 hex digits that are the same in every run."""
+    return hashlib.sha256(what.encode()).hexdigest()[:32]
+
+
+COMPANY = _id("company")
+
+
+class Sraps:
+    """Judges requests to one company of SRAPS.
+
+    Args:
+        account: `key_id` and `key_secret`; lines of `profiles` (a name each, which may occur twice) and of
+            `phones` (MAC|name|profile); `largest_page`, by default 1000.
+
+    Raises:
+        ValueError: the account lacks its key, or a phone's profile is none.
+    """
+
+    base_path = "/sraps/api/v1"
+
+    def __init__(self, account: Mapping[str, str]) -> None:
+        if not account.get("key_id") or not account.get("key_secret"):
+            raise ValueError('the sraps account of the sandbox wants key_id = "…" and key_secret = "…"')
+        self._key_id = account["key_id"]
+        self._hawk = HawkServer(self._key_id, account["key_secret"])
+        self._largest_page = int(account.get("largest_page", "1000"))
+        names = account.get("profiles", PROFILES).split("\n")
+        self._profiles = [{"uuid": _id(f"profile {n}"), "name": name} for n, name in enumerate(names)]
+        self._phones: dict[str, dict[str, object]] = {}
+        self._lock = threading.Lock()
+        for line in filter(None, account.get("phones", PHONES).split("\n")):
+            mac, name, profile = line.split("|")
+            if profile not in names:
+                raise ValueError(
+                    f"the sraps account of the sandbox has a phone with the profile {profile!r}, but none such"
+                )
+            self._phones[mac] = {
+                "mac": mac,
+                "autoprovisioning_enabled": True,
+                "name": name,
+                "provisioning_profile": self._profiles[names.index(profile)]["uuid"],
+                "settings_manager": {_id("setting_server"): {"value": "", "attrs": {"perm": "RW"}}},
+            }
+
+    def judge(self, request: Request, trouble: Trouble) -> Answer:
+        """The answer to one request: authentication first, then what is asked for."""
+        given = self._hawk.admit(request)
+        if isinstance(given, Turned):
+            return _no(401, given.why, {"WWW-Authenticate": given.challenge})
+        answer = self._answered(request, trouble)
+        proof = self._hawk.signed_answer(request, given, answer.body, answer.content_type)
+        return Answer(
+            answer.verdict, answer.body, answer.status, headers={**answer.headers, "Server-Authorization": proof}
+        )
+
+    def _answered(self, request: Request, trouble: Trouble) -> Answer:
+        accept = [part.strip() for part in request.headers.get("accept", "").split(";")]
+        if accept[0] != "application/json" or "version=v1" not in accept[1:]:
+            return _no(406, "the Accept header names no version: application/json; version=v1")
+        if len(request.body) > LARGEST_BODY_BYTES:
+            return _no(413, "over 10 MB")
+        company = f"/companies/{COMPANY}"
+        phone = re.fullmatch(rf"{company}/endpoints/([^/]*)", request.path)
+        known = (f"/tokens/{self._key_id}", company, f"{company}/endpoints/", f"{company}/provisioning-profiles/")
+        if not (phone and phone[1]) and request.path not in known:
+            return _no(404, "not found")
+        if request.method not in (("GET", "PUT") if phone and phone[1] else ("GET",)):
+            return _no(405, f"a {request.method} is not for this", {"Allow": "GET, PUT" if phone else "GET"})
+        if request.method == "GET" and request.body:
+            return _no(400, "a GET has no body")
+        if phone and phone[1]:
+            return self._phone(request, trouble, phone[1])
+        if trouble.refuse_status is not None:
+            return _no(403, trouble.refuse_status)
+        if request.path == known[0]:
+            return _yes({"access_key_id": self._key_id, "links": {"company": self.base_path + company}})
+        if request.path == known[1]:
+            here = f"{self.base_path}{company}"
+            links = {"endpoints": f"{here}/endpoints/", "provisioning-profiles": f"{here}/provisioning-profiles/"}
+            return _yes({"uuid": COMPANY, "name": "Example", "links": links})
+        return self._page(request, self._profiles if request.path == known[3] else list(self._phones.values()))
+
+    def _page(self, request: Request, entries: list[dict[str, object]] | list[dict[str, str]]) -> Answer:
+        """One page of a list, the next one in the Link header."""
+        sent = request.parameters
+        if unknown := sorted(set(sent) - {"page", "page_size"}):
+            return _no(400, f"unknown parameter: {', '.join(unknown)}")
+        if not all(re.fullmatch("[1-9][0-9]{0,5}", value) for value in sent.values()):
+            return _no(400, "page and page_size are numbers from 1")
+        size = min(int(sent.get("page_size", DEFAULT_PAGE)), self._largest_page)
+        page = int(sent.get("page", 1))
+        shown = entries[(page - 1) * size : page * size]
+        if page > 1 and not shown:
+            return _no(404, "there is no such page")
+        headers = {}
+        if page * size < len(entries):
+            query = urlencode({**sent, "page": page + 1})
+            headers["Link"] = f'<{self.base_path}{request.path}?{query}>; rel="next"'
+        return Answer("OK", json.dumps(shown).encode(), headers=headers)
+
+    def _phone(self, request: Request, trouble: Trouble, mac: str) -> Answer:
+        with self._lock:
+            if mac not in self._phones:
+                return _no(404, "endpoint not found")
+            if request.method == "GET":
+                links = {"company": f"{self.base_path}/companies/{COMPANY}"}
+                return _yes({**self._phones[mac], "links": links})
+            if request.headers.get("content-type", "").split(";")[0].strip() != "application/json":
+                return _no(400, "the body is no application/json")
+            try:
+                phone = json.loads(request.body)
+            except ValueError:
+                return _no(400, "the body is no JSON")
+            if fault := self._fault_of(phone, mac):
+                return _no(400, fault)
+            if trouble.refuse_status is not None:
+                return _no(403, trouble.refuse_status)
+            self._phones[mac] = phone
+        return _yes({"message": trouble.warning}, 202) if trouble.warning is not None else _yes(phone)
+
+    def _fault_of(self, phone: object, mac: str) -> str:
+        if not isinstance(phone, dict):
+            return "a phone is an object"
+        if set(phone) != set(FIELDS):
+            return f"fields missing or unknown: {', '.join(sorted(set(phone) ^ set(FIELDS)))}"
+        if wrong := [name for name, kind in FIELDS.items() if not isinstance(phone[name], kind)]:
+            return f"of the wrong type: {', '.join(wrong)}"
+        if phone["mac"] != mac:
+            return "the mac is another phone's"
+        if phone["provisioning_profile"] not in [profile["uuid"] for profile in self._profiles]:
+            return "there is no such provisioning_profile"
+        return ""
+
+
+def _yes(document: Mapping[str, object], status: int = 200) -> Answer:
+    return Answer("OK", json.dumps(document).encode(), status)
+
+
+def _no(status: int, why: str, headers: Mapping[str, str] | None = None) -> Answer:
+    return Answer(f"HTTP {status}: {why}", json.dumps({"message": why}).encode(), status, headers=headers or {})

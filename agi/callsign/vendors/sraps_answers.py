@@ -1,0 +1,82 @@
+"""What an answer of snom SRAPS says: the next page, or why there is nothing to be had.
+
+Source: "SRAPS REST API", its table of statuses; names in an error's body as public clients read them.
+"""
+
+from __future__ import annotations
+
+import re
+
+from callsign.http_messages import Answer, vendor_words
+from callsign.notification import Refused, TryLater
+from callsign.secret import Secret
+from callsign.vendors import hawk
+
+CHECK_URL = "; is [sraps] url right?"
+_DOWN = "the service is not available"
+STATUS_WORDS = {
+    400: "the service finds the request malformed",
+    401: "the service does not accept the signature; check [sraps] key_id and key_secret",
+    403: "the API key may not do this; check its role in the SRAPS portal",
+    404: f"there is no such thing{CHECK_URL}",
+    405: f"the service knows no such request{CHECK_URL}",
+    406: "the service does not answer in the version asked for; check [sraps] accept",
+    413: "the request is over the service's 10 MB",
+    429: "too many requests for this API key",
+    500: "a fault in the service",
+    502: _DOWN,
+    503: f"{_DOWN}, most probably for maintenance",
+    504: f"{_DOWN}: it took too long",
+}
+"""The document's table, in words for who has to mend it."""
+
+_LINK = re.compile(r'<([^<>]*)>((?:\s*;\s*[\w*!-]+\s*=\s*(?:"[^"]*"|[^\s",;]+))*)')
+_NEXT = re.compile(r';\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next)(?=\s*(?:;|$))', re.IGNORECASE)
+
+
+def next_link(answer: Answer, document: object) -> str | None:
+    """The next page: by the Link header (RFC 8288), by some of the service's clients in the body."""
+    for target, parameters in _LINK.findall(answer.headers.get("link", "")):
+        if _NEXT.search(parameters):
+            return str(target)
+    following = document.get("next") if isinstance(document, dict) else None
+    return following if isinstance(following, str) and following else None
+
+
+def text_of(value: object) -> str:
+    """A field that holds a text, empty where it holds none."""
+    return value if isinstance(value, str) else ""
+
+
+def judge(answer: Answer, key: Secret) -> Refused | TryLater:
+    """What an answer means that is not what was wanted: later it may be another one, or never.
+
+    `key` is kept out of the reason, should the service repeat what it was sent.
+    """
+    body = answer.json()
+    values = body if isinstance(body, dict) else {}
+    said = next((values[name] for name in ("message", "error", "detail") if text_of(values.get(name))), "")
+    words = [
+        vendor_words(said, hidden=key.reveal()),
+        STATUS_WORDS.get(answer.status, f"not what was expected{CHECK_URL}"),
+    ]
+    reason = f"HTTP {answer.status}: {'; '.join(filter(None, words))}"
+    if answer.status == 401:
+        return Refused(reason + _clock_words(answer, key))
+    if not answer.is_temporary():
+        return Refused(reason)
+    pause = answer.retry_after_seconds()
+    return TryLater(reason + (f"; the service asks for a pause of {pause:.0f} s" if pause else ""), pause)
+
+
+def _clock_words(answer: Answer, key: Secret) -> str:
+    """Whether the clock is the reason; the Date header is signed by nobody, so it is told and not followed."""
+    challenge = answer.headers.get("www-authenticate", "")
+    if hawk.server_time(key, challenge) is not None:
+        return " (it is refused with the service's own time too)"
+    skew = answer.clock_skew_seconds() or 0.0
+    how = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the service's"
+    words = f"; this machine's clock is {how}" if abs(skew) > hawk.SKEW_SECONDS else ""
+    if "ts" in (hawk.attributes(challenge) or {}):
+        return f"; the time that came along is not signed with our key and not adopted{words}"
+    return words
