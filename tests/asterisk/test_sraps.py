@@ -42,7 +42,7 @@ exten => go,1,AGI(callsign.agi,sraps/endpoint?wait=10,000413-aabbcc)
 SRAPS = ("SRAPSSTATUS", "SRAPSREASON", "SRAPSJOB", "SRAPSNAME", "SRAPSPROFILE")
 ANSWERED = ("WENTON", "AGISTATUS")
 MAC = "00:04:13:AA:BB:CC"
-ACCOUNT = {"key_id": "ck_1", "key_secret": "the-secret", "profiles": "Default\nHot desk\nBüro (2. OG) \"A\" $x\nDefault"}
+ACCOUNT = {"key_id": "ck_1", "key_secret": "the-secret", "profiles": 'Default\nHot desk\nBüro (2. OG) "A" $x\nDefault'}
 DONE = {"SRAPSSTATUS": "OK", "SRAPSREASON": "", "SRAPSJOB": "", "SRAPSNAME": "Reception"}
 
 

@@ -188,14 +188,20 @@ class Service:
 
     def follow(self, base: str, link: str) -> str:
         """Where a link leads; nothing is signed for another server than that of the settings."""
-        own, found = _origin(self.section.url), ""
-        if _PLAIN_URL.fullmatch(link):
-            url = urljoin(base, link)
-            found = _origin(url)
+        own, url = _origin(self.section.url), _resolved(base, link)
+        found = _origin(url)
         if not found or found != own:
             where = vendor_words(found, 60) or "an address that is none"
             raise Ended(Unfit(f"a link of the service leads to {where}, not to {own}, and is not followed{CHECK_URL}"))
         return re.sub("%[0-9a-fA-F]{2}", lambda escape: escape[0].upper(), url.partition("#")[0])  # as it is sent
+
+
+def _resolved(base: str, link: str) -> str:
+    """The address of a link, empty where it cannot be one that goes out as it is written."""
+    try:
+        return urljoin(base, link) if _PLAIN_URL.fullmatch(link) else ""
+    except ValueError:  # brackets that hold no IPv6 address
+        return ""
 
 
 def _origin(url: str) -> str:
