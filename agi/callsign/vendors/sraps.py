@@ -1,192 +1,60 @@
-"""snom SRAPS: which provisioning profile a phone has, and giving it another one.
+"""snom SRAPS: which provisioning profile a phone has, and giving it another one (in `sraps_phones`).
 
-Source: as of `sraps_service`; the fields of a phone (name, provisioning_profile) are those of public clients.
-The vendor prints no example of a signature: Hawk's own stand in for it.
+A plain script loads this file for every call, whatever the call is about: the rest, with Hawk and its
+regular expressions, takes 10 ms to load and comes with the first question.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Generator, Mapping
-from functools import partial
-from urllib.parse import urljoin
+from typing import Any
 
-from callsign import nonces
-from callsign.http_messages import Answer, NoAnswer, Reply, Request, vendor_words
-from callsign.notification import Refused, TryLater
-from callsign.question import Found, Unfit, Verdict
-from callsign.settings import Settings, Sraps
-from callsign.vendors import hawk
+from callsign.http_messages import Reply, Request
+from callsign.question import Verdict
+from callsign.settings import Settings
 from callsign.vendors.shape import Ask, Probed, Vendor
-from callsign.vendors.signing import Explained, values_of
-from callsign.vendors.sraps_answers import CHECK_URL, text_of
-from callsign.vendors.sraps_memory import Memory
-from callsign.vendors.sraps_service import JSON, Ended, Service, Talk
+from callsign.vendors.signing import Explained
 
-MAYBE_DONE_STATUSES = frozenset((500, 502, 504))
-"""The service may have done its part before these; under maintenance (503) it has not begun."""
-
-MOST_NAMED = 3
-
-_GROUPS = ((12,), (6, 6), (4, 4, 4), (2, 2, 2, 2, 2, 2))
-_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+FOUND = ("SRAPSNAME", "SRAPSPROFILE")
 
 
-def mac_of(text: str) -> str | None:
-    """12 lower-case hex digits, from any usual notation of a MAC address; None from anything else."""
-    groups = re.split(r"[:.\-\s]", text.strip().lower())
-    digits = "".join(groups)
-    return digits if tuple(map(len, groups)) in _GROUPS and re.fullmatch("[0-9a-f]+", digits) else None
+def _explain(settings: Settings, given: Mapping[str, str], now: float) -> Explained:
+    from callsign.vendors import sraps_phones
+
+    return sraps_phones.explain(settings, given, now)
 
 
-def choose(wanted: str, profiles: Mapping[str, str]) -> tuple[str, str] | Unfit:
-    """The one profile (id, name) with this id or name, else why there is not one; case counts where it must."""
-    small = wanted.casefold()
-    if _ID.fullmatch(small):
-        for uuid, name in profiles.items():
-            if uuid.casefold().replace("-", "") == small.replace("-", ""):
-                return uuid, name
-    same = [uuid for uuid, name in profiles.items() if name == wanted]
-    same = same or [uuid for uuid, name in profiles.items() if name.casefold() == small]
-    if len(same) == 1:
-        return same[0], profiles[same[0]]
-    shown = f'profile "{vendor_words(wanted, 40)}"'
-    if same:
-        names = sorted({profiles[uuid] for uuid in same})
-        if len(names) == len(same):
-            return Unfit(f"{shown}: in which case? There are {_few(names)}")
-        return Unfit(f"{shown}: {len(same)} are called so; give the id of one: {_few(sorted(same))}")
-    from difflib import get_close_matches  # only where something is misspelt
+def _probe(settings: Settings, memory: Any) -> Generator[Request, Reply, Probed]:
+    from callsign.vendors import sraps_phones
 
-    named = {name.casefold(): name for name in profiles.values() if name}
-    close = [named[match] for match in get_close_matches(small, named, n=MOST_NAMED)]
-    if close:
-        return Unfit(f"{shown}: there is none, did you mean {_few(close)}?")
-    return Unfit(f"{shown}: there is none among {len(profiles)}: {_few(sorted(named.values()))}")
+    return sraps_phones.probe(settings, memory)
 
 
-def _few(names: list[str]) -> str:
-    shown = [name if _ID.fullmatch(name.casefold()) else vendor_words(name, 30) for name in names[:MOST_NAMED]]
-    return ", ".join(shown) + (", …" if len(names) > MOST_NAMED else "")
+def _new_memory() -> object:
+    """A server has one from its start: so all is loaded before a call needs it."""
+    from callsign.vendors import sraps_phones
+
+    return sraps_phones.new_memory()
 
 
-def _name_of(uuid: str, profiles: Mapping[str, str]) -> str | Unfit:
-    return profiles.get(uuid, Unfit("the phone's profile is none that this API key sees"))
+def _ask_endpoint(settings: Settings, facts: Mapping[str, str], memory: Any) -> Generator[Request, Reply, Verdict]:
+    from callsign.vendors import sraps_phones
+
+    return sraps_phones.ask_endpoint(settings, facts, memory)
 
 
-def _phone(service: Service, given: str) -> Talk:
-    """URL, MAC and document of the phone with the MAC that the dialplan gives."""
-    mac = mac_of(given)
-    if mac is None:
-        found = vendor_words(given, 40)
-        raise Ended(Unfit(f'mac: wanted 12 hex digits such as 00:04:13:aa:bb:cc, found "{found}"'))
-    url, reply = yield from service.at("endpoints", mac)
-    if isinstance(reply, Answer) and reply.status == 404:
-        raise Ended(_no_phone(mac))
-    phone = service.document(reply)
-    if not isinstance(phone, dict):
-        raise Ended(TryLater(f"HTTP 200: what came is no phone{CHECK_URL}"))
-    return url, mac, phone
+def _ask_assign(settings: Settings, facts: Mapping[str, str], memory: Any) -> Generator[Request, Reply, Verdict]:
+    from callsign.vendors import sraps_phones
 
-
-def _no_phone(mac: str) -> Refused:
-    return Refused(f"HTTP 404: no such phone {mac} among those that this API key sees")
-
-
-def ask_endpoint(settings: Settings, facts: Mapping[str, str], memory: Memory) -> Generator[Request, Reply, Verdict]:
-    """The phone's name, and the name of its profile."""
-    service = Service(_section(settings), memory)
-    try:
-        _, _, phone = yield from _phone(service, facts["mac"])
-        uuid = text_of(phone.get("provisioning_profile"))
-        profile = (yield from service.among_profiles(partial(_name_of, uuid))) if uuid else ""
-    except Ended as end:
-        return end.verdict
-    name = text_of(phone.get("name"))
-    if isinstance(profile, Unfit):
-        return Found({"SRAPSNAME": name}, profile.reason)
-    return Found({"SRAPSNAME": name, "SRAPSPROFILE": profile})
-
-
-def ask_assign(settings: Settings, facts: Mapping[str, str], memory: Memory) -> Generator[Request, Reply, Verdict]:
-    """Gives the phone the profile, unless it has it: one PUT of all that the service says of the phone, so changed."""
-    service = Service(_section(settings), memory)
-    try:
-        url, mac, phone = yield from _phone(service, facts["mac"])
-        chosen = yield from service.among_profiles(partial(choose, facts["profile"]))
-    except Ended as end:
-        return end.verdict
-    if isinstance(chosen, Unfit):
-        return chosen
-    uuid, profile = chosen
-    found = {"SRAPSNAME": text_of(phone.get("name")), "SRAPSPROFILE": profile}
-    if phone.get("provisioning_profile") == uuid:
-        return Found(found)
-    changed = {**phone, "provisioning_profile": uuid}
-    changed.pop("links", None)  # where things are, no property of the phone
-    reply = yield from service.send("PUT", url, json.dumps(changed, separators=(",", ":")).encode())
-    return _judge_put(service, reply, mac, found)
-
-
-def _judge_put(service: Service, reply: Reply, mac: str, found: Mapping[str, str]) -> Verdict:
-    if isinstance(reply, Answer):
-        if reply.status in (200, 201, 204):
-            return Found(found)
-        if reply.status == 202:
-            return Found(found, "accepted, not done yet")
-        if reply.status == 404:
-            return _no_phone(mac)
-    verdict = service.no(reply)
-    may_be_done = reply.sent if isinstance(reply, NoAnswer) else reply.status in MAYBE_DONE_STATUSES
-    return TryLater(f"{verdict.reason}; it may have been done") if may_be_done else verdict
-
-
-def _section(settings: Settings) -> Sraps:
-    assert settings.sraps is not None  # noqa: S101
-    return settings.sraps
-
-
-SIGNED_NAMES = ("method", "url", "timestamp", "nonce", "ext", "body")
-
-
-def explain(settings: Settings, given: Mapping[str, str], now: float) -> Explained:
-    """The MAC of a request, by default the one that asks for the API key's own record.  Raises ValueError."""
-    section = settings.sraps
-    if section is None:
-        raise ValueError("the settings have no section [sraps]")
-    told = values_of(given, SIGNED_NAMES, "sraps")
-    timestamp = told.get("timestamp", str(int(now)))
-    if not re.fullmatch("[0-9]{1,12}", timestamp):
-        raise ValueError("timestamp: wanted the digits of epoch seconds")
-    url = urljoin(section.url.rstrip("/") + "/", told.get("url", f"tokens/{section.key_id}"))
-    body = told.get("body", "")
-    payload = hawk.payload_hash(body.encode(), JSON) if body else ""
-    nonce = told.get("nonce", "") or nonces.new_nonce()
-    what = hawk.signed(told.get("method", "GET"), url, int(timestamp), nonce, payload, told.get("ext", ""))
-    values = {"method": what.method, "url": url, "timestamp": what.ts, "nonce": nonce, "ext": what.ext, "body": body}
-    method = "Hawk: HMAC-SHA256 of the text with key_secret, as base64; a body's hash is SHA-256 as application/json"
-    return Explained(what.text(), hawk.mac(section.key_secret, what.text()), {**values, "hash": payload}, method)
-
-
-def probe(settings: Settings, memory: Memory) -> Generator[Request, Reply, Probed]:
-    """The API key's own record."""
-    service = Service(_section(settings), memory)
-    try:
-        yield from service.token()
-    except Ended as end:
-        return Probed(False, end.verdict.reason)
-    offset = service.known.clock_offset_seconds
-    clock = f"; its clock is {offset:+.0f} s from this machine's, which is allowed for" if offset else ""
-    return Probed(True, f"the API key is accepted{clock}")
+    return sraps_phones.ask_assign(settings, facts, memory)
 
 
 VENDOR = Vendor(
-    explain=explain,
-    probe=probe,
-    new_memory=Memory,
+    explain=_explain,
+    probe=_probe,
+    new_memory=_new_memory,
     asks={
-        "sraps/endpoint": Ask(("mac",), ("SRAPSNAME", "SRAPSPROFILE"), ask_endpoint, needs=("mac",)),
-        "sraps/assign": Ask(("mac", "profile"), ("SRAPSNAME", "SRAPSPROFILE"), ask_assign, needs=("mac", "profile")),
+        "sraps/endpoint": Ask(("mac",), FOUND, _ask_endpoint, needs=("mac",)),
+        "sraps/assign": Ask(("mac", "profile"), FOUND, _ask_assign, needs=("mac", "profile")),
     },
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from callsign.http_messages import Answer, NoAnswer, Reply, Request, vendor_words
 from callsign.notification import Refused, TryLater
@@ -110,7 +110,8 @@ class Service:
 
     def token(self) -> Talk:
         """The API key's own record; that it is given proves key and clock."""
-        return self.document((yield from self.send("GET", f"{self._base()}tokens/{self.section.key_id}")))
+        url = self.follow(self._base(), f"tokens/{quote(self.section.key_id, safe='')}")
+        return self.document((yield from self.send("GET", url)))
 
     def links(self) -> Talk:
         """The company's links."""
