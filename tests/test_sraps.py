@@ -555,9 +555,17 @@ REFUSING = {
     406: "accept",
     413: "10 MB",
     409: "url",
-    301: "url",
 }
-LATER = {408: "", 429: "too many", 500: "fault", 502: "not available", 503: "maintenance", 504: "too long"}
+LATER = {
+    202: "url",
+    301: "url",
+    408: "",
+    429: "too many",
+    500: "fault",
+    502: "not available",
+    503: "maintenance",
+    504: "too long",
+}
 
 
 @pytest.mark.parametrize("status", [*REFUSING, *LATER])

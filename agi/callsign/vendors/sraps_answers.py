@@ -63,7 +63,7 @@ def judge(answer: Answer, key: Secret) -> Refused | TryLater:
     reason = f"HTTP {answer.status}: {'; '.join(filter(None, words))}"
     if answer.status == 401:
         return Refused(reason + _clock_words(answer, key))
-    if not answer.is_temporary():
+    if answer.status >= 400 and not answer.is_temporary():
         return Refused(reason)
     pause = answer.retry_after_seconds()
     return TryLater(reason + (f"; the service asks for a pause of {pause:.0f} s" if pause else ""), pause)
