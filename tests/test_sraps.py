@@ -334,6 +334,21 @@ def test_an_answer_without_the_link_is_no_answer(company: object) -> None:
     assert "no link to company" in reason(endpoint(service))
 
 
+@pytest.mark.parametrize(
+    ("link", "first"),
+    [
+        ("profiles", "/profiles?page_size=1000"),
+        ("profiles/", "/profiles/?page_size=1000"),
+        ("p?of=c1", "/p?of=c1&page_size=1000"),
+    ],
+)
+def test_a_list_is_asked_for_at_its_link_as_it_is(link: str, first: str) -> None:
+    service = Service()
+    service.links = {"endpoints": ENDPOINTS.rstrip("/"), "provisioning-profiles": link}
+    endpoint(service)
+    assert service.urls()[2:] == [ASKED[2], f"GET {first}"]
+
+
 def test_an_escape_in_a_link_is_signed_as_it_is_sent() -> None:
     service = Service()
     service.links = {"endpoints": "/api/v1/a%2fb/", "provisioning-profiles": PROFILES}

@@ -54,6 +54,7 @@ class Service:
         self.section = section
         self.memory = memory
         self.known = memory.of(section)
+        self._has_new_links = False  # fetched in this conversation
 
     def send(self, method: str, url: str, body: bytes = b"") -> Talk:
         """The reply to one request.  It is repeated only after an answer which says that nothing was done.
@@ -122,18 +123,18 @@ class Service:
         company = self.document((yield from self.send("GET", self._linked(token, "company"))))
         found = {name: self._linked(company, name) for name in ("endpoints", "provisioning-profiles")}
         self.known.links = Kept(found, self.memory.steady())
+        self._has_new_links = True
         return found
 
     def at(self, name: str, rest: str) -> Talk:
         """The URL of `rest` behind one of the company's links, and the reply to a GET there."""
-        kept = self.known.links
-        links = yield from self.links()
-        url = _joined(links[name], rest)
+        old = yield from self.links()
+        url = _joined(old[name], rest)
         reply = yield from self.send("GET", url)
-        if isinstance(reply, Answer) and reply.status == 404 and kept is not None and links is kept.value:
+        if isinstance(reply, Answer) and reply.status == 404 and not self._has_new_links:
             self.known.links = None
             links = yield from self.links()
-            if links != kept.value:
+            if links != old:
                 url = _joined(links[name], rest)
                 reply = yield from self.send("GET", url)
         return url, reply
@@ -216,5 +217,7 @@ def _origin(url: str) -> str:
 
 
 def _joined(url: str, rest: str) -> str:
-    """A collection's URL with a member or a query behind it."""
+    """A collection's URL with a query or a member behind it."""
+    if rest.startswith("?"):
+        return f"{url}{'&' if '?' in url else '?'}{rest[1:]}"
     return f"{url.partition('?')[0].rstrip('/')}/{rest}"
