@@ -125,7 +125,7 @@ def test_a_vendor_whose_name_leads_nowhere_is_unreachable_until_the_settings_hav
         sections = vendor.lead_here(settings_for(vendor.box))
         with Product(tmp_path, sections.replace("//127.0.0.1:", f"//{NOWHERE}:")) as server:
             played = Stage(asterisk, server)
-            played.assert_unreachable("cannot be resolved")
+            played.assert_unreachable("the name of aaaa")
             server.write_settings(sections)
             server.process.send_signal(signal.SIGHUP)
             played.assert_well()
