@@ -48,6 +48,8 @@ verify = "{ca}"
 url = "https://mor.example/billing/api"
 user = "admin"
 key = "mor-secret-of-mine"
+params_in = "query"
+verify = "{ca}"
 
 [kalliope]
 url = "https://kalliope.example"

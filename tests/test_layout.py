@@ -18,7 +18,7 @@ PACKAGE = AGI / "callsign"
 
 # From the top; a module may import from its own layer and those below.  "x.*" is a folder.
 LAYERS = {
-    "entry points": ["commands", "admin", "inspection", "online_check", "agi_debug", "demo"],
+    "entry points": ["commands", "admin", "inspection", "online_check", "mor_command", "agi_debug", "demo"],
     "drivers": [
         "serving",
         "fastagi_server",

@@ -90,6 +90,10 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     sign = command("sign", _sign, "the text to sign (secret masked) and the signature")
     sign.add_argument("system", metavar="SYSTEM")
     sign.add_argument("values", metavar="NAME=VALUE", nargs="*")
+    mor = command("mor", _mor, "one method of the MOR API, its answer as JSON")
+    mor.add_argument("method", metavar="METHOD", help="as MOR's documentation names it: user_balance_get, …")
+    mor.add_argument("values", metavar="NAME=VALUE", nargs="*")
+    mor.add_argument("--yes", action="store_true", help="for a method that moves money, sends or changes something")
     command("status", _status, "is it running, what waits, what was last delivered and last failed")
     jobs = command("jobs", _jobs, "the jobs and their history")
     jobs.add_argument("job", metavar="JOB", nargs="?", type=int)
@@ -179,15 +183,20 @@ def _call(options: argparse.Namespace) -> int:
     return DONE if status in ("OK", "QUEUED", "SKIPPED") else FAILED
 
 
-def _sign(options: argparse.Namespace) -> int:
-    from callsign import admin
-
-    given = {}
-    for text in options.values:
+def _given(texts: Sequence[str]) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for text in texts:
         name, equals, value = text.partition("=")
         if not equals or name in given:
             raise UsageFault(f"{name} is given twice" if equals else f"{text}: wanted NAME=VALUE")
         given[name] = value
+    return given
+
+
+def _sign(options: argparse.Namespace) -> int:
+    from callsign import admin
+
+    given = _given(options.values)
     settings, _ = _settings(options)
     try:
         found = admin.sign(options.system, given, settings)
@@ -200,6 +209,17 @@ def _sign(options: argparse.Namespace) -> int:
         print(f"{name:<12} {value}")
     print(f"{'text':<12} {found.text}\n{'method':<12} {found.method}\n{'signature':<12} {found.signature}")
     return DONE
+
+
+def _mor(options: argparse.Namespace) -> int:
+    from callsign import mor_command
+
+    given = _given(options.values)
+    settings, _ = _settings(options)
+    try:
+        return mor_command.run(settings, options.method, given, options.yes, options.json)
+    except ValueError as fault:
+        raise UsageFault(str(fault)) from None
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -266,6 +286,7 @@ def _sandbox(options: argparse.Namespace) -> int:
 SANDBOX_ACCOUNTS: dict[str, Callable[[Any], dict[str, str]]] = {
     "skarabee": lambda section: {office.businessid: office.key.reveal() for office in section.offices},
     "noojee": lambda section: {"key": section.key.reveal(), "auth": section.auth},
+    "mor": lambda section: {"user": section.user, "key": section.key.reveal()},
     "sraps": lambda section: {"key_id": section.key_id, "key_secret": section.key_secret.reveal()},
 }
 """System -> what its stand-in has to know of the account in the settings."""

@@ -58,6 +58,8 @@ ACTS = (
         ("noojee /Time", "noojee /CallManagementAPI/start"),
     ),
     Act("noojee/stop", (), {"NOOJEESTATUS": "OK"}, ("noojee /CallManagementAPI/stop",)),
+    Act("mor/balance", ("demo",), {"MORSTATUS": "OK", "MORBALANCE": "12.3400"}, ("mor /user_balance_get",)),
+    Act("mor/caller", (), {"MORSTATUS": "OK", "MORUSERID": "2", "MORDEVICEID": "7"}, ("mor /cli_info_get",)),
     Act(
         "sraps/endpoint",
         ("00:04:13:AA:BB:CC",),

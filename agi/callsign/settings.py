@@ -93,6 +93,8 @@ class Mor:
     url: str = setting(read.url)
     user: str = setting(read.text)
     key: Secret = setting(read.secret)
+    params_in: str = setting(read.choice("body", "query"), "body")
+    verify: bool | str = setting(read.verify, True)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from callsign.sandbox.stand_ins import Sandbox
 DEMO_ACCOUNTS: dict[str, dict[str, str]] = {
     "skarabee": {"8103": "demo-skarabee-key"},
     "noojee": {"key": "demo-noojee-key", "auth": "hash"},
+    "mor": {"user": "admin", "key": "demo-mor-key"},
     "sraps": {"key_id": "demo-key", "key_secret": "demo-sraps-secret"},
 }
 
@@ -20,6 +21,7 @@ DEMO_ACCOUNTS: dict[str, dict[str, str]] = {
 DEMO_SETTINGS = {
     "skarabee": 'businessid = "8103"\nkey = "demo-skarabee-key"\n',
     "noojee": 'auth = "hash"\nkey = "demo-noojee-key"\n',
+    "mor": 'user = "admin"\nkey = "demo-mor-key"\n',
     "sraps": 'key_id = "demo-key"\nkey_secret = "demo-sraps-secret"\n',
 }
 """System -> what its section of callsign.toml says besides the url, for the demo's account."""

@@ -12,6 +12,7 @@ from types import TracebackType
 
 from callsign.sandbox.exchange import WELL, Answer, Request, Trouble, Vendor, as_json
 from callsign.sandbox.http_side import HttpSide
+from callsign.sandbox.mor import Mor
 from callsign.sandbox.noojee import Noojee
 from callsign.sandbox.seen import Seen
 from callsign.sandbox.skarabee import Skarabee
@@ -20,6 +21,7 @@ from callsign.sandbox.sraps import Sraps
 VENDORS: dict[str, Callable[[Mapping[str, str]], Vendor]] = {
     "skarabee": Skarabee,
     "noojee": Noojee,
+    "mor": Mor,
     "sraps": Sraps,
 }
 """System -> its stand-in, made from that system's account."""

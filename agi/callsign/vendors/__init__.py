@@ -7,11 +7,12 @@ A conversation does no input or output and reads no clock itself, so it is teste
 
 from __future__ import annotations
 
-from callsign.vendors import noojee, skarabee, sraps
+from callsign.vendors import mor, noojee, skarabee, sraps
 from callsign.vendors.shape import Vendor
 
 VENDORS: dict[str, Vendor] = {
     "skarabee": skarabee.VENDOR,
     "noojee": noojee.VENDOR,
+    "mor": mor.VENDOR,
     "sraps": sraps.VENDOR,
 }

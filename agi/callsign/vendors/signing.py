@@ -38,3 +38,8 @@ def hmac_sha256_hex(key: Secret, text: str) -> str:
 def sha256_hex(text: str) -> str:
     """Plain SHA-256 of `text`."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sha1_hex(text: str) -> str:
+    """Plain SHA-1 of `text`, for a vendor that knows no better."""
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()

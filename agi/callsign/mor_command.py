@@ -1,0 +1,70 @@
+"""`callsign mor METHOD name=value…`: one method of the MOR API from the shell, its answer as JSON.
+
+A method that is not known to only read wants the caller's word for it, and none is asked twice.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping
+
+from callsign.http_messages import NoAnswer
+from callsign.http_transport import HttpTransport
+from callsign.notification import TryLater
+from callsign.settings import Settings
+from callsign.vendors import mor, mor_answer
+from callsign.vendors.mor_hash import misfit, unlisted
+from callsign.vendors.mor_methods import effect_of
+
+SECONDS = 60.0
+"""A list of calls takes the server its time."""
+
+MOST_BYTES = 32 << 20
+_METHOD = re.compile(r"[A-Za-z0-9_]{1,80}")
+_PARAMETER = re.compile(r"[A-Za-z0-9_]{1,80}")
+
+
+def run(settings: Settings, method: str, given: Mapping[str, str], is_confirmed: bool, as_json: bool) -> int:
+    """Asks once and prints.  0 done, 1 refused or no answer; raises ValueError for what cannot be asked."""
+    section = settings.mor
+    if section is None:
+        raise ValueError(f"the settings have no section [mor]: add it to {settings.source or 'callsign.toml'}")
+    _check(method, given)
+    effect = effect_of(method)
+    if effect and not is_confirmed:
+        raise ValueError(f"{method} {effect}: with --yes it is asked for")
+    if names := unlisted(method, given):
+        print(f"callsign mor: sent and not hashed, as MOR's list has no {', '.join(names)}", file=sys.stderr)
+    transport = HttpTransport()
+    try:
+        reply = transport.send(mor.request(section, method, given, MOST_BYTES), SECONDS)
+    finally:
+        transport.close()
+    answer = mor_answer.read(reply, section.key, MOST_BYTES)
+    if isinstance(answer, mor_answer.Element):
+        print(json.dumps(answer.as_json(), ensure_ascii=False, indent=None if as_json else 2))
+        return 0
+    status = "UNREACHABLE" if isinstance(answer, TryLater) else "REFUSED"
+    reason = answer.reason
+    if effect and status == "UNREACHABLE" and not (isinstance(reply, NoAnswer) and not reply.sent):
+        reason += "; it may have been done: look in MOR before you repeat it"
+    if as_json:
+        print(json.dumps({"status": status, "reason": reason}, ensure_ascii=False))
+    print(f"callsign mor: {status}: {reason}", file=sys.stderr)
+    return 1
+
+
+def _check(method: str, given: Mapping[str, str]) -> None:
+    if not _METHOD.fullmatch(method):
+        raise ValueError("METHOD: wanted a name such as user_balance_get")
+    for name, value in given.items():
+        if name in mor.OUTSIDE:
+            raise ValueError(f"{name}: comes from the settings")
+        if not _PARAMETER.fullmatch(name):
+            raise ValueError("wanted NAME=VALUE with a name of MOR's, such as user_id")
+        if re.search(r"[\x00\ud800-\udfff]", value):  # the shell's bytes that are no UTF-8 are lone surrogates
+            raise ValueError(f"{name}: wanted a text in UTF-8")
+    if fault := misfit(method, given):
+        raise ValueError(fault)
