@@ -39,9 +39,7 @@ def test_every_section_and_key_is_read(tmp_path: Path) -> None:
     assert read.noojee == Noojee(
         "https://pbx.example/servicemanager/rest", Secret("noojee-secret-of-mine"), "apikey", str(ca)
     )
-    assert read.mor == Mor(
-        "https://mor.example/billing/api", "admin", Secret("mor-secret-of-mine"), "query", str(ca)
-    )
+    assert read.mor == Mor("https://mor.example/billing/api", "admin", Secret("mor-secret-of-mine"), "query", str(ca))
     assert read.kalliope == Kalliope(
         "https://kalliope.example", "admin", Secret("kalliope-secret-of-mine"), "office", "Europe/Brussels"
     )

@@ -286,7 +286,7 @@ key = "recorder-key"
     [
         ("nonsense", "CALLSIGN", "known are"),
         ("noojee/begin", "NOOJEE", "noojee/start"),
-        ("mor/balance", "MOR", "unknown"),
+        ("mor/balance", "MOR", "[mor]"),
         ("noojee/stop,a,b,c,d", "NOOJEE", "at most 3"),
         ("skarabee?wait=soon", "SKARABEE", "wait"),
         ("skarabee,,,9999", "SKARABEE", "9999"),

@@ -30,7 +30,7 @@ OWN_NAMES: dict[str, tuple[str, ...]] = {
     "user_sms_get": (),
     "recordings_get": (),
 }
-"""Method -> all that it hashes, where newer servers do not go by the list.  device_update is not here: its page does."""
+"""Method -> all that it hashes, where newer servers do not go by the list (device_update's own page goes by it)."""
 
 _DIGITS = re.compile("[0-9]+"), "digits"
 _NUMBER = re.compile("0|[1-9][0-9]*"), "digits without a leading zero"

@@ -1,0 +1,273 @@
+"""MOR's answers: every shape that its pages show or its old versions have, and what only looks like one."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callsign.http_messages import MAX_ANSWER_BYTES, Answer, NoAnswer
+from callsign.notification import Refused, TryLater
+from callsign.secret import Secret
+from callsign.vendors import mor_answer
+from callsign.vendors.mor_answer import FAILURES, HINTS, MAX_DEPTH, Element
+
+KEY = Secret("the-key-of-mor")
+DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
+BALANCE = "<page><balance>66.0000</balance></page>"
+
+
+def read(body: str | bytes, status: int = 200, **headers: str) -> Element | Refused | TryLater:
+    raw = body.encode() if isinstance(body, str) else body
+    return mor_answer.read(Answer(status, headers, raw), KEY)
+
+
+def refusal(body: str | bytes, status: int = 200) -> str:
+    found = read(body, status)
+    assert isinstance(found, Refused), found
+    return found.reason
+
+
+def trouble(body: str | bytes, status: int = 200) -> str:
+    found = read(body, status)
+    assert isinstance(found, TryLater), found
+    return found.reason
+
+
+def balance(body: str | bytes) -> str:
+    found = read(body)
+    assert isinstance(found, Element), found
+    return found.first_text("page", "balance")
+
+
+# -- what is an answer -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        BALANCE,
+        DECLARATION + BALANCE,
+        "\ufeff" + DECLARATION + BALANCE,
+        f"  \r\n{DECLARATION}\n{BALANCE}\n\n",
+        "<page>\n  <balance>\n 66.0000\n</balance>\n</page>",
+        "<page><balance><![CDATA[66.0000]]></balance></page>",
+        f"<html><head></head><body>{BALANCE}</body></html>",
+        f"<html><body>{DECLARATION}{BALANCE}</body></html>",
+        f"<head></head><body>{DECLARATION}{BALANCE}</body>",
+        f"<HTML><BODY>{BALANCE}</BODY></HTML>",
+        f"<!-- MOR -->{BALANCE}",
+        "<page><status>ok</status><balance>66.0000</balance></page>",
+    ],
+)
+def test_the_element_is_found_whatever_stands_around_it(body: str) -> None:
+    assert balance(body) == "66.0000"
+    assert balance(gzip.compress(body.encode())) == "66.0000"
+
+
+@pytest.mark.parametrize("kind", ["text/html", "text/xml", "application/x-gzip", "image/png", ""])
+def test_the_content_type_has_no_say(kind: str) -> None:
+    found = read(BALANCE, **{"content-type": kind, "content-disposition": "attachment"})
+    assert isinstance(found, Element)
+
+
+def test_bare_text_is_an_answer_too() -> None:
+    found = read("-349282.18\n")
+    assert isinstance(found, Element)
+    assert (found.text, found.children, found.as_json()) == ("-349282.18", [], "-349282.18")
+
+
+def test_text_in_another_encoding_is_read() -> None:
+    assert balance("<page><balance>Société</balance></page>".encode("latin-1")) == "Société"
+
+
+def test_entities_that_every_xml_has_are_read() -> None:
+    assert balance("<page><balance>a &lt; b &amp; &#99;</balance></page>") == "a < b & c"
+
+
+def test_elements_become_names_lists_and_texts() -> None:
+    found = read(
+        '<page><calls_stat><period from="1"><u>2</u></period></calls_stat>'
+        "<call><id>1</id></call><call><id>2</id></call><none/><rate a='x'>0.1#BE#32</rate></page>"
+    )
+    assert isinstance(found, Element)
+    assert found.as_json() == {
+        "page": {
+            "calls_stat": {"period": {"@from": "1", "u": "2"}},
+            "call": [{"id": "1"}, {"id": "2"}],
+            "none": "",
+            "rate": {"@a": "x", "#text": "0.1#BE#32"},
+        }
+    }
+
+
+# -- MOR's no ----------------------------------------------------------------------------------------
+
+SHAPES = [
+    "<status><error>{}</error></status>",
+    "<page><error>{}</error></page>",
+    "<page><status><error>{}</error></status></page>",
+    "<page><status>{}</status></page>",
+    "<Status>{}</Status>",
+    "<status>{}</status>",
+    "<response><status>{}</status></response>",
+    "<action><name>login</name><status>{}</status></action>",
+    "<Error>{}</Error>",
+    "<error>{}</error>",
+    "<error><type>{}</type></error>",
+    "<html><head/><body><page><error>{}</error></page></body></html>",
+    "{}",
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_known_failure_is_heard_in_every_shape(shape: str) -> None:
+    for words in FAILURES:
+        for spelt in (words, words.capitalize() + ".", f" {words.upper()}\n"):
+            body = shape.format(spelt)
+            said = refusal(DECLARATION + body)
+            assert said.lower().startswith(words)
+            assert refusal(gzip.compress(body.encode())) == said
+
+
+def test_the_undefined_method_is_told_with_its_name() -> None:
+    said = refusal("<error><type>Undefined method</type><name>user_balanse_get</name></error>")
+    assert said.startswith("Undefined method: user_balanse_get; ")
+
+
+@pytest.mark.parametrize("words", sorted(HINTS))
+def test_known_words_come_with_where_to_mend_it(words: str) -> None:
+    assert refusal(f"<page><error>{words}</error></page>") == f"{words}; {HINTS[words]}"
+
+
+def test_an_incorrect_hash_leads_to_the_key_and_to_sign() -> None:
+    said = refusal("<status><error>Incorrect hash</error></status>")
+    assert said.startswith("Incorrect hash; check [mor] key; `callsign sign mor`")
+
+
+def test_an_error_of_unknown_words_is_told_and_one_without_words_is_an_error_too() -> None:
+    assert refusal("<page><error>Quota of 5 is used up</error></page>") == "Quota of 5 is used up"
+    assert refusal("<page><error/></page>") == "an error without a word"
+    assert refusal("<response><status>1 - failed, no credit</status></response>") == "1 - failed, no credit"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<Status>Ok</Status>",
+        "<page><status>Phonebook saved</status></page>",
+        "<page><status><success>Done</success></status></page>",
+        "<page><devices><device><status>failed</status><error>x</error></device></devices></page>",
+        "<page><error_count>0</error_count></page>",
+    ],
+)
+def test_what_is_no_failure_is_an_answer(body: str) -> None:
+    assert isinstance(read(body), Element)
+
+
+def test_no_number_hash_or_key_that_mor_repeats_gets_into_a_reason() -> None:
+    words = f"CLI 056528999 of {'ab' * 20} with {KEY.reveal()}"
+    assert refusal(f"<page><error>{words}</error></page>") == "CLI … of … with …"
+
+
+def test_a_refusal_is_one_printable_line() -> None:
+    said = refusal("<page><error>a\r\nHANGUP\u2028 \x7f b" + "x" * 9999 + "</error></page>")
+    assert said.isprintable()
+    assert len(said) < 300
+
+
+# -- what is no answer -------------------------------------------------------------------------------
+
+ENTITY_BOMB = (
+    '<!DOCTYPE page [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]>'
+    "<page><balance>&b;</balance></page>"
+)
+FILE_ENTITY = '<!DOCTYPE page [<!ENTITY f SYSTEM "file:///etc/passwd">]><page><balance>&f;</balance></page>'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" \r\n",
+        b"\x00",
+        b"\xff\xfe<\x00p\x00",
+        b"<page><balance>66",
+        b"<page></balance></page>",
+        b"</answer><answer>",
+        b"<answer>",
+        b"<page>&nbsp;</page>",
+        b"<page><balance>\x01</balance></page>",
+        b"<!DOCTYPE html><html><head><title>Welcome</title></head><body><p>It works</p></body></html>",
+        b"<html><head><title>Welcome</title></head><body></body></html>",
+        b"<html><body><h1>It works!</h1></body></html>",
+        b"<html><head></head><body></body></html>",
+        ENTITY_BOMB.encode(),
+        DECLARATION.encode() + ENTITY_BOMB.encode(),
+        FILE_ENTITY.encode(),
+        b"<!DOCTYPE page SYSTEM 'http://127.0.0.1:9/x.dtd'><page><balance>1</balance></page>",
+        b"<page><!DOCTYPE x [<!ENTITY a 'a'>]><balance>&a;</balance></page>",
+        b"<a>" * (MAX_DEPTH + 1) + b"</a>" * (MAX_DEPTH + 1),
+        b"<a>" * 100_000 + b"</a>" * 100_000,
+        gzip.compress(b""),
+        gzip.compress(BALANCE.encode())[:-1],
+        gzip.compress(BALANCE.encode())[:12],
+        b"\x1f\x8b",
+        b"\x1f\x8b" + b"x" * 100,
+        gzip.compress(gzip.compress(BALANCE.encode())),
+    ],
+)
+def test_what_is_no_answer_of_mors_is_no_verdict(body: bytes) -> None:
+    assert trouble(body).startswith("HTTP 200: ")
+    assert "[mor] url" in trouble(body)
+
+
+def test_as_deep_as_allowed_is_read() -> None:
+    assert isinstance(read("<a>" * MAX_DEPTH + "</a>" * MAX_DEPTH), Element)
+
+
+def test_a_file_that_unpacks_to_too_much_is_not_unpacked_whole() -> None:
+    packed = zlib.compressobj(9, wbits=16 + zlib.MAX_WBITS)
+    million = b" " * (1 << 20)
+    bomb = packed.compress(BALANCE.encode()) + b"".join(packed.compress(million) for _ in range(256)) + packed.flush()
+    assert len(bomb) < MAX_ANSWER_BYTES
+    assert len(mor_answer._unpacked(bomb, 1000)) == 1001
+    assert "no answer" in trouble(bomb)
+    assert mor_answer.parsed(Answer(200, {}, gzip.compress(BALANCE.encode())), len(BALANCE)) is not None
+    assert mor_answer.parsed(Answer(200, {}, gzip.compress(BALANCE.encode())), len(BALANCE) - 1) is None
+    assert mor_answer.parsed(Answer(200, {}, BALANCE.encode()), len(BALANCE) - 1) is None
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 429])
+def test_a_server_in_trouble_is_no_verdict_whatever_its_page_says(status: int) -> None:
+    for body in ("", "<h1>Bad Gateway</h1>", BALANCE, "<page><error>Access Denied</error></page>"):
+        assert trouble(body, status).startswith(f"HTTP {status}: ")
+    assert trouble("<page><error>Access Denied</error></page>", status).endswith("Access Denied")
+
+
+@pytest.mark.parametrize(("status", "words"), [(401, "password"), (403, "address"), (405, "[mor] url"), (400, "")])
+def test_a_refusing_http_status_is_a_refusal(status: int, words: str) -> None:
+    assert words in refusal("<html><body><h1>No</h1></body></html>", status)
+    assert refusal("<status><error>Access Denied</error></status>", status).startswith("Access Denied; ")
+
+
+@pytest.mark.parametrize("status", [301, 302, 404])
+def test_another_page_leads_to_the_url(status: int) -> None:
+    assert "[mor] url" in trouble("<html><body>moved</body></html>", status)
+
+
+def test_no_answer_at_all_is_told_as_the_transport_tells_it() -> None:
+    found = mor_answer.read(NoAnswer("127.0.0.1:1 refuses connections", sent=False), KEY)
+    assert found == TryLater("127.0.0.1:1 refuses connections")
+
+
+@given(st.binary(max_size=200) | st.text(alphabet="<>/!?&;ab[]\"'= page", max_size=200).map(str.encode))
+def test_no_body_makes_it_fail(body: bytes) -> None:
+    for raw in (body, gzip.compress(body), b"\x1f\x8b" + body):
+        found = read(raw)
+        if isinstance(found, Element):
+            json.dumps(found.as_json())
