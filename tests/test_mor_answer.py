@@ -1,20 +1,17 @@
-"""MOR's answers: every shape that its pages show or its old versions have, and what only looks like one."""
+"""What MOR says: every shape that its pages show or its old versions have, and what only looks like one."""
 
 from __future__ import annotations
 
 import gzip
-import json
-import zlib
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from callsign.http_messages import MAX_ANSWER_BYTES, Answer, NoAnswer
 from callsign.notification import Refused, TryLater
 from callsign.secret import Secret
 from callsign.vendors import mor_answer
-from callsign.vendors.mor_answer import FAILURES, HINTS, MAX_DEPTH, Element
+from callsign.vendors.mor_answer import FAILURES, HINTS
+from callsign.vendors.mor_xml import Element
 
 KEY = Secret("the-key-of-mor")
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -79,30 +76,6 @@ def test_bare_text_is_an_answer_too() -> None:
     found = read("-349282.18\n")
     assert isinstance(found, Element)
     assert (found.text, found.children, found.as_json()) == ("-349282.18", [], "-349282.18")
-
-
-def test_text_in_another_encoding_is_read() -> None:
-    assert balance("<page><balance>Société</balance></page>".encode("latin-1")) == "Société"
-
-
-def test_entities_that_every_xml_has_are_read() -> None:
-    assert balance("<page><balance>a &lt; b &amp; &#99;</balance></page>") == "a < b & c"
-
-
-def test_elements_become_names_lists_and_texts() -> None:
-    found = read(
-        '<page><calls_stat><period from="1"><u>2</u></period></calls_stat>'
-        "<call><id>1</id></call><call><id>2</id></call><none/><rate a='x'>0.1#BE#32</rate></page>"
-    )
-    assert isinstance(found, Element)
-    assert found.as_json() == {
-        "page": {
-            "calls_stat": {"period": {"@from": "1", "u": "2"}},
-            "call": [{"id": "1"}, {"id": "2"}],
-            "none": "",
-            "rate": {"@a": "x", "#text": "0.1#BE#32"},
-        }
-    }
 
 
 # -- MOR's no ----------------------------------------------------------------------------------------
@@ -182,64 +155,19 @@ def test_a_refusal_is_one_printable_line() -> None:
 
 # -- what is no answer -------------------------------------------------------------------------------
 
-ENTITY_BOMB = (
-    '<!DOCTYPE page [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]>'
-    "<page><balance>&b;</balance></page>"
-)
-FILE_ENTITY = '<!DOCTYPE page [<!ENTITY f SYSTEM "file:///etc/passwd">]><page><balance>&f;</balance></page>'
-
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "words"),
     [
-        b"",
-        b" \r\n",
-        b"\x00",
-        b"\xff\xfe<\x00p\x00",
-        b"<page><balance>66",
-        b"<page></balance></page>",
-        b"</answer><answer>",
-        b"<answer>",
-        b"<page>&nbsp;</page>",
-        b"<page><balance>\x01</balance></page>",
-        b"<!DOCTYPE html><html><head><title>Welcome</title></head><body><p>It works</p></body></html>",
-        b"<html><head><title>Welcome</title></head><body></body></html>",
-        b"<html><body><h1>It works!</h1></body></html>",
-        b"<html><head></head><body></body></html>",
-        ENTITY_BOMB.encode(),
-        DECLARATION.encode() + ENTITY_BOMB.encode(),
-        FILE_ENTITY.encode(),
-        b"<!DOCTYPE page SYSTEM 'http://127.0.0.1:9/x.dtd'><page><balance>1</balance></page>",
-        b"<page><!DOCTYPE x [<!ENTITY a 'a'>]><balance>&a;</balance></page>",
-        b"<a>" * (MAX_DEPTH + 1) + b"</a>" * (MAX_DEPTH + 1),
-        b"<a>" * 100_000 + b"</a>" * 100_000,
-        gzip.compress(b""),
-        gzip.compress(BALANCE.encode())[:-1],
-        gzip.compress(BALANCE.encode())[:12],
-        b"\x1f\x8b",
-        b"\x1f\x8b" + b"x" * 100,
-        gzip.compress(gzip.compress(BALANCE.encode())),
+        (b"", "an empty page; is [mor] url"),
+        (b" \r\n", "an empty page; is [mor] url"),
+        (b"<!DOCTYPE html><html><head><title>Welcome</title></head></html>", "no answer of MOR's; is [mor] url"),
+        (b"<page><balance>66", "no answer of MOR's; is [mor] url"),
+        (gzip.compress(b" " * 2 * MAX_ANSWER_BYTES), "an answer that is too large"),
     ],
 )
-def test_what_is_no_answer_of_mors_is_no_verdict(body: bytes) -> None:
-    assert trouble(body).startswith("HTTP 200: ")
-    assert "[mor] url" in trouble(body)
-
-
-def test_as_deep_as_allowed_is_read() -> None:
-    assert isinstance(read("<a>" * MAX_DEPTH + "</a>" * MAX_DEPTH), Element)
-
-
-def test_a_file_that_unpacks_to_too_much_is_not_unpacked_whole() -> None:
-    packed = zlib.compressobj(9, wbits=16 + zlib.MAX_WBITS)
-    million = b" " * (1 << 20)
-    bomb = packed.compress(BALANCE.encode()) + b"".join(packed.compress(million) for _ in range(256)) + packed.flush()
-    assert len(bomb) < MAX_ANSWER_BYTES
-    assert len(mor_answer._unpacked(bomb, 1000)) == 1001
-    assert "no answer" in trouble(bomb)
-    assert mor_answer.parsed(Answer(200, {}, gzip.compress(BALANCE.encode())), len(BALANCE)) is not None
-    assert mor_answer.parsed(Answer(200, {}, gzip.compress(BALANCE.encode())), len(BALANCE) - 1) is None
-    assert mor_answer.parsed(Answer(200, {}, BALANCE.encode()), len(BALANCE) - 1) is None
+def test_what_is_no_answer_of_mors_is_no_verdict(body: bytes, words: str) -> None:
+    assert trouble(body).startswith(f"HTTP 200: {words}")
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 429])
@@ -263,11 +191,3 @@ def test_another_page_leads_to_the_url(status: int) -> None:
 def test_no_answer_at_all_is_told_as_the_transport_tells_it() -> None:
     found = mor_answer.read(NoAnswer("127.0.0.1:1 refuses connections", sent=False), KEY)
     assert found == TryLater("127.0.0.1:1 refuses connections")
-
-
-@given(st.binary(max_size=200) | st.text(alphabet="<>/!?&;ab[]\"'= page", max_size=200).map(str.encode))
-def test_no_body_makes_it_fail(body: bytes) -> None:
-    for raw in (body, gzip.compress(body), b"\x1f\x8b" + body):
-        found = read(raw)
-        if isinstance(found, Element):
-            json.dumps(found.as_json())

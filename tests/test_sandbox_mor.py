@@ -16,6 +16,7 @@ from callsign.sandbox import Sandbox, Trouble
 from callsign.secret import Secret
 from callsign.settings import Mor
 from callsign.vendors import mor, mor_answer
+from callsign.vendors.mor_xml import Element
 
 KEY = "the-key-of-mor"
 ACCOUNT = {"user": "admin", "key": KEY}
@@ -176,7 +177,7 @@ def test_what_callsign_signs_the_stand_in_accepts(
 ) -> None:
     section = Mor(box.url("mor"), "admin", Secret(KEY), params_in)
     reply = HttpTransport().send(mor.request(section, method, given), 10)
-    assert isinstance(mor_answer.read(reply, section.key), mor_answer.Element)
+    assert isinstance(mor_answer.read(reply, section.key), Element)
     assert box.seen[-1].verdict == "OK"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from callsign.secret import Secret
-from callsign.vendors.signing import Explained, hmac_sha256_hex, sha256_hex
+from callsign.vendors.signing import Explained, hmac_sha256_hex, sha1_hex, sha256_hex
 
 
 def test_hmac_sha256_gives_what_rfc_4231_prints() -> None:
@@ -15,6 +15,11 @@ def test_hmac_sha256_gives_what_rfc_4231_prints() -> None:
 def test_sha256_gives_what_fips_180_prints() -> None:
     # FIPS 180-4 example "abc" (csrc.nist.gov, SHA256.pdf)
     assert sha256_hex("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_sha1_gives_what_fips_180_prints() -> None:
+    # FIPS 180-4 example "abc" (csrc.nist.gov, SHA1.pdf)
+    assert sha1_hex("abc") == "a9993e364706816aba3e25717850c26c9cd0d89d"
 
 
 def test_a_key_that_looks_like_hex_is_used_as_text() -> None:

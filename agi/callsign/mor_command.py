@@ -17,6 +17,7 @@ from callsign.settings import Settings
 from callsign.vendors import mor, mor_answer
 from callsign.vendors.mor_hash import misfit, unlisted
 from callsign.vendors.mor_methods import effect_of
+from callsign.vendors.mor_xml import Element
 
 SECONDS = 60.0
 """A list of calls takes the server its time."""
@@ -43,7 +44,7 @@ def run(settings: Settings, method: str, given: Mapping[str, str], is_confirmed:
     finally:
         transport.close()
     answer = mor_answer.read(reply, section.key, MOST_BYTES)
-    if isinstance(answer, mor_answer.Element):
+    if isinstance(answer, Element):
         print(json.dumps(answer.as_json(), ensure_ascii=False, indent=None if as_json else 2))
         return 0
     status = "UNREACHABLE" if isinstance(answer, TryLater) else "REFUSED"

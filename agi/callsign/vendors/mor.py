@@ -2,7 +2,7 @@
 
 Source: "MOR API hash construction" and the method pages of wiki.kolmisoft.com.  The hash has no time and no
 nonce: only TLS keeps a request from being repeated by whoever saw it.  What is hashed is in `mor_hash`, what
-MOR answers in `mor_answer`.
+MOR says in `mor_answer`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from callsign.question import Found, Unfit, Verdict
 from callsign.secret import Secret
 from callsign.settings import Mor, Settings
 from callsign.vendors import mor_answer
-from callsign.vendors.mor_answer import Element
 from callsign.vendors.mor_hash import hashed, misfit, names_of, text_to_sign, unlisted
 from callsign.vendors.mor_methods import READS
+from callsign.vendors.mor_xml import Element
 from callsign.vendors.shape import Ask, Probed, Vendor
 from callsign.vendors.signing import MASK, Explained, sha1_hex
 
