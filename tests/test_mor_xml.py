@@ -58,6 +58,13 @@ def test_text_in_another_encoding_is_read() -> None:
     assert read("<page>Société</page>".encode("latin-1")).first_text("page") == "Société"
 
 
+@pytest.mark.parametrize("around", ["{}", "<html><body>{}</body></html>"])
+def test_only_a_page_for_people_is_known_by_its_elements(around: str) -> None:
+    read(around.format("<page><title>Mr</title><table>1</table></page>"))
+    assert parsed(b"<html><body><table>1</table></body></html>", MOST) == NO_ANSWER
+    read("<table>1</table>")
+
+
 # No entity is ever declared: a document type is none inside our root.
 ENTITY_BOMB = (
     '<!DOCTYPE page [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]>'

@@ -19,7 +19,7 @@ TOO_LARGE = "an answer that is too large"
 
 _WRAPPERS = frozenset(("html", "head", "body"))
 _OF_A_PAGE = frozenset(("title", "h1", "div", "p", "form", "script", "center", "table"))
-"""Elements that a page for people has and an answer that old versions wrap in a page has not."""
+"""Elements that a page for people begins with, and none does in which old versions wrap an answer."""
 
 _XML_DECLARATION = re.compile(r"<\?xml[^>]{0,200}\?>")
 _ROOT = "answer"
@@ -139,7 +139,8 @@ class _Reading:
         self._count += 1
         if self._count > MAX_ELEMENTS:
             raise _NotOurs(TOO_LARGE)
-        if len(self._open) > MAX_DEPTH or (self._in_page and name.lower() in _OF_A_PAGE):
+        is_of_a_page = self._in_page and len(self._open) == 1 and name.lower() in _OF_A_PAGE
+        if is_of_a_page or len(self._open) > MAX_DEPTH:
             raise _NotOurs(NO_ANSWER)
         element = Element(name, attributes)
         self._open[-1].children.append(element)
