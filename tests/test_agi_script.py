@@ -107,7 +107,7 @@ def test_the_script_waits_for_the_outcome_where_the_dialplan_wants_it(plain: Pla
         ["skarabee?wait=soon"],
         ["skarabee?later=1"],
         ["nonsense"],
-        ["mor/balance", "x"],
+        ["mor/nonsense", "x"],
     ],
 )
 def test_the_script_sets_the_same_variables_as_the_server(
