@@ -45,6 +45,12 @@ def changes(_settings: Settings, _facts: Mapping[str, str], _memory: object) -> 
     return Found({})
 
 
+def changes_and_reads(_settings: Settings, _facts: Mapping[str, str], _memory: object) -> Conversation:
+    yield Request("PUT", "http://127.0.0.1:1/")
+    yield Request("GET", "http://127.0.0.1:1/", is_safe=True)
+    return Found({})
+
+
 def is_unfit(_settings: Settings, _facts: Mapping[str, str], _memory: object) -> Conversation:
     return Unfit("two are called so")
     yield
@@ -58,6 +64,7 @@ def is_broken(_settings: Settings, _facts: Mapping[str, str], _memory: object) -
 ASKS = {
     "sraps/reads": Ask(("number", "days"), (OWN,), reads, caller="number"),
     "sraps/changes": Ask(("mac",), (OWN,), changes, needs=("mac",)),
+    "sraps/changes-and-reads": Ask((), (OWN,), changes_and_reads),
     "sraps/unfit": Ask((), (OWN,), is_unfit),
     "sraps/broken": Ask((), (OWN,), is_broken),
 }
@@ -146,6 +153,19 @@ def test_a_vendor_that_does_not_come_back_holds_the_call_no_longer_than_its_wait
     assert desk.ask("sraps/reads?wait=0.3")["REASON"] == "no answer within 0.3 s"
     hangs.set()
     assert ended.wait(LONG_SECONDS)
+
+
+def test_a_change_that_was_answered_is_not_in_doubt_though_what_follows_hangs(desk: Desk) -> None:
+    hangs = threading.Event()
+
+    def vendor(request: Request, _seconds: float) -> Reply:
+        if request.is_safe:
+            hangs.wait(LONG_SECONDS)
+        return Answer(200, {}, b"")
+
+    desk.vendor = vendor
+    assert desk.ask("sraps/changes-and-reads?wait=0.3")["REASON"] == "no answer within 0.3 s"
+    hangs.set()
 
 
 def test_the_vendor_gets_no_more_time_than_the_wait(desk: Desk) -> None:

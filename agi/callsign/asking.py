@@ -37,11 +37,13 @@ class _Asked:
     send: Send
     has_verdict: threading.Lock = field(default_factory=threading.Lock)  # released when there is one
     verdict: Verdict | None = None
-    may_be_done: bool = False  # a request that changes something has gone out
+    may_be_done: bool = False  # a request that changes something is under way; once back, the conversation says it
 
     def send_noting(self, request: Request, seconds: float) -> Reply:
-        self.may_be_done = self.may_be_done or not request.is_safe
-        return self.send(request, seconds)
+        self.may_be_done = not request.is_safe
+        reply = self.send(request, seconds)
+        self.may_be_done = False
+        return reply
 
 
 class Asking:
