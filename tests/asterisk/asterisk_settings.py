@@ -6,16 +6,16 @@ import re
 from pathlib import Path
 
 MODULES = """
-    app_cdr app_db app_dial app_exec app_mixmonitor app_playback app_read app_senddtmf app_stack
-    app_userevent app_verbose bridge_builtin_features bridge_holding bridge_simple codec_ulaw format_pcm
-    format_wav func_base64 func_callerid func_cdr func_channel func_cut func_db func_dialplan func_env
-    func_global func_hangupcause func_logic func_math func_sprintf func_strings func_timeout func_uri
-    func_uuid pbx_config res_agi res_speech res_timing_timerfd
+    app_cdr app_db app_dial app_exec app_mixmonitor app_playback app_queue app_read app_senddtmf app_stack
+    app_userevent app_verbose bridge_builtin_features bridge_holding bridge_simple codec_gsm codec_ulaw
+    format_gsm format_pcm format_wav func_base64 func_callerid func_cdr func_channel func_cut func_db
+    func_dialplan func_env func_global func_hangupcause func_logic func_math func_sprintf func_strings
+    func_timeout func_uri func_uuid pbx_config res_agi res_speech res_timing_timerfd
 """
 
 # Without them Asterisk warns at start.
 QUIET = {
-    **dict.fromkeys(["ccss", "cdr", "cel", "cli_permissions", "features", "stasis", "udptl"], "[general]\n"),
+    **dict.fromkeys(["ccss", "cdr", "cel", "cli_permissions", "features", "queues", "stasis", "udptl"], "[general]\n"),
     "acl": "",
     "indications": "[general]\ncountry = be\n[be]\ndescription = Belgium\nringcadence = 1000,3000\n"
     "dial = 425\nbusy = 425/500,0/500\nring = 425/1000,0/3000\ncongestion = 425/167,0/167\n",

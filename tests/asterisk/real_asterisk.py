@@ -133,6 +133,10 @@ class RealAsterisk:
     def mark_events(self) -> int:
         return self._ami.mark()
 
+    def events(self, since: int = 0) -> list[Message]:
+        """What Asterisk told by itself, up to now."""
+        return self._ami.events[since:]
+
     def script_errors(self) -> str:
         """What plain AGI scripts, and Asterisk itself, wrote to standard error."""
         return self._process.errors()

@@ -1,0 +1,75 @@
+"""The texts in dialplan/: whose contexts they define, and what no Asterisk from 21 on has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[1] / "dialplan"
+FILES = sorted(FOLDER.glob("*.conf"))
+HOOKS = {"macro-dialout-trunk-predial-hook", "macro-dialout-one-predial-hook"}
+HOOK_FILES = {
+    "extensions_callsign_freepbx_15_16.conf": "MacroExit()",
+    "extensions_callsign_freepbx_17.conf": "Return()",
+}
+
+
+def lines(file: Path) -> list[str]:
+    """What Asterisk reads: the lines without their comments."""
+    text = (re.sub(r"(^|[^\\]);.*", r"\1", line).rstrip() for line in file.read_text(encoding="utf-8").splitlines())
+    return [line for line in text if line]
+
+
+def contexts(file: Path) -> list[str]:
+    return [line[1 : line.index("]")] for line in lines(file) if line.startswith("[")]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_every_context_is_callsigns_own_or_a_hook_that_freepbx_offers(file: Path) -> None:
+    if file.name in HOOK_FILES:
+        assert set(contexts(file)) == HOOKS
+    else:
+        assert [name for name in contexts(file) if not name.startswith("callsign-")] == []
+
+
+def test_no_context_is_defined_twice() -> None:
+    names = [name for file in FILES if file.name not in HOOK_FILES for name in contexts(file)]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_macro_is_in_the_file_for_freepbx_15_and_16_alone(file: Path) -> None:
+    used = [line for line in lines(file) if re.search(r"\bMacro(Exit|If)?\(", line, re.IGNORECASE)]
+    assert bool(used) == (HOOK_FILES.get(file.name) == "MacroExit()")
+
+
+@pytest.mark.parametrize(("name", "end"), HOOK_FILES.items())
+def test_a_hook_is_one_call_and_the_ending_of_its_version(name: str, end: str) -> None:
+    steps = [line for line in lines(FOLDER / name) if not line.startswith("[")]
+    assert len(steps) == 2 * len(HOOKS)
+    for first, last in zip(steps[::2], steps[1::2], strict=True):
+        assert re.fullmatch(r"exten => s,1,Gosub\(callsign-freepbx-[a-z-]+,s,1\)", first)
+        assert last == f" same => n,{end}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_every_subroutine_that_is_called_is_there(file: Path) -> None:
+    known = {name for other in FILES for name in contexts(other)}
+    called = [name for line in lines(file) for name in re.findall(r"(?:Gosub\(|\?|,U\(|=)(callsign-[a-z-]+)[,)]", line)]
+    assert set(called) <= known
+    assert called or file.name == "extensions_callsign.conf"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_every_file_says_how_it_is_included(file: Path) -> None:
+    assert f"#include {file.name}" in file.read_text(encoding="utf-8")
+
+
+def test_a_code_is_not_the_beginning_of_another_and_none_of_freepbxs() -> None:
+    entries = [line.partition("=>")[2].strip().split(",")[0] for line in lines(FOLDER / "features_callsign.conf")]
+    taken = ["*1", "*2", "**", "##", "*0", "*3"]  # FreePBX's, and what features.conf's sample proposes
+    for code in entries:
+        others = [*taken, *(one for one in entries if one != code)]
+        assert not [one for one in others if one.startswith(code) or code.startswith(one)]
