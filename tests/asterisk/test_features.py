@@ -44,6 +44,9 @@ exten => _2XX,1,Set(__CALLSIGN_CALL=${CHANNEL(linkedid)})
 [desk]
 exten => _2XX,1,Dial(Local/${EXTEN}@phones/n,20,tTb(callsign-features-allow^s^1))
 
+[bare]
+exten => _2XX,1,Dial(Local/${EXTEN}@phones/n,20)
+
 [phones]
 exten => _2XX,1,Answer()
  same => n,UserEvent(Phone,Number: ${EXTEN})
@@ -286,6 +289,18 @@ def test_the_caller_outside_has_no_codes_where_only_the_phone_is_allowed_them(st
     talk.stop(talk.called)
     talk.assert_talk()
     assert stage.commands(1) == [("stop", talk.linkedid())]  # by linkedid, since no CALLSIGN_CALL was set
+
+
+def test_a_global_gives_the_codes_to_everybody_as_in_freepbx(stage: Stage) -> None:
+    stage.asterisk.action("Setvar", Variable="DYNAMIC_FEATURES", Value="apprecord#callsign-stop#callsign-start")
+    try:
+        talk = stage.call("201", "bare")
+        talk.stop(talk.called)
+        talk.start(talk.caller)
+        talk.assert_talk()
+    finally:
+        stage.asterisk.action("Setvar", Variable="DYNAMIC_FEATURES", Value="")
+    assert stage.commands(2) == [("stop", talk.linkedid()), ("start", talk.linkedid())]
 
 
 def test_recording_that_the_subroutine_started_is_what_a_code_stops(stage: Stage) -> None:

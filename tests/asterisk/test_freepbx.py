@@ -127,8 +127,8 @@ class Stage:
     server: Product
 
     def call(self, exten: str, context: str, *report: str, **variables: str) -> dict[str, str]:
-        given = {key.replace("__", "(", 1) + ")" if "__" in key else key: v for key, v in variables.items()}
-        return self.asterisk.call(exten, context, variables=given, callerid=CALLER, report=report).variables
+        """A call to any context, and what its channel holds at the end."""
+        return self.asterisk.call(exten, context, variables=variables, callerid=CALLER, report=report).variables
 
     def inbound(
         self, route: str, *report: str, exten: str = DID, given: dict[str, str] | None = None
