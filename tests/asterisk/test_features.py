@@ -51,6 +51,7 @@ exten => _2XX,1,Dial(Local/${EXTEN}@phones/n,20)
 exten => _2XX,1,Answer()
  same => n,UserEvent(Phone,Number: ${EXTEN})
  same => n,Wait(60)
+exten => s,1,Hangup()  ; where a channel that AMI's Bridge took goes on after the other's end
 
 [apprecord]
 exten => s,1,UserEvent(AppRecord)
