@@ -34,7 +34,16 @@ LAYERS = {
         "script_*",
     ],
     "handlers": ["handlers", "dialplan_step"],
-    "rims": ["config", "outbox", "outbox_*", "http_transport", "agi_session", "agi_connection"],
+    "rims": [
+        "config",
+        "outbox",
+        "outbox_*",
+        "http_transport",
+        "agi_session",
+        "agi_connection",
+        "own_call",
+        "service_manager",
+    ],
     "vendors": ["vendors", "vendors.*"],
     "values": [
         *("settings", "config_values", "secret", "phone_numbers", "notification", "question", "http_messages"),

@@ -16,6 +16,7 @@ from contextlib import suppress
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
+from callsign import own_call
 from callsign.agi_connection import SocketConnection
 from callsign.agi_session import AGIError, AGIHangup, AgiSession, BadPeer
 from callsign.answering import log_step, longest_seconds
@@ -44,6 +45,8 @@ log = logging.getLogger("callsign.server")
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 Answer = Callable[[Step], dict[str, str]]
+Peer = tuple[str, int] | tuple[str, int, int, int]
+"""As accept() gives it for IPv4 and IPv6."""
 
 
 class FastAgiServer:
@@ -62,6 +65,9 @@ class FastAgiServer:
         except OSError:
             self._listener.close()
             raise
+        host, port = self._listener.getsockname()[:2]
+        self.address: tuple[str, int] = host, port
+        """Where it listens, with the port that the kernel chose for port 0."""
         self._allow = allow
         self._answer = answer
         self._calls = calls or CallsFirst()
@@ -72,12 +78,7 @@ class FastAgiServer:
         self._silent: dict[socket.socket, None] = {}  # whose block is not whole yet, the oldest first
         self._stopping = False
         self._trouble = ""  # why accept() failed last
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Where it listens, with the port that the kernel chose for port 0."""
-        host, port = self._listener.getsockname()[:2]
-        return host, port
+        self._own_call: own_call.Address | None = None  # where one of our own comes from
 
     def start(self) -> None:
         """Answers from now on; returns at once."""
@@ -87,6 +88,10 @@ class FastAgiServer:
             threads = self._idle
         for _ in range(threads):
             self._start_idle_thread()
+
+    def answers(self, seconds: float) -> bool:
+        """Whether a call that comes now is answered within `seconds`: places one.  For one thread at a time."""
+        return own_call.is_answered(self.address, seconds, lambda caller: setattr(self, "_own_call", caller))
 
     def stop(self, seconds: float = STOP_SECONDS) -> int:
         """Takes no new call, answers those that wait already, gives all `seconds`.  Returns how many were cut off."""
@@ -117,13 +122,13 @@ class FastAgiServer:
             with self._changed:
                 self._busy += 1
             try:
-                threading.Thread(target=self._last_session, args=(sock, peer[0]), daemon=True).start()
+                threading.Thread(target=self._last_session, args=(sock, peer), daemon=True).start()
             except RuntimeError:  # no more threads: this is no time to wait for some
                 log.warning("a call could not be answered any more")
                 sock.close()
                 self._end()
 
-    def _last_session(self, sock: socket.socket, peer: str) -> None:
+    def _last_session(self, sock: socket.socket, peer: Peer) -> None:
         self._session(sock, peer)
         self._end()
 
@@ -147,7 +152,7 @@ class FastAgiServer:
             self._session(*accepted)
             going_on = self._end()
 
-    def _accept(self) -> tuple[socket.socket, str] | None:
+    def _accept(self) -> tuple[socket.socket, Peer] | None:
         """The next call; None when the server stops."""
         while True:
             try:
@@ -163,7 +168,7 @@ class FastAgiServer:
             if self._trouble:
                 self._trouble = ""
                 log.warning("calls are accepted again")
-            return sock, peer[0]
+            return sock, peer
 
     def _begin(self) -> bool:
         """From idle to busy.  Whether another thread has to wait in accept(); it counts as idle from here on."""
@@ -189,9 +194,11 @@ class FastAgiServer:
             self._idle -= 1
             self._changed.notify_all()
 
-    def _session(self, sock: socket.socket, peer: str) -> None:
+    def _session(self, sock: socket.socket, address: Peer) -> None:
         began = time.perf_counter()
-        if not is_allowed(peer, self._allow()):
+        peer = address[0]
+        is_own = address[:2] == self._own_call
+        if not is_own and not is_allowed(peer, self._allow()):
             log.warning("peer %s is not in [server] allow: closed", peer)
             sock.close()
             return
@@ -222,7 +229,7 @@ class FastAgiServer:
         took = time.perf_counter() - began
         connection.finish()
         self._calls.end()
-        if step is not None:
+        if step is not None and not is_own:
             log_step(step, told, 1000 * took)
 
     def _open(self, sock: socket.socket, connection: SocketConnection) -> AgiSession:

@@ -97,6 +97,11 @@ class Outbox:
         self._queue.put(nobody)
         nobody.heard.wait(seconds)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread that writes still runs: without it every `add` would be refused, for ever."""
+        return self._writer.is_alive
+
     def look(self) -> None:
         """Lets the writer look for jobs that another process stored."""
         self._queue.put([])

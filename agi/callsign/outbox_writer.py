@@ -93,6 +93,11 @@ class OutboxWriter:
         self._thread = threading.Thread(target=self._run, name="outbox-writer", daemon=True)
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread still runs."""
+        return self._thread.is_alive()
+
     def close(self) -> None:
         """Writes what is queued, closes the store and ends."""
         self.queue.put(None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import logging
 import resource
@@ -24,6 +25,7 @@ from callsign.notification import State
 from callsign.outbox import Outbox
 from callsign.phone_numbers import as_vendor_wants
 from callsign.question import Verdict
+from callsign.service_manager import ServiceManager
 from callsign.settings import Settings
 
 DELIVERY_STOP_SECONDS = 5.0
@@ -77,6 +79,7 @@ class Server:
         self._calls = calls
         self._asking = Asking(lambda: self.settings, self._ask_transport.send)
         self._keeping = Keeping(lambda: self.settings, self._ask_transport.send, self._asking.memories)
+        self._note = ""
         self._services = Services(lambda: self.settings, self.outbox, self._wait_for, self._ask)
 
     def _wait_for(self, job: int, seconds: float) -> tuple[State, str] | None:
@@ -100,8 +103,22 @@ class Server:
         listens_on = _shown(self.fastagi.address)
         log.info("callsign %s listens on %s, store %s", __version__, listens_on, self.settings.outbox.path)
 
+    @property
+    def state(self) -> str:
+        """One line for `systemctl status`."""
+        return f"answers calls at {_shown(self.fastagi.address)}{self._note}"
+
+    def is_well(self, seconds: float) -> bool:
+        """Whether calls are answered, looked at for up to `seconds`, in a way that a restart would mend.
+
+        A full disk, a locked store or a vendor that is down cost a call no more than its wait: a restart
+        mends none of them.
+        """
+        return self.outbox.is_alive and self.fastagi.answers(seconds)
+
     def reload(self) -> None:
         """SIGHUP: the settings anew; a faulty file is reported and changes nothing."""
+        self._note = "; the settings are faulty and stay as they were, see the log"
         try:
             settings, warnings = config.load(self._path, thorough=True)
         except config.ConfigError as fault:
@@ -118,6 +135,7 @@ class Server:
         if (settings.server.listen, settings.outbox) != (old.server.listen, old.outbox):
             log.warning("[server] listen and [outbox] take effect at the next restart")
         self.settings = settings
+        self._note = ""
         log.info("the settings were read again from %s", self._path)
 
     def stop(self) -> None:
@@ -139,6 +157,7 @@ class Server:
 def serve(path: Path) -> int:
     """Runs until SIGTERM.  0 after an orderly end, 1 if the address is taken, 2 for faulty settings."""
     set_up_logging()
+    faulthandler.enable()  # a watchdog's SIGABRT then shows where each thread stands, without any value
     allow_open_files()
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # before any thread: they inherit it
     try:
@@ -155,10 +174,16 @@ def serve(path: Path) -> int:
         listen = _shown(settings.server.listen)
         print(f"{path}: [server] listen: {listen} cannot be used: {fault.strerror}", file=sys.stderr)
         return 1
+    manager = ServiceManager()
     server.start()
+    manager.ready(server.state)
+    manager.watch(server.is_well)
     while (received := signal.sigwait(SIGNALS)) == signal.SIGHUP:
+        manager.reloading()
         server.reload()
+        manager.ready(server.state)
     log.info("%s: ending", signal.Signals(received).name)
+    manager.stopping()
     server.stop()
     return 0
 

@@ -1,0 +1,100 @@
+"""The call that a server places to itself is answered exactly when a call of Asterisk's would be."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from ipaddress import ip_network
+
+import pytest
+
+from callsign import fastagi_server
+from callsign.fastagi_server import FastAgiServer
+from callsign.outbox import Outbox
+from callsign.own_call import BLOCK, is_answered
+from waiting import wait_until
+
+LONG_SECONDS, SHORT_SECONDS = 20.0, 0.3
+NOBODY = (ip_network("192.0.2.1"),)
+
+
+@pytest.fixture(params=["127.0.0.1", "0.0.0.0", "::1", "::"])
+def server(request: pytest.FixtureRequest) -> Iterator[FastAgiServer]:
+    running = FastAgiServer((request.param, 0), lambda: NOBODY, lambda step: {"CALLSIGNSTATUS": step.path})
+    running.start()
+    yield running
+    running.stop()
+
+
+def test_a_server_answers_its_own_call_wherever_it_listens_without_a_word_in_the_log(
+    server: FastAgiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    assert all(server.answers(LONG_SECONDS) for _ in range(5))
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("server", ["127.0.0.1"], indirect=True)
+def test_another_call_is_not_taken_for_its_own(server: FastAgiServer, caplog: pytest.LogCaptureFixture) -> None:
+    assert server.answers(LONG_SECONDS)
+    with socket.create_connection(server.address, LONG_SECONDS) as sock:
+        sock.sendall(BLOCK)
+        with suppress(ConnectionResetError):
+            assert sock.recv(100) == b""
+    wait_until(lambda: [record.getMessage()[-8:] for record in caplog.records] == [": closed"])
+
+
+def test_a_server_whose_every_place_is_taken_by_calls_that_hang_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 8)
+    held = threading.Event()
+    server = FastAgiServer(
+        ("127.0.0.1", 0),
+        lambda: (ip_network("127.0.0.1"),),
+        lambda step: {"CALLSIGNSTATUS": str(held.wait(LONG_SECONDS) if step.env["agi_request"][-4:] == "hang" else 1)},
+    )
+    server.start()
+    try:
+        with ExitStack() as calls:
+            for _ in range(7):
+                sock = calls.enter_context(socket.create_connection(server.address, LONG_SECONDS))
+                sock.sendall(BLOCK.replace(b"ping\n\n", b"hang\n\n"))
+            assert server.answers(LONG_SECONDS)
+            sock = calls.enter_context(socket.create_connection(server.address, LONG_SECONDS))
+            sock.sendall(BLOCK.replace(b"ping\n\n", b"hang\n\n"))
+            assert not server.answers(SHORT_SECONDS)
+            held.set()
+        assert server.answers(LONG_SECONDS)
+    finally:
+        held.set()
+        server.stop()
+
+
+@pytest.mark.parametrize("said", [b"", b"VERBOSE x\n", b"SET VARIABLE A", b"x" * 10_000], ids=repr)
+def test_a_peer_that_ends_without_a_status_has_not_answered(said: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def play() -> None:
+            sock, _ = listener.accept()
+            with sock:
+                sock.sendall(said)
+
+        thread = threading.Thread(target=play)
+        thread.start()
+        assert not is_answered(listener.getsockname()[:2], LONG_SECONDS, lambda caller: None)
+        thread.join(LONG_SECONDS)
+
+
+def test_where_nobody_listens_nobody_has_answered() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()[:2]
+    assert not is_answered(address, LONG_SECONDS, lambda caller: None)
+
+
+def test_a_store_is_alive_until_its_writer_has_ended(tmp_path_factory: pytest.TempPathFactory) -> None:
+    outbox = Outbox(tmp_path_factory.mktemp("store") / "outbox.db")
+    assert outbox.is_alive
+    outbox.close()
+    assert not outbox.is_alive
