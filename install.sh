@@ -1,15 +1,39 @@
 #!/bin/sh
 # Installs callsign.  `./install.sh --help` lists what it can do.
+#
+# The installation on a PBX is the list in `system_install`.  Each step looks first, says what it changes, and
+# changes nothing with --dry-run; a step that finds all as it should be says nothing.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-venv="$here/.venv"
+root=''      # --root: in front of every path below
+dry_run=''
+purge=''
+changes=0
+changed=''   # whether the last step had something to change
+restart=''   # why the service has to be started anew
+notes=''     # said at the end
+work=''      # a folder for files that are being made
+
+home=/opt/callsign
+parts='agi conf dialplan README.md install.sh'  # what home gets: what runs, and what takes it away again
+settings=/etc/callsign/callsign.toml
+store=/var/lib/callsign
+unit=/etc/systemd/system/callsign.service
+account=callsign  # user and group
 
 usage() {
   cat <<'TEXT'
-./install.sh demo      makes .venv, then plays one call through every handler against stand-in vendors
-./install.sh --local   makes .venv with .venv/bin/callsign, agi-debug and callsign.agi
-./install.sh --help    this text
+./install.sh demo        makes .venv, then plays one call through every handler against stand-in vendors
+./install.sh --local     makes .venv with .venv/bin/callsign, agi-debug and callsign.agi
+
+sudo ./install.sh        on a PBX: /opt/callsign, commands, plain AGI script, settings, dialplan file, service;
+                         also upgrades; safe to run twice
+     --dry-run           says what it would change, and changes nothing
+     --root DIR          builds the tree in DIR for a package: no users, no service
+     --uninstall         takes all away but settings and jobs; with --purge these too
+
+./install.sh --help      this text
 
 PYTHON=/path/to/python3 chooses the interpreter (3.10 or later).
 TEXT
@@ -22,61 +46,561 @@ fail() {
   exit 1
 }
 
-is_usable() {
-  "$1" -c 'import sys, venv, sqlite3, ssl; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1
+misused() {
+  say "install.sh: $*" >&2
+  usage >&2
+  exit 2
 }
 
-find_python() {
+note() {
+  notes="$notes
+  $*"
+}
+
+# -- Python -------------------------------------------------------------------------------------------
+
+is_usable() {
+  "$1" -c 'import sys, venv, ensurepip, sqlite3, ssl; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1
+}
+
+find_python() { # VENV: the Python that it is made of, if there is one, is the first choice
   if [ -n "${PYTHON:-}" ]; then
     is_usable "$PYTHON" || fail "PYTHON=$PYTHON is no Python 3.10+ with venv, sqlite3 and ssl"
-    say "$PYTHON"
+    command -v "$PYTHON"
     return
   fi
-  for name in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do
+  before=$("$1/bin/python" -c 'import sys; print(sys._base_executable)' 2>/dev/null) || before=python3
+  for name in "$before" python3 python3.14 python3.13 python3.12 python3.11 python3.10; do
     if command -v "$name" >/dev/null 2>&1 && is_usable "$name"; then
       command -v "$name"
       return
     fi
   done
-  fail "no Python 3.10 or later with venv found; on Debian: apt-get install python3 python3-venv"
+  fail "no Python 3.10 or later with venv found.
+$(python_advice)"
 }
 
-# The environment is whole when its stamp holds the requirements; a half-made one is made anew.
-make_environment() {
-  stamp="$venv/callsign-requirements.txt"
-  if [ -z "${PYTHON:-}" ] && cmp -s "$here/agi/requirements.txt" "$stamp" && is_usable "$venv/bin/python"; then
+python_advice() {
+  os=$(os_release ID) version=$(os_release VERSION_ID)
+  elsewhere="Either PYTHON=/path/to/python3 names a newer one that you have installed, outside of /home and /root,
+or callsign runs on another machine, and this one's dialplan reaches it at its address: see README, \"another host\"."
+  if python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+    case $os in
+      debian | ubuntu | raspbian) say "apt-get install python3-venv" ;;
+      *) say "This python3 lacks venv, ensurepip, sqlite3 or ssl: install what brings them." ;;
+    esac
     return
   fi
-  python=$(find_python)
-  say "Making .venv with $("$python" --version) …"
-  "$python" -m venv --clear "$venv" || fail "no virtual environment; on Debian: apt-get install python3-venv"
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$here/agi/requirements.txt" ||
-    fail "the packages of agi/requirements.txt could not be installed: is a package index reachable?"
-  cp "$here/agi/requirements.txt" "$stamp"
+  case $os.$version in
+    debian.1[2-9] | ubuntu.2[2-9].* | raspbian.1[2-9]) say "apt-get install python3 python3-venv" ;;
+    rhel.[89]* | rocky.[89]* | almalinux.[89]* | ol.[89]* | centos.[89]*) say "dnf install python3.11" ;;
+    fedora.* | rhel.* | rocky.* | almalinux.* | ol.*) say "dnf install python3" ;;
+    opensuse* | sles.*) say "zypper install python311" ;;
+    *) say "The Python of ${os:-this system} ${version:-} is too old: $(python3 --version 2>/dev/null || echo none). $elsewhere" ;;
+  esac
 }
 
-# A two-line command in the environment that runs one of agi/ with the environment's Python.
-link_command() {
-  name=$(basename "$1")
-  cat >"$venv/bin/$name" <<TEXT
-#!/bin/sh
-exec "$venv/bin/python" "$here/agi/$1" "\$@"
-TEXT
-  chmod 755 "$venv/bin/$name"
+os_release() { # NAME: its value
+  sed -n "s/^$1=\"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p" /etc/os-release 2>/dev/null || true
 }
+
+requirements_of() { # PYTHON: what an environment is made of; equal text, equal environment
+  cat "$here/agi/requirements.txt"
+  "$1" -c 'import sys; print("#", sys.version.split()[0], sys.base_prefix)'
+}
+
+# Whole when its stamp, written last, says what is wanted; a half-made one is made anew.
+is_whole() { # VENV PYTHON
+  is_usable "$1/bin/python" && requirements_of "$2" | cmp -s - "$1/callsign-requirements.txt"
+}
+
+make_environment() { # VENV PYTHON
+  "$2" -m venv --clear "$1" || fail "no virtual environment could be made in $1"
+  "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile -r "$here/agi/requirements.txt" ||
+    fail "the packages of agi/requirements.txt could not be installed: is a package index reachable?"
+}
+
+stamp() { # VENV PYTHON
+  requirements_of "$2" >"$1/callsign-requirements.txt"
+}
+
+starter() { # PYTHON SCRIPT: the text of a command that runs one with the other
+  printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$1" "$2"
+}
+
+# -- ./install.sh --local ------------------------------------------------------------------------------
 
 local_install() {
-  make_environment
-  link_command bin/callsign
-  link_command bin/agi-debug
-  link_command agi-bin/callsign.agi
+  venv="$here/.venv"
+  python=$(find_python "$venv")
+  if ! is_whole "$venv" "$python"; then
+    say "Making .venv with $("$python" --version) …"
+    make_environment "$venv" "$python"
+    stamp "$venv" "$python"
+  fi
+  for script in bin/callsign bin/agi-debug agi-bin/callsign.agi; do
+    command="$venv/bin/$(basename "$script")"
+    starter "$venv/bin/python" "$here/agi/$script" >"$command"
+    chmod 755 "$command"
+  done
+}
+
+# -- What a step is made of ----------------------------------------------------------------------------
+
+change() { # WORDS COMMAND…: says it, and does it unless it is only to be said
+  changes=$((changes + 1))
+  changed=yes
+  say "  $1"
+  shift
+  [ -n "$dry_run" ] || "$@"
+}
+
+announce() {
+  if [ -n "$dry_run" ]; then say "Would change:"; else say "Changes:"; fi
+}
+
+looks() { # PATH MODE OWNER: a package's tree has no owners yet
+  if [ -n "$root" ]; then
+    [ "$(stat -c %a "$1" 2>/dev/null)" = "$2" ]
+  else
+    [ "$(stat -c '%a %U:%G' "$1" 2>/dev/null)" = "$2 $3" ]
+  fi
+}
+
+dress() { # PATH MODE OWNER
+  [ -n "$root" ] || chown "$3" "$1"
+  chmod "$2" "$1"
+}
+
+folder() { # PATH MODE OWNER
+  looks "$root$1" "$2" "$3" || change "folder $1  $3 $2" make_folder "$root$1" "$2" "$3"
+}
+
+make_folder() {
+  mkdir -p "$1"
+  [ -n "$root" ] || [ "$1" != "$store" ] || chown -R "$3" "$1" # a store that somebody made by hand
+  dress "$1" "$2" "$3"
+}
+
+file() { # NEW PATH MODE OWNER
+  changed=''
+  cmp -s "$1" "$root$2" && looks "$root$2" "$3" "$4" && return
+  change "file $2  $4 $3" place "$1" "$root$2" "$3" "$4"
+}
+
+place() { # NEW PATH MODE OWNER: whole or not at all
+  mkdir -p "$(dirname "$2")"
+  cp "$1" "$2.new"
+  dress "$2.new" "$3" "$4"
+  mv -f "$2.new" "$2"
+}
+
+swap_in() { # NEW PATH: a folder or file in place of another
+  rm -rf "$2.old"
+  [ ! -e "$2" ] || mv "$2" "$2.old"
+  mv "$1" "$2"
+  rm -rf "$2.old"
+}
+
+remove() { # PATH
+  [ ! -e "$root$1" ] || change "remove $1" rm -rf "$root$1"
+}
+
+owner_of() { stat -c %U:%G "$1" 2>/dev/null || echo root:root; }
+
+# -- What there is -------------------------------------------------------------------------------------
+
+find_asterisk() {
+  for conf in /etc/asterisk/asterisk.conf /usr/local/etc/asterisk/asterisk.conf; do
+    [ ! -r "$root$conf" ] || break
+  done
+  if [ -r "$root$conf" ]; then
+    asterisk_conf=$conf
+  elif [ -n "$root" ]; then
+    asterisk_conf=/etc/asterisk/asterisk.conf # a package's tree holds no Asterisk: its defaults
+  else
+    fail "no Asterisk found: there is no /etc/asterisk/asterisk.conf.  On a machine without Asterisk callsign
+runs too, see README, \"another host\": ./install.sh --local, and its dialplan file on the PBX."
+  fi
+  etc=$(asterisk_folder astetcdir "$(dirname "$asterisk_conf")")
+  data=$(asterisk_folder astdatadir /var/lib/asterisk)
+  agi_bin=$(asterisk_folder astagidir "$data/agi-bin")
+  run_folder=$(asterisk_folder astrundir /var/run/asterisk)
+  # Whoever may write where Asterisk keeps its database is whom it runs as, unless its settings say so.
+  asterisk_user=$(asterisk_option runuser)
+  [ -n "$asterisk_user" ] || asterisk_user=$(stat -c %U "$root$(asterisk_folder astvarlibdir /var/lib/asterisk)" 2>/dev/null) ||
+    asterisk_user=root
+  [ -n "$root" ] || id "$asterisk_user" >/dev/null 2>&1 || fail "Asterisk runs as $asterisk_user, whom this system does not know"
+  say "Asterisk: settings $etc, agi-bin $agi_bin, runs as $asterisk_user"
+}
+
+asterisk_folder() { # NAME DEFAULT
+  found=$(asterisk_option "$1")
+  say "${found:-$2}"
+}
+
+asterisk_option() { # NAME: from asterisk.conf, "name => value" or "name = value"
+  sed -n "s/^[[:space:]]*$1[[:space:]]*=>\{0,1\}[[:space:]]*\([^;[:space:]]*\).*/\1/p" "$root$asterisk_conf" 2>/dev/null | tail -n 1
+}
+
+# FreePBX's /etc/freepbx.conf names its web folder, whose framework module carries FreePBX's version.
+find_freepbx() {
+  freepbx=''
+  dialplan_entry=$etc/extensions.conf
+  [ -e "$root/etc/freepbx.conf" ] || return 0
+  admin=$(sed -n "s|.*require_once(['\"]\(.*\)/bootstrap\.php['\"]).*|\1|p" "$root/etc/freepbx.conf" 2>/dev/null | tail -n 1)
+  freepbx=$(sed -n 's|.*<version>\([0-9][^<]*\)</version>.*|\1|p' \
+    "$root${admin:-/var/www/html/admin}/modules/framework/module.xml" 2>/dev/null | head -n 1)
+  freepbx=${freepbx:-of unknown version}
+  dialplan_entry=$etc/extensions_custom.conf
+  say "FreePBX: $freepbx"
+}
+
+has_systemd() { [ -d /run/systemd/system ] && command -v systemctl >/dev/null; }
+
+# -- What must not be --------------------------------------------------------------------------------
+
+refuse_what_would_hurt() {
+  if [ -n "$freepbx" ] && grep -Eq '^[[:space:]]*listen[[:space:]]*=.*:4573"' "$root$settings" 2>/dev/null; then
+    fail "$settings: [server] listen: port 4573 belongs to FreePBX's own FastAGI server; take 4591"
+  fi
+  for program in /usr/local/bin/callsign /usr/local/bin/agi-debug "$agi_bin/callsign.agi"; do
+    [ ! -e "$root$program" ] || grep -q "$home/" "$root$program" ||
+      fail "$program is there and is not of this installer: move it away first"
+  done
+  ours=$root$etc/extensions_callsign.conf
+  if [ -e "$ours" ] && ! cmp -s "$ours" "$here/dialplan/extensions_callsign.conf" &&
+    ! cmp -s "$ours" "$root$home/dialplan/extensions_callsign.conf"; then
+    fail "$etc/extensions_callsign.conf was changed by somebody: put what is yours into a file of your own
+(a copy of a context needs another name), remove this one, and run the installer again."
+  fi
+  names=$(sed -n 's/^\[\([^]]*\)\].*/\1/p' "$here/dialplan/extensions_callsign.conf" | paste -s -d '|' -)
+  taken=$(grep -rEn "^[[:space:]]*\[($names)\]" "$root$etc" --include='*.conf' 2>/dev/null |
+    grep -v "^$root$etc/extensions_callsign.conf:" | cut -d: -f1-2) || true
+  [ -z "$taken" ] || fail "a context of callsign's is defined already, and two of one name would be mixed line by line:
+$taken
+Rename yours, or merge by calling it from your own dialplan: Gosub(callsign-…,s,1) then your lines."
+}
+
+refuse_while_called() { # a call that jumps to a context that is gone ends
+  callers=$(grep -rEn '^[^;]*(callsign-[a-z]+|callsign\.agi|CALLSIGN_AGI)' "$root$etc" \
+    --include='*.conf' --include='*.ael' --include='*.lua' 2>/dev/null |
+    grep -v "^$root$etc/extensions_callsign.conf:" | cut -d: -f1-2) || true
+  [ -z "$callers" ] || fail "the dialplan still calls callsign, and such a call would end when it is gone:
+$callers
+Remove these lines, reload the dialplan, and run the installer again."
+  others=$(includes_ours -rn "$root$etc" --include='*.conf' | grep -v "^$root$dialplan_entry:[0-9]*:$include_line\$" | cut -d: -f1-2) || true
+  [ -z "$others" ] || fail "extensions_callsign.conf is included by a line of your own, and Asterisk would load no dialplan without it:
+$others
+Remove this line, and run the installer again."
+}
+
+# -- The steps on a PBX --------------------------------------------------------------------------------
+
+account_step() {
+  [ -z "$root" ] || return 0
+  getent passwd "$account" >/dev/null || change "user and group $account" make_account
+  if [ "$asterisk_user" != root ] && ! id -nG "$asterisk_user" | tr ' ' '\n' | grep -qx "$account"; then
+    change "$asterisk_user joins the group $account" usermod -aG "$account" "$asterisk_user"
+  fi
+}
+
+make_account() {
+  useradd --system --user-group --no-create-home --home-dir "$store" --shell /usr/sbin/nologin \
+    --comment "callsign's server" "$account"
+}
+
+choose_python() {
+  venv=$root$home/venv
+  python=$(find_python "$venv")
+  case $("$python" -c 'import os, sys; print(os.path.realpath(sys.base_prefix))') in
+    /home/* | /root/*) fail "$python lies in a home folder, which the service's user cannot enter: PYTHON= names another" ;;
+  esac
+  say "Python: $("$python" --version | cut -d ' ' -f 2), $python"
+}
+
+environment_step() {
+  is_whole "$venv" "$python" && return
+  restart='new environment'
+  change "environment $home/venv" make_system_environment
+}
+
+make_system_environment() { # without what only made it: pip, and scripts that name the folder it was made in
+  new=$venv.new
+  mkdir -p "$root$home"
+  make_environment "$new" "$python"
+  "$new/bin/python" -m pip --quiet --disable-pip-version-check uninstall --yes pip setuptools 2>/dev/null
+  find "$new/bin" -type f ! -name 'python*' -exec rm {} +
+  sed -i '/^command/d' "$new/pyvenv.cfg"
+  find "$new" -name __pycache__ -prune -exec rm -r {} +
+  "$new/bin/python" -m compileall -qq -s "$new" -p "$home/venv" "$new/lib" || true # pyst2 has a module of Python 2
+  stamp "$new" "$python"
+  chmod -R u=rwX,go=rX "$new"
+  swap_in "$new" "$venv"
+}
+
+code_step() {
+  for part in $parts; do
+    diff -rq -x __pycache__ "$here/$part" "$root$home/$part" >/dev/null 2>&1 && continue
+    [ "$part" != agi ] || restart='new code'
+    change "code $home/$part" copy_part "$part"
+  done
+}
+
+copy_part() {
+  new=$root$home/$1.new
+  rm -rf "$new"
+  cp -R "$here/$1" "$new"
+  find "$new" -name __pycache__ -prune -exec rm -r {} +
+  chmod -R u=rwX,go=rX "$new"
+  if [ "$1" = agi ]; then
+    "$root$home/venv/bin/python" -m compileall -q -s "$new" -p "$home/agi" "$new" || fail "$new could not be compiled"
+    check_settings "$new"
+  fi
+  swap_in "$new" "$root$home/$1"
+}
+
+check_settings() { # CODE: before it takes the place of one that works
+  [ -e "$root$settings" ] || return 0
+  [ -z "$root" ] || return 0
+  "$home/venv/bin/python" "$1/bin/callsign" check --config "$root$settings" >"$work/check" 2>&1 || {
+    fail "the settings cannot be used as they are; what runs goes on as it did:
+$(cat "$work/check")"
+  }
+}
+
+commands_step() {
+  for name in callsign agi-debug; do
+    starter "$home/venv/bin/python" "$home/agi/bin/$name" >"$work/$name"
+    file "$work/$name" "/usr/local/bin/$name" 755 root:root
+  done
+  # No link: FreePBX's chown follows links and removes those that lead nowhere.  Its owner is whose the folder is.
+  starter "$home/venv/bin/python" "$home/agi/agi-bin/callsign.agi" >"$work/callsign.agi"
+  file "$work/callsign.agi" "$agi_bin/callsign.agi" 755 "$(owner_of "$root$agi_bin")"
+}
+
+settings_step() { # /etc/asterisk is no place for keys: FreePBX makes all in it readable to its web server
+  folder "$(dirname "$settings")" 750 "root:$account"
+  [ -e "$root$settings" ] || file "$here/conf/callsign.toml.example" "$settings" 640 "root:$account"
+}
+
+store_step() { # new files in it belong to its group
+  folder "$store" 2770 "$account:$account"
+}
+
+# Asterisk that was started with -G (FreePBX, Debian 13) gives up all further groups: so by name as well.
+access_step() {
+  [ -z "$root" ] && [ "$asterisk_user" != root ] || return 0
+  access look "$(dirname "$settings")" 5 "$asterisk_user" ||
+    change "$asterisk_user may read $(dirname "$settings")" access grant "$(dirname "$settings")" 5 "$asterisk_user"
+  access look "$store" 7 "$asterisk_user" ||
+    change "$asterisk_user may use $store" access grant "$store" 7 "$asterisk_user"
+}
+
+access() { # look|grant FOLDER PERMISSIONS USER: an ACL entry of the user, for the folder, its files, and what comes
+  [ -e "$2" ] && [ -x "$home/venv/bin/python" ] && id "$4" >/dev/null 2>&1 || return 1
+  "$home/venv/bin/python" - "$@" <<'PYTHON'
+import os, pwd, stat, struct, sys
+
+verb, folder, allowed, user = sys.argv[1:]
+NOBODY, OWNER, USER, GROUP, MASK, OTHERS = 0xFFFFFFFF, 1, 2, 4, 16, 32  # linux/posix_acl.h
+ACCESS, DEFAULT = "system.posix_acl_access", "system.posix_acl_default"
+
+
+def acl(path):
+    mode = os.stat(path).st_mode
+    entries = [
+        (OWNER, mode >> 6 & 7, NOBODY),
+        (USER, int(allowed) & (7 if stat.S_ISDIR(mode) else 6), pwd.getpwnam(user).pw_uid),
+        (GROUP, mode >> 3 & 7, NOBODY),
+        (MASK, mode >> 3 & 7, NOBODY),
+        (OTHERS, mode & 7, NOBODY),
+    ]
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+
+
+if verb == "look":
+    kept = os.listxattr(folder)
+    sys.exit(any(name not in kept or os.getxattr(folder, name) != acl(folder) for name in (ACCESS, DEFAULT)))
+try:
+    os.setxattr(folder, DEFAULT, acl(folder))
+    for path in [folder, *(entry.path for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False))]:
+        os.setxattr(path, ACCESS, acl(path))
+except OSError as fault:
+    print(f"  but no ACL can be kept there ({fault.strerror}): the plain script fails where Asterisk drops its groups")
+PYTHON
+}
+
+dialplan_step() {
+  entry=$root$dialplan_entry
+  if [ -e "$entry" ]; then
+    like="$(stat -c %a "$entry") $(owner_of "$entry")"
+  else
+    like="640 $(owner_of "$root$etc")"
+  fi
+  # shellcheck disable=SC2086 # mode and owner
+  file "$here/dialplan/extensions_callsign.conf" "$etc/extensions_callsign.conf" $like
+  if [ ! -e "$entry" ]; then
+    note "There is no $dialplan_entry: put \`$include_line\` into your dialplan."
+  elif includes_ours -q "$entry" "$root$etc/extensions.conf"; then
+    :
+  elif ! grep -E '^[[:space:]]*[^;[:space:]]' "$entry" | head -n 1 | grep -Eqv '^[[:space:]]*[[#]'; then
+    change "line  $include_line  at the top of $dialplan_entry" add_include "$entry"
+  else
+    note "$dialplan_entry begins with lines outside of any context: put \`$include_line\` at its end."
+  fi
+  [ -z "$changed" ] || reload_dialplan
+}
+
+include_line='#include extensions_callsign.conf'
+
+includes_ours() { # GREP'S ARGUMENTS: lines that include our file, in any of Asterisk's ways of writing it
+  grep -E '^[[:space:]]*#(try)?include[[:space:]]+["<]?([^;]*/)?extensions_callsign\.conf' "$@" 2>/dev/null
+}
+
+# At the top: what others append to the file later goes on to belong to the context they see at its end.
+add_include() {
+  real=$(readlink -f "$1")
+  cp -a "$real" "$real.new"
+  { printf '%s\n' "$include_line" && cat "$real"; } >"$real.new"
+  mv -f "$real.new" "$real"
+}
+
+remove_include() {
+  real=$(readlink -f "$1")
+  cp -a "$real" "$real.new"
+  sed "/^$include_line\$/d" "$real" >"$real.new"
+  mv -f "$real.new" "$real"
+}
+
+reload_dialplan() {
+  [ -z "$root" ] && [ -S "$run_folder/asterisk.ctl" ] || return 0
+  change 'asterisk -rx "dialplan reload"' asterisk -C "$asterisk_conf" -rx 'dialplan reload'
+}
+
+service_step() {
+  if [ -n "$root" ]; then
+    file "$here/conf/callsign.service" "$unit" 644 root:root
+    return
+  fi
+  if ! has_systemd; then
+    note "No systemd here.  Let your own service manager run this, as the user $account:
+    $home/venv/bin/python $home/agi/bin/callsign serve"
+    return
+  fi
+  file "$here/conf/callsign.service" "$unit" 644 root:root
+  if [ -n "$changed" ]; then
+    restart=${restart:-new unit}
+    change 'systemctl daemon-reload' systemctl daemon-reload
+  fi
+  systemctl is-enabled --quiet callsign 2>/dev/null || change 'systemctl enable callsign' systemctl enable --quiet callsign
+  systemctl is-active --quiet callsign || restart=${restart:-it does not run}
+  [ -z "$restart" ] || change "systemctl restart callsign  ($restart)" start_service
+}
+
+start_service() { # returns when it answers calls, for it says so to systemd
+  check_settings "$home/agi"
+  systemctl restart callsign || fail "the service did not start; its last words:
+$(journalctl --unit callsign --lines 10 --output cat --no-pager 2>/dev/null)"
+}
+
+try_step() {
+  [ -z "$root" ] && [ -z "$dry_run" ] && has_systemd || return 0
+  address=$("$home/venv/bin/python" - "$home/agi" "$settings" <<'PYTHON'
+import pathlib, sys
+
+sys.path.insert(0, sys.argv[1])
+from callsign import config, own_call
+
+host, port = config.load(pathlib.Path(sys.argv[2]))[0].server.listen
+host = own_call.LOOPBACK_OF.get(host, host)
+print(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+PYTHON
+  ) || fail "$settings cannot be used: see callsign check"
+  say "A simulated call through the service:"
+  /usr/local/bin/agi-debug --timeout 10 "agi://$address/ping" >"$work/ping" 2>&1 || true
+  grep -E '^(CALLSIGN|AGISTATUS|time)' "$work/ping" | sed 's/^/  /'
+  grep -q '^CALLSIGNSTATUS=OK' "$work/ping" || fail "the service did not answer it: see journalctl -u callsign
+$(cat "$work/ping")"
+}
+
+next_steps() {
+  cat <<TEXT
+Next:
+  1. \$EDITOR $settings, then: callsign check && systemctl reload callsign
+  2. In ${dialplan_entry##*/}, where a call comes in:  same => n,Gosub(callsign-skarabee,s,1)
+     then: asterisk -rx "dialplan reload"${freepbx:+    (FreePBX: README says where)}
+  3. Place a call, then: callsign jobs; journalctl -u callsign
+TEXT
+}
+
+system_install() {
+  find_asterisk
+  find_freepbx
+  choose_python
+  refuse_what_would_hurt
+  announce
+  environment_step
+  account_step
+  code_step
+  commands_step
+  settings_step
+  store_step
+  access_step
+  service_step
+  dialplan_step
+  [ "$changes" -gt 0 ] || say "  nothing, all is as it should be"
+  try_step
+  [ -z "$notes" ] || say "Note:$notes"
+  [ -n "$root$dry_run" ] || next_steps
+}
+
+system_uninstall() {
+  find_asterisk
+  find_freepbx
+  refuse_while_called
+  announce
+  [ ! -e "$root$dialplan_entry" ] || ! grep -qxF "$include_line" "$root$dialplan_entry" ||
+    change "line  $include_line  out of $dialplan_entry" remove_include "$root$dialplan_entry"
+  remove "$etc/extensions_callsign.conf"
+  reload_dialplan
+  if [ -z "$root" ] && [ -e "$unit" ] && has_systemd; then
+    change 'systemctl disable --now callsign' systemctl disable --quiet --now callsign
+  fi
+  remove "$unit"
+  [ -n "$root$dry_run" ] || ! has_systemd || systemctl daemon-reload
+  remove "$agi_bin/callsign.agi"
+  remove /usr/local/bin/callsign
+  remove /usr/local/bin/agi-debug
+  remove "$home"
+  if [ -z "$purge" ]; then
+    say "Kept: $(dirname "$settings") and $store, with the user $account; --uninstall --purge removes them too."
+    return
+  fi
+  remove "$(dirname "$settings")"
+  remove "$store"
+  [ -n "$root" ] || ! getent passwd "$account" >/dev/null || change "user and group $account" remove_account
+}
+
+remove_account() {
+  userdel "$account" 2>/dev/null # it says that others are in the group
+  ! getent group "$account" >/dev/null || groupdel "$account"
+}
+
+on_a_pbx() { # install|uninstall
+  [ -n "$root" ] || [ "$(id -u)" = 0 ] || fail "a PBX is root's: sudo ./install.sh"
+  umask 022
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  "system_$1"
 }
 
 main() {
-  [ $# -le 1 ] || {
-    usage >&2
-    exit 2
-  }
+  case "${1:-}" in
+    demo | --local | -h | --help)
+      [ $# = 1 ] || misused "$1 takes nothing more"
+      ;;
+  esac
   case "${1:-}" in
     demo)
       local_install
@@ -85,21 +609,30 @@ main() {
     --local)
       local_install
       say "Ready: .venv/bin/callsign, .venv/bin/agi-debug and the plain script .venv/bin/callsign.agi"
+      exit
       ;;
     -h | --help)
       usage
-      ;;
-    "")
-      say "install.sh: this version has no system-wide installation yet; README says how to run it by hand" >&2
-      usage >&2
-      exit 2
-      ;;
-    *)
-      say "install.sh: unknown: $1" >&2
-      usage >&2
-      exit 2
+      exit
       ;;
   esac
+  what=install
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --dry-run) dry_run=yes ;;
+      --uninstall) what=uninstall ;;
+      --purge) purge=yes ;;
+      --root)
+        [ -n "${2:-}" ] || misused "--root wants a folder"
+        root=$(readlink -m "$2")
+        shift
+        ;;
+      *) misused "unknown: $1" ;;
+    esac
+    shift
+  done
+  [ -z "$purge" ] || [ "$what" = uninstall ] || misused "--purge goes with --uninstall"
+  on_a_pbx "$what"
 }
 
 main "$@"
