@@ -360,13 +360,12 @@ copy_part() {
   swap_in "$new" "$root$home/$1"
 }
 
-check_settings() { # CODE: before it takes the place of one that works
-  [ -e "$root$settings" ] || return 0
-  [ -z "$root" ] || return 0
-  "$home/venv/bin/python" "$1/bin/callsign" check --config "$root$settings" >"$work/check" 2>&1 || {
+
+check_settings() { # CODE: as the service will read them, before it takes the place of one that works
+  [ -z "$root" ] && [ -e "$settings" ] || return 0
+  runuser -u "$account" -- "$home/venv/bin/python" "$1/bin/callsign" check --config "$settings" >"$work/check" 2>&1 ||
     fail "the settings cannot be used as they are; what runs goes on as it did:
 $(cat "$work/check")"
-  }
 }
 
 commands_step() {
@@ -474,7 +473,7 @@ remove_include() {
 }
 
 reload_dialplan() {
-  [ -z "$root" ] && [ -S "$run_folder/asterisk.ctl" ] || return 0
+  [ -z "$root" ] && [ "$changes" -gt 0 ] && [ -S "$run_folder/asterisk.ctl" ] || return 0
   change 'asterisk -rx "dialplan reload"' asterisk -C "$asterisk_conf" -rx 'dialplan reload'
 }
 
@@ -573,10 +572,12 @@ system_uninstall() {
   remove /usr/local/bin/callsign
   remove /usr/local/bin/agi-debug
   remove "$home"
-  if [ -z "$purge" ]; then
-    say "Kept: $(dirname "$settings") and $store, with the user $account; --uninstall --purge removes them too."
-    return
-  fi
+  [ -z "$purge" ] || purge_step
+  [ "$changes" -gt 0 ] || say "  nothing, it is not installed"
+  [ -n "$purge" ] || say "Kept: $(dirname "$settings") and $store, with the user $account; --purge takes them too."
+}
+
+purge_step() {
   remove "$(dirname "$settings")"
   remove "$store"
   [ -n "$root" ] || ! getent passwd "$account" >/dev/null || change "user and group $account" remove_account
@@ -587,11 +588,16 @@ remove_account() {
   ! getent group "$account" >/dev/null || groupdel "$account"
 }
 
+clean_up() { # also after a step that failed
+  rm -rf "$work"
+  [ -n "$dry_run" ] || rm -rf "$root$home"/*.new "$root$home"/*.old
+}
+
 on_a_pbx() { # install|uninstall
   [ -n "$root" ] || [ "$(id -u)" = 0 ] || fail "a PBX is root's: sudo ./install.sh"
   umask 022
   work=$(mktemp -d)
-  trap 'rm -rf "$work"' EXIT
+  trap clean_up EXIT
   "system_$1"
 }
 

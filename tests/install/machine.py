@@ -95,13 +95,12 @@ class Machine:
         shutil.copy2(HERE / "systemctl.py", self.folder / "usr/src/systemctl.py")
 
     def run(
-        self, command: Sequence[str], environment: Mapping[str, str] | None = None, user: str = ""
+        self, command: Sequence[str], environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Runs a command on the machine; stderr comes with stdout."""
-        as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"] if user else []
         return subprocess.run(
             ["nsenter", "--target", str(self._first_process), "--net", "--pid", "chroot", str(self.folder)]
-            + [*as_user, *command],
+            + [*command],
             env={"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

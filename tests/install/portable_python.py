@@ -52,14 +52,14 @@ def wheels(cache: Path, requirements: Path) -> Path:
     return there
 
 
-class locked:  # noqa: N801 (reads as what it does)
+class locked:
     """One test process at a time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def __enter__(self) -> None:
-        self._file = open(self._path, "w")  # noqa: SIM115
+        self._file = open(self._path, "w")
         fcntl.flock(self._file, fcntl.LOCK_EX)
 
     def __exit__(self, *exc: object) -> None:

@@ -1,0 +1,281 @@
+"""`sudo ./install.sh` on whole machines: a first time, again, as an upgrade, and taken away, file by file."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from machine import PARTS, SOURCE, Machine
+from pbx_layouts import LAYOUTS, Layout
+from trees import changed, new, tree
+from waiting import wait_until
+
+CALLER, CALLED = "056528999", "056528998"
+SETTINGS = "/etc/callsign/callsign.toml"
+SECTION = '[skarabee]\nurl = "http://127.0.0.1:1/api/"\nbusinessid = "8103"\nkey = "the-key-of-8103"\n'
+INCLUDE = "#include extensions_callsign.conf\n"
+ACCOUNTS = {"/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow"}
+UNAVAILABLE = os.environ.get("CALLSIGN_ASTERISK_22") == "unavailable"
+
+
+class Pbx:
+    """A machine, and what each step of its life left: each is played once, in this order, when it is first asked for."""
+
+    def __init__(self, machine: Machine, layout: Layout) -> None:
+        self.machine, self.layout = machine, layout
+        machine.add_systemd()
+        layout.lay_out(machine)
+        self.before = tree(machine.folder)
+        self.planned = self.install("--dry-run")
+        self.after_plan = tree(machine.folder)
+        self.start_asterisk()
+        self.told = self.install()
+        self.after = tree(machine.folder)
+        self.warnings = self.asterisk_warnings()
+
+    def install(self, *options: str) -> list[str]:
+        done = self.machine.install(*options)
+        assert done.returncode == 0, done.stdout
+        return done.stdout.splitlines()
+
+    def start_asterisk(self) -> None:
+        """As FreePBX's safe_asterisk and Debian's unit start it: with -G it gives up all further groups."""
+        quiet = "asterisk -U asterisk -G asterisk >/dev/null 2>&1 </dev/null"
+        assert self.machine.run(["sh", "-c", quiet]).returncode == 0
+        wait_until(lambda: "fully booted" in self.asterisk("core waitfullybooted"))
+
+    def asterisk(self, command: str) -> str:
+        return self.machine.run(["asterisk", "-rx", command]).stdout
+
+    def asterisk_warnings(self) -> list[str]:
+        log = self.machine.path("/var/log/asterisk/full").read_text()
+        return [line for line in log.splitlines() if re.search(r"\] (WARNING|ERROR)\[", line)]
+
+    def jobs(self) -> list[dict[str, object]]:
+        found: list[dict[str, object]] = json.loads(self.callsign("jobs", "--json"))
+        return found
+
+    def callsign(self, *words: str) -> str:
+        return self.machine.run(["callsign", *words]).stdout
+
+    def service(self) -> int:
+        return int(self.machine.path("/run/callsign.pid").read_text())
+
+
+def root_of(version: str) -> Path:
+    name = f"CALLSIGN_ASTERISK_{version}"
+    given = os.environ.get(name, "")
+    if not given:
+        pytest.fail(f"{name} names no Asterisk root: tests/run gets one on Debian; --fast leaves these tests out")
+    return Path(given).resolve()
+
+
+def params(*names: str) -> list[object]:
+    """One machine for all tests of a kind: they run in one process."""
+    return [
+        pytest.param(name, id=name, marks=[pytest.mark.asterisk, pytest.mark.xdist_group(f"install-{name}")])
+        for name in names
+        if not (UNAVAILABLE and LAYOUTS[name].asterisk == "22")
+    ]
+
+
+@pytest.fixture(scope="module", params=params(*LAYOUTS))
+def pbx(request: pytest.FixtureRequest) -> Iterator[Pbx]:
+    layout = LAYOUTS[request.param]
+    with Machine(root_of(layout.asterisk)) as machine:
+        yield Pbx(machine, layout)
+
+
+def steps(lines: list[str]) -> list[str]:
+    return [
+        line
+        for line in lines
+        if line.startswith("  ") and not re.match(r"  ([A-Z]+STATUS|[A-Z]+=|time:|\d\.|   )", line)
+    ]
+
+
+# The tests stand in the order of a machine's life.
+
+
+def test_a_dry_run_changes_nothing_and_says_all_that_is_then_done(pbx: Pbx) -> None:
+    assert changed(pbx.before, pbx.after_plan) == set()
+    assert new(pbx.before, pbx.after_plan) == {}
+    reload = '  asterisk -rx "dialplan reload"'  # Asterisk runs only by now
+    assert [*steps(pbx.planned), reload] == steps(pbx.told)
+
+
+def test_every_file_is_where_it_belongs_with_its_owner_and_mode(pbx: Pbx) -> None:
+    found = new(pbx.before, pbx.after)
+    inside = {path: looks for path, looks in found.items() if path.startswith("/opt/callsign/")}
+    store = {path: looks for path, looks in found.items() if path.startswith("/var/lib/callsign/")}
+    assert {path: looks for path, looks in found.items() if path not in inside and path not in store} == {
+        "/opt/callsign": "755 root:root",
+        "/usr/local/bin/callsign": "755 root:root",
+        "/usr/local/bin/agi-debug": "755 root:root",
+        f"{pbx.layout.agi_bin}/callsign.agi": f"755 {pbx.layout.agi_bin_owner}",
+        "/etc/callsign": "750 root:callsign",
+        "/etc/callsign/callsign.toml": "640 root:callsign",
+        "/var/lib/callsign": "2770 callsign:callsign",
+        "/etc/systemd/system/callsign.service": "644 root:root",
+        "/etc/systemd/system/multi-user.target.wants/callsign.service": "777 root:root",
+        "/etc/asterisk/extensions_callsign.conf": pbx.after[pbx.layout.entry][0],
+    }
+    assert set(store.values()) == {"660 callsign:callsign"}
+    assert {looks for path, looks in inside.items() if pbx.after[path][1][:4] != "link"} == {
+        "755 root:root",
+        "644 root:root",
+    }
+    assert changed(pbx.before, pbx.after) == {*ACCOUNTS, pbx.layout.entry}
+
+
+def test_opt_holds_what_runs_and_what_takes_it_away(pbx: Pbx) -> None:
+    home, source = pbx.machine.path("/opt/callsign"), pbx.machine.path(SOURCE)
+    assert {path.name for path in home.iterdir()} == {*PARTS, "venv"}
+    for part in PARTS:
+        here = {path.relative_to(source): path.read_bytes() for path in (source / part).rglob("*") if path.is_file()}
+        there = {path.relative_to(home): path for path in (home / part).rglob("*") if path.is_file()}
+        compiled = [path for path in there if path.suffix == ".pyc"]
+        assert {path: file.read_bytes() for path, file in there.items() if path not in compiled} == here
+        modules = [path for path in here if path.suffix == ".py"]
+        assert len(compiled) == len(modules), "the service may not write there: a start would compile each time"
+    assert not list(home.glob("venv/**/pip")), "pip has done its work"
+    text = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file() and path.name != "install.sh")
+    assert b"venv.new" not in text
+    assert b"agi.new" not in text
+
+
+def test_the_line_stands_once_at_the_top_and_the_rest_is_as_it_was(pbx: Pbx) -> None:
+    entry = pbx.machine.path(pbx.layout.entry)
+    text = entry.read_text()
+    assert text.startswith(INCLUDE)
+    assert text.count("extensions_callsign.conf") == 1
+    assert pbx.after[pbx.layout.entry][0] == pbx.before[pbx.layout.entry][0]
+
+
+def test_the_running_asterisk_has_the_contexts_and_no_word_against_them(pbx: Pbx) -> None:
+    for context in ("callsign-skarabee", "callsign-noojee-start", "callsign-noojee-stop"):
+        assert f"[ Context '{context}' created by 'pbx_config' ]" in pbx.asterisk(f"dialplan show {context}")
+    assert [line for line in pbx.warnings if "callsign" in line or "extensions" in line] == []
+
+
+def test_the_installer_says_what_it_found_what_it_did_and_what_comes_next(pbx: Pbx) -> None:
+    assert pbx.told[0] == f"Asterisk: settings /etc/asterisk, agi-bin {pbx.layout.agi_bin}, runs as asterisk"
+    assert ("FreePBX: " + pbx.layout.freepbx in pbx.told) == bool(pbx.layout.freepbx)
+    assert "  CALLSIGNSTATUS=OK" in pbx.told
+    assert [line[:4] for line in pbx.told if re.match(r"  \d\.", line)] == ["  1.", "  2.", "  3."]
+
+
+def test_the_service_runs_as_its_own_user_and_starts_with_the_machine(pbx: Pbx) -> None:
+    log = pbx.machine.path("/run/systemctl.log").read_text().splitlines()
+    assert [line for line in log if not line.startswith("is-")] == [
+        "daemon-reload",
+        "enable --quiet callsign",
+        "restart callsign",
+    ]
+    owner = pbx.machine.run(["stat", "-c", "%U:%G", "/var/lib/callsign/outbox.db"]).stdout
+    assert owner == "callsign:callsign\n"
+
+
+def test_server_and_plain_script_share_settings_and_store_though_asterisk_gave_up_its_groups(pbx: Pbx) -> None:
+    file = pbx.machine.path(SETTINGS)
+    file.write_text(file.read_text() + SECTION)
+    assert pbx.machine.run(["systemctl", "restart", "callsign"]).returncode == 0
+    asked = ["agi-debug", "agi://127.0.0.1:4591/skarabee", "--callerid", CALLER, "--extension", CALLED]
+    assert "SKARABEESTATUS=QUEUED" in pbx.machine.run(asked).stdout
+    assert len(pbx.jobs()) == 1
+    for step in (f"1,Set(CALLERID(num)={CALLER})", f'2,AGI,"callsign.agi,skarabee,,{CALLED}"'):
+        pbx.asterisk(f"dialplan add extension 1,{step} into callsign-test")
+    pbx.asterisk("channel originate Local/1@callsign-test application Wait 1")
+    wait_until(lambda: len(pbx.jobs()) == 2)
+    assert [job["state"] for job in pbx.jobs()] == ["waiting", "waiting"]
+    for path in pbx.machine.path("/var/lib/callsign").iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660, path
+
+
+def test_others_on_the_machine_can_look_into_neither_settings_nor_store(pbx: Pbx) -> None:
+    for path in (SETTINGS, "/var/lib/callsign/outbox.db", "/var/lib/callsign/"):
+        asked = pbx.machine.run(["runuser", "-u", "nobody", "--", "ls", path])
+        assert "Permission denied" in asked.stdout
+
+
+def test_a_second_run_finds_nothing_to_do_also_after_freepbx_has_set_owners(pbx: Pbx) -> None:
+    if pbx.layout.freepbx:
+        pbx.layout.chown(pbx.machine)
+    service, before = pbx.service(), tree(pbx.machine.folder)
+    assert steps(pbx.install()) == ["  nothing, all is as it should be"]
+    assert pbx.service() == service, "no reason to restart"
+    after = tree(pbx.machine.folder)
+    assert new(before, after) == {}
+    assert {path for path in changed(before, after) if not path.startswith("/var/lib/callsign/")} == set()
+
+
+def test_an_upgrade_keeps_settings_and_jobs_and_restarts_the_service(pbx: Pbx) -> None:
+    package = pbx.machine.path(f"{SOURCE}/agi/callsign/__init__.py")
+    text = package.read_text()
+    settings, jobs, service = pbx.machine.path(SETTINGS).read_text(), pbx.jobs(), pbx.service()
+    package.write_text(re.sub(r'__version__ = ".*"', '__version__ = "9.9.9"', text))
+    (package.parent / "conf_of_the_new_version.py").write_text("")
+    told = pbx.install()
+    assert steps(told) == ["  code /opt/callsign/agi", "  systemctl restart callsign  (new code)"]
+    assert "  CALLSIGNVERSION=9.9.9" in told
+    assert pbx.service() != service
+    assert pbx.machine.path(SETTINGS).read_text() == settings
+    assert [job["job"] for job in pbx.jobs()] == [job["job"] for job in jobs]
+    (package.parent / "conf_of_the_new_version.py").unlink()
+    package.write_text(text)
+    pbx.install()
+    assert not pbx.machine.path("/opt/callsign/agi/callsign/conf_of_the_new_version.py").exists()
+
+
+def test_an_upgrade_that_the_settings_do_not_fit_leaves_all_as_it_runs(pbx: Pbx) -> None:
+    package = pbx.machine.path(f"{SOURCE}/agi/callsign/__init__.py")
+    text = package.read_text()
+    settings = pbx.machine.path(SETTINGS).read_text()
+    service = pbx.service()
+    package.write_text(text + "\n")
+    pbx.machine.path(SETTINGS).write_text(settings + 'colour = "blue"\n')
+    refused = pbx.machine.install()
+    assert refused.returncode == 1
+    assert "[skarabee] colour" in refused.stdout
+    assert pbx.service() == service
+    assert pbx.machine.path("/opt/callsign/agi/callsign/__init__.py").read_text() == text
+    package.write_text(text)
+    pbx.machine.path(SETTINGS).write_text(settings)
+    assert not pbx.machine.path("/opt/callsign/agi.new").exists()
+
+
+def test_it_is_not_taken_away_while_the_dialplan_calls_it(pbx: Pbx) -> None:
+    entry = pbx.machine.path(pbx.layout.entry)
+    text = entry.read_text()
+    entry.write_text(text + "\n[mine]\nexten => s,1,Gosub(callsign-skarabee,s,1)\n; Gosub(callsign-noojee-start,s,1)\n")
+    before = tree(pbx.machine.folder)
+    refused = pbx.machine.install("--uninstall")
+    assert refused.returncode == 1
+    line = text.count("\n") + 3
+    assert f"{pbx.layout.entry}:{line}" in refused.stdout
+    assert f"{pbx.layout.entry}:{line + 1}" not in refused.stdout, "a comment calls nobody"
+    assert changed(before, tree(pbx.machine.folder)) <= {p for p in before if p.startswith("/var/lib/callsign/")}
+    entry.write_text(text)
+
+
+def test_taken_away_it_leaves_settings_and_jobs_and_then_no_trace(pbx: Pbx) -> None:
+    planned = pbx.install("--uninstall", "--dry-run")
+    uninstall = pbx.machine.run(["/opt/callsign/install.sh", "--uninstall"])  # also without the checkout
+    assert uninstall.returncode == 0, uninstall.stdout
+    assert steps(uninstall.stdout.splitlines()) == steps(planned)
+    left = tree(pbx.machine.folder)
+    assert {path.split("/")[1] + "/" + path.split("/")[-1].split(".")[0] for path in new(pbx.before, left)} <= {
+        *("etc/callsign", "lib/callsign", "var/callsign", "var/outbox")
+    }
+    assert "There is no existence of 'callsign-skarabee' context" in pbx.asterisk("dialplan show callsign-skarabee")
+    pbx.install("--uninstall", "--purge")
+    gone = tree(pbx.machine.folder)
+    assert new(pbx.before, gone) == {}
+    assert changed(pbx.before, gone) == set()
+    assert steps(pbx.install("--uninstall", "--purge")) == ["  nothing, it is not installed"]
