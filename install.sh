@@ -59,8 +59,8 @@ note() {
 
 # -- Python -------------------------------------------------------------------------------------------
 
-is_usable() {
-  "$1" -c 'import sys, venv, ensurepip, sqlite3, ssl; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1
+is_usable() { # by its word: other programs, like `true`, end well too
+  [ "$("$1" -c 'import sys, venv, ensurepip, sqlite3, ssl; print(sys.version_info >= (3, 10))' 2>/dev/null)" = True ]
 }
 
 find_python() { # VENV: the Python that it is made of, if there is one, is the first choice

@@ -28,10 +28,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.is_relative_to(HERE / "faults"):
             item.add_marker("faults")
         on_asterisk = isinstance(item, pytest.Function) and "asterisk_root" in item.fixturenames
-        if on_asterisk or item.path.is_relative_to(HERE / "asterisk"):
-            version = getattr(item, "callspec", None) and item.callspec.params.get("asterisk_root")
+        if on_asterisk or any(item.path.is_relative_to(HERE / folder) for folder in ("asterisk", "install")):
+            params = item.callspec.params if hasattr(item, "callspec") else {}
             item.add_marker("asterisk")
-            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{version}"))  # one Asterisk each
+            one_each = params.get("pbx") or params.get("asterisk_root")
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{one_each}"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -2,7 +2,7 @@
 
 `/usr` is made of hard links, which the installer must not and does not write through: it only makes new files
 there.  `/etc` and `/var` are copies.  What runs in it runs in name spaces of its own: a service on the usual port
-disturbs nobody, nothing reaches a network, and all of it ends with the holder.  Nothing is mounted where it can be seen.
+disturbs nobody, nothing reaches a network, and all of it ends with the holder.  Nothing is mounted.
 """
 
 from __future__ import annotations
@@ -48,8 +48,13 @@ class Machine:
         try:
             self._lay_out(root)
             self._holder = subprocess.Popen(
-                ["unshare", "--net", "--pid", "--fork", "--kill-child"]
-                + ["chroot", str(self.folder), PYTHON, "-c", HOLDER],
+                [
+                    *["unshare", "--net", "--pid", "--fork", "--kill-child", "chroot"],
+                    str(self.folder),
+                    PYTHON,
+                    "-c",
+                    HOLDER,
+                ],
                 stdout=subprocess.PIPE,
                 text=True,
             )
@@ -99,8 +104,7 @@ class Machine:
     ) -> subprocess.CompletedProcess[str]:
         """Runs a command on the machine; stderr comes with stdout."""
         return subprocess.run(
-            ["nsenter", "--target", str(self._first_process), "--net", "--pid", "chroot", str(self.folder)]
-            + [*command],
+            [*f"nsenter --target {self._first_process} --net --pid chroot".split(), str(self.folder), *command],
             env={"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

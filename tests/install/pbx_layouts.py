@@ -62,11 +62,8 @@ class Layout:
         modules = machine.path("/usr/lib").glob("**/asterisk/modules")
         here = next(folder for folder in modules if (folder / "pbx_config.so").exists())
         there = [name for name in [*MODULES.split(), "res_clioriginate"] if (here / f"{name}.so").exists()]
-        write(
-            machine,
-            "/etc/asterisk/modules.conf",
-            "[modules]\nautoload=no\n" + "".join(f"load = {n}.so\n" for n in there),
-        )
+        loads = "".join(f"load = {name}.so\n" for name in there)
+        write(machine, "/etc/asterisk/modules.conf", f"[modules]\nautoload=no\n{loads}")
         write(machine, "/etc/asterisk/logger.conf", "[general]\n[logfiles]\nfull => notice,warning,error,verbose\n")
         for name, text in QUIET.items():
             write(machine, f"/etc/asterisk/{name}.conf", text)
@@ -75,9 +72,8 @@ class Layout:
         write(machine, "/etc/freepbx.conf", FREEPBX_CONF)
         xml = MODULE_XML.format(version=self.freepbx, major=self.freepbx.partition(".")[0])
         write(machine, "/var/www/html/admin/modules/framework/module.xml", xml)
-        write(
-            machine, "/etc/asterisk/asterisk.conf", ASTERISK_CONF.format(modules=f"/{here.relative_to(machine.folder)}")
-        )
+        inside = f"/{here.relative_to(machine.folder)}"
+        write(machine, "/etc/asterisk/asterisk.conf", ASTERISK_CONF.format(modules=inside))
         write(machine, "/etc/asterisk/extensions.conf", EXTENSIONS_CONF)
         write(machine, "/etc/asterisk/extensions_custom.conf", CUSTOM)
         for name in ("override_freepbx", "additional"):

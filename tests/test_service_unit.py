@@ -1,0 +1,66 @@
+"""The systemd unit: what it promises about order and restarts, and how far it is hardened."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from configparser import ConfigParser
+
+import pytest
+
+from product import PROJECT
+
+UNIT = PROJECT / "conf/callsign.service"
+WORST_EXPOSURE = 2.0
+"""On systemd's scale from 0 to 10; most services have 9."""
+
+
+class Repeated(ConfigParser):
+    """A unit's keys as they are written; of one that is given twice, the last."""
+
+    optionxform = staticmethod(str)  # type: ignore[assignment]
+
+
+@pytest.fixture
+def unit() -> Repeated:
+    found = Repeated(strict=False, interpolation=None)
+    found.read(UNIT)
+    return found
+
+
+def test_asterisk_starts_after_it_and_also_without_it(unit: Repeated) -> None:
+    assert unit["Unit"]["Before"].split() == ["asterisk.service", "freepbx.service"]
+    needed = {"Requires", "Requisite", "BindsTo", "PartOf", "RequiredBy"}
+    assert not needed & {key for section in unit.values() for key in section}
+
+
+def test_it_is_watched_and_started_again_without_end(unit: Repeated) -> None:
+    service = unit["Service"]
+    assert (service["Type"], service["NotifyAccess"], service["Restart"]) == ("notify", "main", "always")
+    assert 0 < int(service["WatchdogSec"]) <= 60
+    assert unit["Unit"]["StartLimitIntervalSec"] == "0"
+
+
+def test_what_it_makes_belongs_to_its_group_and_to_nobody_else(unit: Repeated) -> None:
+    service = unit["Service"]
+    assert (service["User"], service["Group"], service["UMask"]) == ("callsign", "callsign", "0007")
+    assert (service["StateDirectory"], service["StateDirectoryMode"]) == ("callsign", "2770")
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd-analyze")
+def test_it_is_hardened() -> None:
+    rate = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(UNIT)]
+    told = subprocess.run(rate, capture_output=True, text=True, check=True).stdout
+    figure = re.search(r"Overall exposure level for callsign.service: ([0-9.]+)", told)
+    assert figure
+    assert float(figure[1]) <= WORST_EXPOSURE, told
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd-analyze")
+def test_systemd_understands_every_line(tmp_path_factory: pytest.TempPathFactory) -> None:
+    copy = tmp_path_factory.mktemp("unit") / UNIT.name
+    program = shutil.which("true")
+    copy.write_text(re.sub(r"(?m)^ExecStart=.*", f"ExecStart={program}", UNIT.read_text()))
+    told = subprocess.run(["systemd-analyze", "verify", str(copy)], capture_output=True, text=True, check=False)
+    assert [line for line in told.stderr.splitlines() if "callsign" in line] == []
