@@ -13,6 +13,7 @@ import pytest
 
 from callsign.service_manager import ServiceManager
 from product import Product
+from waiting import wait_until
 
 WAIT_SECONDS = 20.0
 WATCHDOG_SECONDS = 1.5  # it is fed thrice in this time, or so
@@ -147,6 +148,14 @@ def test_a_watchdog_that_is_meant_for_another_process_is_not_fed(systemd: System
     manager.watch(lambda seconds: True)
     assert systemd.hears_nothing_more(0.2)
     manager.stopping()
+
+
+def test_the_signal_of_a_watchdog_leaves_in_the_log_where_each_thread_stood(tmp_path: Path) -> None:
+    with Product(tmp_path, "") as product:
+        product.process.send_signal(signal.SIGABRT)
+        product.process.wait(WAIT_SECONDS)
+        wait_until(lambda: any(line.startswith("Current thread 0x") for line in product.log))
+        wait_until(lambda: any('fastagi_server.py", line' in line and "in _accept" in line for line in product.log))
 
 
 def test_without_systemd_nobody_is_told_and_nothing_is_wrong(caplog: pytest.LogCaptureFixture) -> None:

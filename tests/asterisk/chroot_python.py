@@ -92,7 +92,7 @@ def _copy_python(folder: Path, inside: str, packages: list[importlib.metadata.Di
             if ".." not in file.parts and file.suffix != ".pyc":
                 (site / file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(str(package.locate_file(file)), site / file)
-    loader = _copy_libraries(folder, [program, *copied.rglob("*.so"), *site.rglob("*.so")])
+    loader = copy_libraries(folder, [program, *copied.rglob("*.so"), *site.rglob("*.so")])
     # The kernel cannot start the copy, its loader being elsewhere: sys.executable names the starter.
     (site / "sitecustomize.py").write_text(f'import sys\nsys.executable = "{inside}/python"\n')
     write_program(
@@ -102,7 +102,7 @@ def _copy_python(folder: Path, inside: str, packages: list[importlib.metadata.Di
     )
 
 
-def _copy_libraries(folder: Path, binaries: list[Path]) -> str:
+def copy_libraries(folder: Path, binaries: list[Path]) -> str:
     """Copies every shared library that the binaries need; returns the dynamic loader's name."""
     (folder / "libraries").mkdir()
     loader = ""

@@ -14,8 +14,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from chroot_python import _copy_libraries as copy_libraries
-from chroot_python import write_program
+from chroot_python import copy_libraries, write_program
 
 LEFT_OUT = shutil.ignore_patterns(
     *("__pycache__", "site-packages", "dist-packages", "test", "tests", "_test*", "idle_test", "idlelib"),

@@ -177,7 +177,11 @@ def test_a_line_that_somebody_wrote_is_enough(machine: Machine, placed: Place, l
     assert "/etc/asterisk/extensions.conf:2" in refused(machine, "--uninstall")
 
 
-def test_a_tree_for_a_package_holds_all_and_names_nothing_of_where_it_was_built(machine: Machine) -> None:
+def test_a_tree_for_a_package_holds_all_and_names_nothing_of_where_it_was_built(
+    machine: Machine, asterisk_root: tuple[Path, str]
+) -> None:
+    if asterisk_root[1] != AVAILABLE[-1]:
+        pytest.skip("once is enough: it looks at no Asterisk")
     done = machine.install("--root", "/tmp/package")
     assert done.returncode == 0, done.stdout
     package = machine.path("/tmp/package")
