@@ -11,6 +11,7 @@ dry_run=''
 purge=''
 changes=0
 changed=''   # whether the last step had something to change
+for_service='' # whether the Python is to run as the service
 restart=''   # why the service has to be started anew
 notes=''     # said at the end
 work=''      # a folder for files that are being made
@@ -63,15 +64,23 @@ is_usable() { # by its word: other programs, like `true`, end well too
   [ "$("$1" -c 'import sys, venv, ensurepip, sqlite3, ssl; print(sys.version_info >= (3, 10))' 2>/dev/null)" = True ]
 }
 
+is_hidden() { # from the service's user, whom the unit keeps out of all home folders
+  case $("$1" -c 'import os, sys; print(os.path.realpath(sys.base_prefix))') in
+    /home/* | /root/*) [ -n "$for_service" ] ;;
+    *) return 1 ;;
+  esac
+}
+
 find_python() { # VENV: the Python that it is made of, if there is one, is the first choice
   if [ -n "${PYTHON:-}" ]; then
     is_usable "$PYTHON" || fail "PYTHON=$PYTHON is no Python 3.10+ with venv, sqlite3 and ssl"
+    ! is_hidden "$PYTHON" || fail "PYTHON=$PYTHON lies in a home folder, which the service's user cannot enter"
     command -v "$PYTHON"
     return
   fi
   before=$("$1/bin/python" -c 'import sys; print(sys._base_executable)' 2>/dev/null) || before=python3
-  for name in "$before" python3 python3.14 python3.13 python3.12 python3.11 python3.10; do
-    if command -v "$name" >/dev/null 2>&1 && is_usable "$name"; then
+  for name in "$before" python3 /usr/bin/python3 python3.14 python3.13 python3.12 python3.11 python3.10; do
+    if command -v "$name" >/dev/null 2>&1 && is_usable "$name" && ! is_hidden "$name"; then
       command -v "$name"
       return
     fi
@@ -313,9 +322,6 @@ make_account() {
 choose_python() {
   venv=$root$home/venv
   python=$(find_python "$venv")
-  case $("$python" -c 'import os, sys; print(os.path.realpath(sys.base_prefix))') in
-    /home/* | /root/*) fail "$python lies in a home folder, which the service's user cannot enter: PYTHON= names another" ;;
-  esac
   say "Python: $("$python" --version | cut -d ' ' -f 2), $python"
 }
 
@@ -596,6 +602,7 @@ clean_up() { # also after a step that failed
 on_a_pbx() { # install|uninstall
   [ -n "$root" ] || [ "$(id -u)" = 0 ] || fail "a PBX is root's: sudo ./install.sh"
   umask 022
+  for_service=yes
   work=$(mktemp -d)
   trap clean_up EXIT
   "system_$1"

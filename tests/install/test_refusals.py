@@ -96,6 +96,14 @@ def test_a_python_that_is_none(machine: Machine) -> None:
     assert "PYTHON=/bin/true is no Python 3.10+" in refused(machine, python="/bin/true")
 
 
+def test_a_python_in_a_home_folder(machine: Machine) -> None:
+    home = machine.path("/root/python3")
+    machine.path("/opt/python3").rename(home)
+    told = refused(machine, python="/root/python3/bin/python3")
+    home.rename(machine.path("/opt/python3"))
+    assert "PYTHON=/root/python3/bin/python3 lies in a home folder" in told
+
+
 def test_port_4573_on_freepbx(machine: Machine, placed: Place) -> None:
     placed(SETTINGS, '[server]\nlisten = "127.0.0.1:4573"\n')
     assert machine.install("--dry-run").returncode == 0
