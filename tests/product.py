@@ -37,21 +37,23 @@ key = "recorder-key"
 class Product:
     """A running server.  `store` and `settings` lie in `folder`; `port` is the one that the kernel chose."""
 
-    def __init__(self, folder: Path, sections: str, listen: str = "127.0.0.1:0", outbox: str = "") -> None:
+    def __init__(
+        self, folder: Path, sections: str, listen: str = "127.0.0.1:0", outbox: str = "", metrics: str = ""
+    ) -> None:
         self.folder = folder
         self.settings = folder / "callsign.toml"
         self.store = folder / "outbox.db"
-        self.write_settings(sections, listen, outbox)
+        self.write_settings(sections, listen, outbox, metrics)
         self._listen = listen
         self._outbox = outbox
         self.start()
 
-    def write_settings(self, sections: str, listen: str = "127.0.0.1:0", outbox: str = "") -> None:
+    def write_settings(self, sections: str, listen: str = "127.0.0.1:0", outbox: str = "", metrics: str = "") -> None:
         """Replaces the settings file; `sections` is the text after [server] and [outbox]."""
         self.settings.touch(mode=0o600)
-        self.settings.write_text(
-            f'[server]\nlisten = "{listen}"\n[outbox]\npath = "{self.store}"\n{outbox}\n{sections}\n', encoding="utf-8"
-        )
+        server = f'[server]\nlisten = "{listen}"\n' + (f'metrics = "{metrics}"\n' if metrics else "")
+        store = f'[outbox]\npath = "{self.store}"\n{outbox}\n'
+        self.settings.write_text(f"{server}{store}{sections}\n", encoding="utf-8")
 
     def start(self) -> None:
         """Starts the process and waits until it listens."""

@@ -14,6 +14,7 @@ WHOLE = """
 [server]
 listen = "127.0.0.1:4600"
 allow = ["127.0.0.1", "::1", "192.168.1.0/24"]
+metrics = "127.0.0.1:4593"
 
 [outbox]
 path = "/var/lib/callsign/other.db"

@@ -104,6 +104,9 @@ def test_the_settings_are_found_by_option_then_environment(settings: Path, tmp_p
         ["call"],
         ["sign"],
         ["check", "--no"],
+        ["status", "--check", "--json"],
+        ["status", "--check", "--warn-age", "-1"],
+        ["status", "--check", "--crit-age", "nan"],
     ],
 )
 def test_wrong_usage_is_exit_2(arguments: list[str]) -> None:
@@ -235,6 +238,66 @@ def test_status_tells_what_waits_since_when_why_and_when_it_is_tried_again(serve
     assert " stored" in life[0]
     assert re.search(r"try later +\d+ ms .*503", life[1])
     assert " given up " in life[-1]
+
+
+def test_status_for_nagios_is_one_line_and_its_own_exit_status(server: Product, box: Sandbox) -> None:
+    check = ("status", "--check", "--config", str(server.settings))
+    good = run(*check)
+    assert (good.returncode, good.stderr) == (0, "")
+    assert good.stdout.startswith("CALLSIGN OK - ")
+    assert good.stdout.endswith("|'waiting'=0;;;0 'oldest'=0s;60;300;0 'failed'=0;0;;0\n")
+
+    box.trouble["skarabee"] = Trouble(http_status=503)
+    caller = Call(callerid="056528999", extension="056528998", uniqueid="1700000000.10")
+    assert run_fastagi(f"{server.url}/skarabee", caller).variables["SKARABEESTATUS"] == "QUEUED"
+    server.wait_log(lambda line: "TRY LATER" in line)
+    assert run(*check).returncode == 0
+    old = run(*check, "--warn-age", "0")
+    assert (old.returncode, "skarabee: the oldest of 1 waiting jobs is" in old.stdout) == (1, True)
+    older = run(*check, "--warn-age", "0", "--crit-age", "0")
+    assert (older.returncode, older.stdout.split(" - ")[0]) == (2, "CALLSIGN CRITICAL")
+    assert "056528999" not in older.stdout
+
+    assert server.stop() == 0
+    stopped = run(*check)
+    assert (stopped.returncode, stopped.stderr) == (2, "")
+    assert re.match(r"CALLSIGN CRITICAL - the server at \S+ does not run: .*\|'waiting'=1;", stopped.stdout)
+
+
+def test_a_refused_job_is_a_warning_for_nagios_until_it_is_retried(server: Product, box: Sandbox) -> None:
+    config = ("--config", str(server.settings))
+    box.trouble["skarabee"] = Trouble(refuse_status="NO_HASH_KEY_AVAILABLE")
+    caller = Call(callerid="056528999", extension="056528998", uniqueid="1700000000.11")
+    assert run_fastagi(f"{server.url}/skarabee?wait=10", caller).variables["SKARABEESTATUS"] == "REFUSED"
+    wait_until_written(server, config)
+    refused = run("status", "--check", *config)
+    assert (refused.returncode, refused.stdout.split(" - ")[0]) == (1, "CALLSIGN WARNING")
+    assert "skarabee: 1 failed in the last hour, last: NO_HASH_KEY_AVAILABLE" in refused.stdout
+    assert json.loads(run("status", "--json", *config).stdout)["systems"]["skarabee"]["failed_last_hour"] == 1
+    del box.trouble["skarabee"]
+    assert run("retry", "1", *config).returncode == 0
+    wait_until_written(server, config)
+    assert run("status", "--check", *config).returncode == 0
+
+
+def test_what_nagios_cannot_be_told_is_unknown(settings: Path, tmp_path: Path) -> None:
+    missing = run("status", "--check", "--config", str(tmp_path / "none.toml"))
+    assert (missing.returncode, missing.stderr) == (3, "")
+    assert re.match("CALLSIGN UNKNOWN - .*none.toml", missing.stdout)
+    swapped = run("status", "--check", "--warn-age", "9", "--crit-age", "8", "--config", str(settings))
+    assert (swapped.returncode, len(swapped.stdout.splitlines())) == (3, 1)
+
+
+def test_a_store_that_cannot_be_read_is_unknown_for_nagios_unless_nothing_runs(server: Product, tmp_path: Path) -> None:
+    for file in tmp_path.glob("outbox.db*"):
+        file.rename(tmp_path / f"away-{file.name}")
+    (tmp_path / "outbox.db").write_bytes(b"no database at all " * 100)
+    check = ("status", "--check", "--config", str(server.settings))
+    running = run(*check)
+    assert (running.returncode, "cannot be read" in running.stdout) == (3, True)
+    server.kill()
+    stopped = run(*check)
+    assert (stopped.returncode, "does not run" in stopped.stdout) == (2, True)
 
 
 def test_a_refused_job_goes_out_once_more_when_the_cause_is_mended(server: Product, box: Sandbox) -> None:

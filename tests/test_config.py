@@ -23,6 +23,7 @@ def test_every_section_and_key_is_read(tmp_path: Path) -> None:
     read = load(tmp_path, whole(tmp_path), thorough=True)
     assert read.server.listen == ("127.0.0.1", 4600)
     assert read.server.allow == (ip_network("127.0.0.1"), ip_network("::1"), ip_network("192.168.1.0/24"))
+    assert read.server.metrics == ("127.0.0.1", 4593)
     assert read.outbox == OutboxSection(Path("/var/lib/callsign/other.db"), "full", 14.0)
     assert read.numbers == Numbers("NL", "e164", NumberPatterns(["2XX", "3XXX"]))
     assert read.skarabee == Skarabee(
@@ -63,6 +64,7 @@ def test_what_is_not_given_has_the_promised_default(tmp_path: Path) -> None:
     )
     assert read.server.listen == ("127.0.0.1", 4591)
     assert read.server.allow == (ip_network("127.0.0.1"), ip_network("::1"))
+    assert read.server.metrics is None
     assert read.outbox == OutboxSection(Path("/var/lib/callsign/outbox.db"), "interval", 7.0)
     assert read.numbers == Numbers("BE", "national", NumberPatterns())
     assert read.skarabee is not None

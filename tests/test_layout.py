@@ -18,7 +18,16 @@ PACKAGE = AGI / "callsign"
 
 # From the top; a module may import from its own layer and those below.  "x.*" is a folder.
 LAYERS = {
-    "entry points": ["commands", "admin", "inspection", "online_check", "mor_command", "agi_debug", "demo"],
+    "entry points": [
+        "commands",
+        "admin",
+        "inspection",
+        "online_check",
+        "nagios_check",
+        "mor_command",
+        "agi_debug",
+        "demo",
+    ],
     "drivers": [
         "serving",
         "fastagi_server",
@@ -30,6 +39,8 @@ LAYERS = {
         "calls_first",
         "delivery",
         "lanes",
+        "metrics",
+        "metrics_page",
         "outcomes",
         "script_*",
     ],
@@ -65,6 +76,7 @@ ONLY_DOOR = {
     "asterisk": ["agi_session"],
     "tomli": ["config"],
     "phonenumbers": ["phone_numbers"],
+    "prometheus_client": ["metrics"],
 }
 
 # A vendor reads no clock, file, socket or chance itself; noojee's memory has a lock and a default clock of callsign's.

@@ -125,9 +125,14 @@ def _unknown(path: str) -> str:
     return f"{seen}{hint} known are {', '.join(HANDLERS)}"
 
 
+def status_of(told: Mapping[str, str]) -> str:
+    """The status among the variables for the channel, "-" where there are none."""
+    return next((value for name, value in told.items() if name.endswith("STATUS")), "-")
+
+
 def log_step(step: Step, told: dict[str, str], milliseconds: float) -> None:
     """One line per call, without numbers."""
-    status = next((v for n, v in told.items() if n.endswith("STATUS")), "-")
+    status = status_of(told)
     reason = next((v for n, v in told.items() if n.endswith("REASON")), "")
     job = next((v for n, v in told.items() if n.endswith("JOB")), "")
     level = logging.WARNING if status in ("ERROR", "REFUSED", "UNREACHABLE") else logging.INFO

@@ -1,6 +1,6 @@
 """The `callsign` command: reads the command line, calls `admin` and friends, prints, and gives the exit status.
 
-0 done, 1 failed or refused, 2 wrong usage or settings.
+0 done, 1 failed or refused, 2 wrong usage or settings; `status --check` has a Nagios plugin's instead.
 """
 
 from __future__ import annotations
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 
 DONE, FAILED, MISUSED = 0, 1, 2
 MOST_SHOWN = 100
+
+WARN_AGE_SECONDS = 60.0
+"""A vendor takes a job within a second; after a minute a caller's card or a recording's start is late anyway."""
+
+CRIT_AGE_SECONDS = 300.0
+"""Skarabee's jobs are given up after 14 minutes: there is time to mend it before the first is lost."""
 
 
 class UsageFault(Exception):
@@ -94,7 +100,15 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     mor.add_argument("method", metavar="METHOD", help="as MOR's documentation names it: user_balance_get, …")
     mor.add_argument("values", metavar="NAME=VALUE", nargs="*")
     mor.add_argument("--yes", action="store_true", help="for a method that moves money, sends or changes something")
-    command("status", _status, "is it running, what waits, what was last delivered and last failed")
+    text = "is it running, what waits, what was last delivered and last failed"
+    status = command("status", _status, text, prints_json=False)
+    reader = status.add_mutually_exclusive_group()
+    reader.add_argument("--json", action="store_true", help="for a program to read")
+    plugin = "one line for Nagios; exit status 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (settings or store unreadable)"
+    reader.add_argument("--check", action="store_true", help=plugin)
+    for level, seconds in (("WARNING", WARN_AGE_SECONDS), ("CRITICAL", CRIT_AGE_SECONDS)):
+        text = f"with --check: {level} when a job waits for longer (default %(default)g)"
+        status.add_argument(f"--{level[:4].lower()}-age", type=_seconds, default=seconds, metavar="SECONDS", help=text)
     jobs = command("jobs", _jobs, "the jobs and their history")
     jobs.add_argument("job", metavar="JOB", nargs="?", type=int)
     jobs.add_argument("--state", choices=[state.value for state in State])
@@ -111,6 +125,13 @@ def _port(text: str) -> int:
     number = int(text)
     if not 0 <= number <= 65535:
         raise argparse.ArgumentTypeError(f"{text} is no port, wanted 0 to 65535")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds, wanted 0 or more")
     return number
 
 
@@ -225,6 +246,8 @@ def _mor(options: argparse.Namespace) -> int:
 def _status(options: argparse.Namespace) -> int:
     from callsign import inspection
 
+    if options.check:
+        return _nagios(options)
     settings, _ = _settings(options)
     found = inspection.status(settings)
     if options.json:
@@ -232,6 +255,19 @@ def _status(options: argparse.Namespace) -> int:
     else:
         _print_lines(inspection.status_lines(found))
     return DONE if found["running"] else FAILED
+
+
+def _nagios(options: argparse.Namespace) -> int:
+    from callsign import nagios_check
+
+    try:
+        settings, _ = _settings(options)
+    except config.ConfigError as fault:
+        verdict = nagios_check.Verdict(nagios_check.UNKNOWN, str(fault))
+    else:
+        verdict = nagios_check.check(settings, options.warn_age, options.crit_age)
+    print(verdict.line)
+    return verdict.code
 
 
 def _jobs(options: argparse.Namespace) -> int:

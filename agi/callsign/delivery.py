@@ -36,6 +36,9 @@ WRITE_DOWN_SECONDS = 2.0
 log = logging.getLogger("callsign.delivery")
 
 
+OnOutcome = Callable[[str, str, float | None], None]
+
+
 class Delivery:
     """One process's share in the delivery."""
 
@@ -62,6 +65,8 @@ class Delivery:
         self._outcomes = Outcomes(self._look_up)
         self.newest_seen = 0
         """The highest id of all jobs that the store has handed us and that are on their lanes."""
+        self.on_outcome: OnOutcome | None = None
+        """Is told the system, what came of a job or an attempt, and the attempt's milliseconds; must not raise."""
 
     def start(self) -> None:
         """Delivers from the moment on that no other process does; returns at once."""
@@ -276,6 +281,8 @@ class Delivery:
         words = f": {reason}" if reason else ""
         of_what = job.id, told.call, told.system, told.action, job.attempts
         log.log(level, line, *of_what, what.upper(), took, more, words)
+        if self.on_outcome is not None:
+            self.on_outcome(told.system, what, milliseconds)
 
     def _look_up(self, job: int, at: float | None = None) -> tuple[State, str] | None:
         """What the store says of a job that has ended; None where it waits, or is not to be found."""

@@ -47,6 +47,7 @@ Networks = tuple[IPv4Network | IPv6Network, ...]
 Answer = Callable[[Step], dict[str, str]]
 Peer = tuple[str, int] | tuple[str, int, int, int]
 """As accept() gives it for IPv4 and IPv6."""
+OnStep = Callable[[Step, dict[str, str], float], None]
 
 
 class FastAgiServer:
@@ -79,6 +80,13 @@ class FastAgiServer:
         self._stopping = False
         self._trouble = ""  # why accept() failed last
         self._own_call: own_call.Address | None = None  # where one of our own comes from
+        self.on_step: OnStep | None = None
+        """Is told each step, its variables and its seconds when the dialplan has gone on; must not raise."""
+
+    @property
+    def sessions(self) -> int:
+        """How many are under way."""
+        return self._busy
 
     def start(self) -> None:
         """Answers from now on; returns at once."""
@@ -231,6 +239,8 @@ class FastAgiServer:
         self._calls.end()
         if step is not None and not is_own:
             log_step(step, told, 1000 * took)
+            if self.on_step is not None:
+                self.on_step(step, told, took)
 
     def _open(self, sock: socket.socket, connection: SocketConnection) -> AgiSession:
         """The session, once its block is whole."""

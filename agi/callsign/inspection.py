@@ -16,11 +16,22 @@ from callsign.outbox_reader import JobRow, OutboxReader, Summary
 from callsign.settings import Settings
 
 PING_SECONDS = 2.0
+HOUR_SECONDS = 3600.0
 FAILED = (State.REFUSED.value, State.EXPIRED.value)
 
 
 def status(settings: Settings) -> dict[str, Any]:
     """Whether the server answers, and what the store holds.  Raises OutboxError if it cannot be read."""
+    running = server(settings)
+    known = _summaries(settings.outbox.path)
+    used = [name for name in SYSTEMS if name in known or getattr(settings, name) is not None]
+    systems = {name: _of_system(known.get(name) or Summary({})) for name in [*used, *sorted(set(known) - set(used))]}
+    totals = {what: sum(entry[what] for entry in systems.values()) for what in ("waiting", "delivered", "failed")}
+    return {**running, **totals, "systems": systems}
+
+
+def server(settings: Settings) -> dict[str, Any]:
+    """Whether the server answers."""
     host, port = settings.server.listen
     shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     ping = run_fastagi(f"agi://{shown}/ping", Call(), conduct=Conduct(timeout_seconds=PING_SECONDS))
@@ -29,12 +40,7 @@ def status(settings: Settings) -> dict[str, Any]:
     if not version:
         listens = ping.status != "FAILURE"
         trouble = "it listens but does not admit this machine: see [server] allow" if listens else ping.trouble
-    known = _summaries(settings.outbox.path)
-    used = [name for name in SYSTEMS if name in known or getattr(settings, name) is not None]
-    systems = {name: _of_system(known.get(name) or Summary({})) for name in [*used, *sorted(set(known) - set(used))]}
-    totals = {what: sum(entry[what] for entry in systems.values()) for what in ("waiting", "delivered", "failed")}
-    running = {"running": bool(version), "address": shown, "version": version, "trouble": trouble}
-    return {**running, **totals, "systems": systems}
+    return {"running": bool(version), "address": shown, "version": version, "trouble": trouble}
 
 
 def _summaries(store: Path) -> dict[str, Summary]:
@@ -45,7 +51,11 @@ def _summaries(store: Path) -> dict[str, Summary]:
         raise OutboxError(f"this user may not look into {store.parent}") from fault
     reader = OutboxReader(store)
     try:
-        return reader.summaries()
+        found = reader.summaries()
+        for system, count in reader.failed_since(clocks.wall() - HOUR_SECONDS).items():
+            if system in found:
+                found[system].failed_last_hour = count
+        return found
     finally:
         reader.close()
 
@@ -57,6 +67,7 @@ def _of_system(found: Summary) -> dict[str, Any]:
         "delivered": 0,
         "failed": sum(found.counts.get(state, 0) for state in FAILED),
         **found.counts,
+        "failed_last_hour": found.failed_last_hour,
         "oldest_waiting_seconds": None if oldest is None else round(max(0.0, clocks.wall() - oldest), 1),
         "next_try": found.next_try,
         "last_success": None if found.last_success is None else asdict(found.last_success),

@@ -66,6 +66,7 @@ class Summary:
     next_try: float | None = None
     last_success: Happening | None = None
     last_trouble: Happening | None = None
+    failed_last_hour: int = 0
 
 
 def must_exist(store: Path) -> None:
@@ -125,6 +126,18 @@ class OutboxReader:
             if known is None or known.at < attempt.at:
                 found[system].last_trouble = attempt
         return found
+
+    def waiting(self) -> dict[str, tuple[int, float]]:
+        """By system, of those that have any: how many jobs wait, and since when the oldest does.  Quick."""
+        return {system: (count, at) for system, count, at in self._rows(sql.WAITING_COUNTS, ())}
+
+    def ended_counts(self) -> dict[tuple[str, str], int]:
+        """By system and state.  Reads all that has ended: a second for a million jobs."""
+        return {(system, state): count for system, state, count in self._rows(sql.ENDED_COUNTS, ())}
+
+    def failed_since(self, moment: float) -> dict[str, int]:
+        """By system, of those that have any: how many were refused or expired since then, and not retried."""
+        return dict(self._rows(sql.FAILED_SINCE, (moment,)))
 
     def open_jobs(self, above: int, up_to: int, most: int) -> tuple[list[Job], int]:
         """The oldest of the jobs that wait with an id above `above`, and the id up to which there are no others."""

@@ -90,6 +90,13 @@ COUNTS = """
     SELECT system, 'waiting', count(*) FROM job GROUP BY system
     UNION ALL SELECT system, state, count(*) FROM ended GROUP BY system, state"""
 
+ENDED_COUNTS = "SELECT system, state, count(*) FROM ended GROUP BY system, state"
+
+FAILED_SINCE = """
+    SELECT system, count(*) FROM ended WHERE state IN ('refused', 'expired') AND ended >= ? GROUP BY system"""
+
+WAITING_COUNTS = "SELECT system, count(*), min(at) FROM job GROUP BY system"
+
 WAITING = "SELECT system, min(at), min(coalesce(next_try, at)) FROM job GROUP BY system"
 
 LAST_OF_STATE = """

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from callsign import __version__, config
 from callsign.answering import Services, answer
@@ -27,6 +28,9 @@ from callsign.phone_numbers import as_vendor_wants
 from callsign.question import Verdict
 from callsign.service_manager import ServiceManager
 from callsign.settings import Settings
+
+if TYPE_CHECKING:
+    from callsign.metrics import Metrics
 
 DELIVERY_STOP_SECONDS = 5.0
 LET_GO_SECONDS = STOP_SECONDS - 1
@@ -81,6 +85,7 @@ class Server:
         self._keeping = Keeping(lambda: self.settings, self._ask_transport.send, self._asking.memories)
         self._note = ""
         self._services = Services(lambda: self.settings, self.outbox, self._wait_for, self._ask)
+        self._metrics = _metrics_of(settings, self.fastagi, self._delivery)
 
     def _wait_for(self, job: int, seconds: float) -> tuple[State, str] | None:
         self._calls.end()  # this call waits for the vendor: no attempt need give way to it
@@ -100,6 +105,9 @@ class Server:
         self._delivery.start()
         self._keeping.start()
         self.fastagi.start()
+        if self._metrics is not None:
+            self._metrics.start()
+            log.info("metrics at %s", self._metrics.url)
         listens_on = _shown(self.fastagi.address)
         log.info("callsign %s listens on %s, store %s", __version__, listens_on, self.settings.outbox.path)
 
@@ -132,8 +140,9 @@ class Server:
         for line in warnings:
             log.warning("%s", line)
         old = self._at_start
-        if (settings.server.listen, settings.outbox) != (old.server.listen, old.outbox):
-            log.warning("[server] listen and [outbox] take effect at the next restart")
+        new = settings.server.listen, settings.server.metrics, settings.outbox
+        if new != (old.server.listen, old.server.metrics, old.outbox):
+            log.warning("[server] listen, [server] metrics and [outbox] take effect at the next restart")
         self.settings = settings
         self._note = ""
         log.info("the settings were read again from %s", self._path)
@@ -148,6 +157,8 @@ class Server:
             log.warning("%d sessions did not end in time", cut_off)
         self._keeping.stop()
         self._delivery.stop(DELIVERY_STOP_SECONDS)
+        if self._metrics is not None:
+            self._metrics.stop()
         self.outbox.close()
         self._transport.close()
         self._ask_transport.close()
@@ -186,6 +197,23 @@ def serve(path: Path) -> int:
     manager.stopping()
     server.stop()
     return 0
+
+
+def _metrics_of(settings: Settings, fastagi: FastAgiServer, delivery: Delivery) -> Metrics | None:
+    """None where they are off, and where they cannot be had: calls go on without."""
+    address = settings.server.metrics
+    if address is None:
+        return None
+    try:
+        from callsign.metrics import Metrics  # 4 MB that a server without need not have
+
+        metrics = Metrics(address, settings, lambda: fastagi.sessions)
+    except (ImportError, OSError) as fault:
+        words = fault.strerror if isinstance(fault, OSError) else f"{fault}; install agi/requirements.txt anew"
+        log.error("[server] metrics: %s cannot be used: %s; going on without metrics", _shown(address), words)
+        return None
+    fastagi.on_step, delivery.on_outcome = metrics.step, metrics.delivery
+    return metrics
 
 
 def _shown(address: tuple[str, int]) -> str:

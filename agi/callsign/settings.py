@@ -28,6 +28,7 @@ class Server:
 
     listen: tuple[str, int] = setting(read.address, ("127.0.0.1", 4591))
     allow: tuple[IPv4Network | IPv6Network, ...] = setting(read.networks, read.networks(["127.0.0.1", "::1"]))
+    metrics: tuple[str, int] | None = setting(read.address, None)  # where Prometheus may look; None: nowhere
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,170 @@
+"""What Prometheus is told: steps and deliveries as they end, the store as it is when somebody looks.
+
+Loaded only where `[server] metrics` names an address.  Labels are our own words: a path, a system, a
+state; no number, no call, nothing that a caller or a vendor can choose.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from callsign import __version__, clocks
+from callsign.answering import status_of
+from callsign.dialplan_step import Step
+from callsign.handlers import HANDLERS
+from callsign.metrics_page import MetricsPage
+from callsign.notification import State
+from callsign.outbox import OutboxError
+from callsign.outbox_reader import OutboxReader
+from callsign.settings import Settings
+from callsign.vendors import VENDORS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STEP_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+VENDOR_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # seconds; an attempt ends after 10
+TRY_LATER = "try later"
+OUTCOMES = (State.DELIVERED.value, State.REFUSED.value, State.EXPIRED.value, TRY_LATER)
+UNKNOWN_PATH = "unknown"
+
+PATIENCE_SECONDS = 1.0
+"""How long a look may wait for somebody who keeps the store to himself."""
+
+COUNTING_SHARE = 0.02
+"""Of one core at most: counting half a million ended jobs takes half a second, and the next count then waits."""
+
+
+class Metrics:
+    """The figures of one server, and the page that shows them.  Raises OSError if the address cannot be used."""
+
+    def __init__(self, address: tuple[str, int], settings: Settings, sessions: Callable[[], int]) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second line for each, and Prometheus has its own mark for a restart
+        registry = CollectorRegistry()
+        self._steps = Histogram(
+            "callsign_step_seconds",
+            "From Asterisk's connection to the end of the session, by path and status",
+            ["path", "status"],
+            buckets=STEP_BUCKETS,
+            registry=registry,
+        )
+        self._attempts = Histogram(
+            "callsign_vendor_seconds",
+            "One attempt at a delivery, by what came of it; expired: no verdict, and no time for another attempt",
+            ["system", "outcome"],
+            buckets=VENDOR_BUCKETS,
+            registry=registry,
+        )
+        self._ended = Counter(
+            "callsign_jobs_ended", "Jobs that this process has ended", ["system", "state"], registry=registry
+        )
+        systems = [name for name in VENDORS if getattr(settings, name) is not None]
+        for system in systems:  # from 0, for rate() sees no first one where there was nothing before
+            for outcome in OUTCOMES:
+                self._attempts.labels(system, outcome)
+            for state in State:
+                if state not in (State.WAITING, State.RETRIED):
+                    self._ended.labels(system, state.value)
+        Gauge("callsign_sessions", "AGI sessions under way", registry=registry).set_function(sessions)
+        Info("callsign_build", "Which callsign this is", registry=registry).info({"version": __version__})
+        ProcessCollector(registry=registry)
+        self._store = StoreFigures(settings.outbox.path, systems)
+        registry.register(self._store)
+        self._page = MetricsPage(address, CONTENT_TYPE_LATEST, lambda: generate_latest(registry))
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        return self._page.url
+
+    def start(self) -> None:
+        """Shows the page from now on; returns at once."""
+        self._page.start()
+
+    def stop(self) -> None:
+        """Shows it no more."""
+        self._page.stop()
+        self._store.close()
+
+    def step(self, step: Step, told: Mapping[str, str], seconds: float) -> None:
+        """A session has ended; `told` is what the channel got."""
+        path = step.path if step.path in HANDLERS else UNKNOWN_PATH
+        self._steps.labels(path, status_of(told)).observe(seconds)
+
+    def delivery(self, system: str, what: str, milliseconds: float | None) -> None:
+        """A job has ended as `what` says, or is tried later; without `milliseconds` there was no attempt."""
+        if milliseconds is not None:
+            self._attempts.labels(system, what).observe(milliseconds / 1000)
+        if what != TRY_LATER:
+            self._ended.labels(system, what).inc()
+
+
+class StoreFigures(Collector):
+    """What the store holds.  A store that cannot be read is told as such; then there are no figures of it."""
+
+    def __init__(self, path: Path, systems: list[str]) -> None:
+        self._reader = OutboxReader(path, PATIENCE_SECONDS)
+        self._systems = systems
+        self._file = (0, 0)  # which one the reader has open
+        self._counts: dict[tuple[str, str], int] = {}  # of what has ended
+        self._count_again = 0.0
+
+    def close(self) -> None:
+        """Lets go of the store."""
+        self._reader.close()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """For the registry, in the thread that shows the page."""
+        jobs = GaugeMetricFamily(
+            "callsign_jobs", "Jobs in the store; what has ended is kept for keep_days", labels=["system", "state"]
+        )
+        oldest = GaugeMetricFamily(
+            "callsign_oldest_waiting_seconds", "Age of the oldest job that waits, 0 if none does", labels=["system"]
+        )
+        try:
+            waiting, ended = self._look()
+        except (OutboxError, OSError):
+            yield GaugeMetricFamily("callsign_store_readable", "Whether the store can be read", 0)
+            return
+        yield GaugeMetricFamily("callsign_store_readable", "Whether the store can be read", 1)
+        now = clocks.wall()
+        found = dict.fromkeys([(system, state.value) for system in self._systems for state in State], 0) | ended
+        for system in dict.fromkeys([*self._systems, *waiting]):
+            count, since = waiting.get(system, (0, now))
+            found[system, State.WAITING.value] = count
+            oldest.add_metric([system], max(0.0, now - since))
+        for labels, number in found.items():
+            jobs.add_metric(labels, number)
+        yield jobs
+        yield oldest
+
+    def _look(self) -> tuple[dict[str, tuple[int, float]], dict[tuple[str, str], int]]:
+        """What waits, how many and since when; and how many have ended, which may be a little old."""
+        found = os.stat(self._reader.path)
+        if self._file != (found.st_dev, found.st_ino):  # a new store in its place
+            self._reader.close()
+            self._file = found.st_dev, found.st_ino
+            self._count_again = 0.0
+        began = time.monotonic()
+        if began >= self._count_again:
+            self._counts = self._reader.ended_counts()
+            now = time.monotonic()
+            self._count_again = now + (now - began) / COUNTING_SHARE
+        return self._reader.waiting(), self._counts

@@ -1,0 +1,315 @@
+"""What Prometheus gets from a running `callsign serve`, and what a scrape costs the calls: nothing."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from callsign import __version__
+from callsign.asterisk_side import Call, run_fastagi
+from callsign.handlers import HANDLERS
+from callsign.sandbox import Sandbox, Trouble
+from product import PROJECT, Product, vendor_sections
+from store_play import OtherProcess
+from waiting import wait_until
+
+ACCOUNTS = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
+CALLER, CALLED, UNIQUEID = "056528999", "056528998", "1700000000.5"
+CALL = Call(callerid=CALLER, calleridname="Alice Adams", extension=CALLED, uniqueid=UNIQUEID)
+RULES = PROJECT / "conf" / "callsign.rules.yml"
+PROMETHEUS_OWN = {"up"}  # made by Prometheus itself
+
+
+class Answer(NamedTuple):
+    status: int
+    content_type: str
+    text: str
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with Sandbox(accounts=ACCOUNTS) as running:
+        yield running
+
+
+@pytest.fixture
+def product(tmp_path: Path, box: Sandbox) -> Iterator[Product]:
+    with Product(tmp_path, vendor_sections(box), metrics="127.0.0.1:0") as running:
+        yield running
+
+
+def place_call(product: Product, path: str, call: Call = CALL) -> dict[str, str]:
+    session = run_fastagi(f"{product.url}/{path}", call)
+    assert session.status == "SUCCESS"
+    return session.variables
+
+
+def metrics_port(product: Product) -> int:
+    found = re.search(
+        r"metrics at http://127\.0\.0\.1:(\d+)/metrics$", product.wait_log(lambda line: "/metrics" in line)
+    )
+    assert found
+    return int(found[1])
+
+
+def get(product: Product, path: str = "/metrics") -> Answer:
+    connection = http.client.HTTPConnection("127.0.0.1", metrics_port(product), timeout=20)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.getheader("Content-Type", ""), answer.read().decode())
+    finally:
+        connection.close()
+
+
+def scrape(product: Product) -> dict[str, float]:
+    """Each sample as its name with its labels, as it stands on the page, and its value."""
+    answer = get(product)
+    assert (answer.status, answer.content_type.split(";")[0]) == (200, "text/plain")
+    found = {}
+    for family in text_string_to_metric_families(answer.text):
+        for sample in family.samples:
+            labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
+            found[f"{sample.name}{{{labels}}}"] = sample.value
+    return found
+
+
+def test_a_notified_call_is_seen_in_steps_attempts_and_jobs(product: Product) -> None:
+    assert place_call(product, "skarabee?wait=10")["SKARABEESTATUS"] == "OK"
+    wait_until(lambda: scrape(product)["callsign_jobs{state=delivered,system=skarabee}"] == 1)
+    wait_until(lambda: "callsign_step_seconds_count{path=skarabee,status=OK}" in scrape(product))
+    found = scrape(product)
+    assert found["callsign_step_seconds_count{path=skarabee,status=OK}"] == 1
+    assert 0 < found["callsign_step_seconds_sum{path=skarabee,status=OK}"] < 10
+    assert found["callsign_step_seconds_bucket{le=+Inf,path=skarabee,status=OK}"] == 1
+    assert found["callsign_vendor_seconds_count{outcome=delivered,system=skarabee}"] == 1
+    assert 0 < found["callsign_vendor_seconds_sum{outcome=delivered,system=skarabee}"] < 10
+    assert found["callsign_jobs_ended_total{state=delivered,system=skarabee}"] == 1
+    assert found["callsign_jobs{state=waiting,system=skarabee}"] == 0
+    assert found["callsign_oldest_waiting_seconds{system=skarabee}"] == 0
+    assert found["callsign_store_readable{}"] == 1
+    assert found[f"callsign_build_info{{version={__version__}}}"] == 1
+
+
+def test_refusals_and_what_waits_are_told_by_system(product: Product, box: Sandbox) -> None:
+    box.trouble["noojee"] = Trouble(refuse_status="No such call")
+    box.trouble["skarabee"] = Trouble(http_status=503)
+    assert place_call(product, "noojee/start?wait=20")["NOOJEESTATUS"] == "REFUSED"
+    before = time.time()
+    assert place_call(product, "skarabee")["SKARABEESTATUS"] == "QUEUED"
+    wait_until(lambda: scrape(product)["callsign_vendor_seconds_count{outcome=try later,system=skarabee}"] > 0)
+    wait_until(lambda: scrape(product)["callsign_jobs{state=refused,system=noojee}"] == 1)
+    found = scrape(product)
+    assert found["callsign_jobs_ended_total{state=refused,system=noojee}"] == 1
+    assert found["callsign_vendor_seconds_count{outcome=refused,system=noojee}"] == 1
+    assert found["callsign_jobs{state=waiting,system=skarabee}"] == 1
+    assert 0 < found["callsign_oldest_waiting_seconds{system=skarabee}"] <= time.time() - before + 1
+
+
+def test_a_vendor_in_use_has_its_figures_before_its_first_job(product: Product) -> None:
+    found = scrape(product)
+    for system in ("skarabee", "noojee"):
+        assert found[f"callsign_jobs{{state=refused,system={system}}}"] == 0
+        assert found[f"callsign_jobs_ended_total{{state=refused,system={system}}}"] == 0
+        assert found[f"callsign_oldest_waiting_seconds{{system={system}}}"] == 0
+    assert not any("system=mor" in name for name in found)
+
+
+def test_sessions_under_way_are_counted(product: Product) -> None:
+    with socket.create_connection(("127.0.0.1", product.port)):
+        wait_until(lambda: scrape(product)["callsign_sessions{}"] == 1)
+    wait_until(lambda: scrape(product)["callsign_sessions{}"] == 0)
+
+
+def test_a_path_that_does_not_exist_makes_no_label_of_its_own(product: Product) -> None:
+    for n in range(3):
+        place_call(product, f"nonsense{n}")
+    wait_until(lambda: scrape(product).get("callsign_step_seconds_count{path=unknown,status=ERROR}") == 3)
+    assert "nonsense" not in get(product).text
+
+
+def test_no_number_no_call_and_no_key_is_on_the_page(product: Product) -> None:
+    place_call(product, "skarabee?wait=10")
+    place_call(product, f"noojee/start?wait=10&{CALLER}")
+    wait_until(lambda: 'path="skarabee"' in (text := get(product).text) and 'status="ERROR"' in text)
+    text = get(product).text
+    for secret in (CALLER, CALLED, UNIQUEID, "Alice", "office-key", "recorder-key", "8103"):
+        assert secret not in text
+
+
+def test_the_steps_buckets_reach_from_half_a_millisecond_to_five_seconds(product: Product) -> None:
+    place_call(product, "ping")
+    wait_until(lambda: "callsign_step_seconds_count{path=ping,status=OK}" in scrape(product))
+    limits = [float(limit) for limit in re.findall(r'callsign_step_seconds_bucket\{le="(\S+?)"', get(product).text)]
+    assert (limits[0], limits[-2]) == (0.0005, 5.0)
+    assert 0.1 in limits
+
+
+@pytest.mark.parametrize("path", ["/", "/metric", "/metrics/", "/../metrics", "/favicon.ico"])
+def test_any_other_page_is_not_found(product: Product, path: str) -> None:
+    assert get(product, path).status == 404
+
+
+def test_a_query_behind_the_path_does_no_harm(product: Product) -> None:
+    assert get(product, "/metrics?name[]=callsign_jobs").status == 200
+
+
+def test_a_store_that_cannot_be_read_is_told_and_the_rest_stays(product: Product, tmp_path: Path) -> None:
+    place_call(product, "ping")
+    for file in tmp_path.glob("outbox.db*"):
+        file.rename(tmp_path / f"away-{file.name}")
+    (tmp_path / "outbox.db").write_bytes(b"no database at all " * 100)
+    found = scrape(product)
+    assert found["callsign_store_readable{}"] == 0
+    assert not any(name.startswith(("callsign_jobs{", "callsign_oldest")) for name in found)
+    wait_until(lambda: scrape(product)["callsign_step_seconds_count{path=ping,status=OK}"] == 1)
+    (tmp_path / "outbox.db").unlink()
+    place_call(product, "skarabee?wait=10")  # makes a new store
+    wait_until(lambda: scrape(product).get("callsign_jobs{state=delivered,system=skarabee}") == 1)
+    assert scrape(product)["callsign_store_readable{}"] == 1
+
+
+LOCK = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("PRAGMA locking_mode = EXCLUSIVE")
+db.execute("BEGIN EXCLUSIVE")
+print("locked", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_store_that_somebody_locks_holds_up_neither_the_page_nor_a_call(product: Product, tmp_path: Path) -> None:
+    assert scrape(product)["callsign_store_readable{}"] == 1
+    assert product.stop() == 0
+    with OtherProcess(LOCK, tmp_path / "outbox.db") as locker:
+        assert locker.hear() == "locked"
+        product.start()
+        with ThreadPoolExecutor(1) as pool:
+            looking = pool.submit(scrape, product)
+            assert place_call(product, "ping")["CALLSIGNSTATUS"] == "OK"
+            assert looking.result(20)["callsign_store_readable{}"] == 0
+
+
+def test_silent_peers_hold_up_neither_calls_nor_threads_and_the_page_comes_back(product: Product) -> None:
+    port = metrics_port(product)
+    threads = Path(f"/proc/{product.process.pid}/task")
+    with ThreadPoolExecutor(1) as pool:
+        silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(5)]
+        before = len(list(threads.iterdir()))
+        assert place_call(product, "ping")["CALLSIGNSTATUS"] == "OK"
+        assert len(list(threads.iterdir())) <= before + 2
+        for sock in silent[1:]:
+            sock.close()
+        assert pool.submit(scrape, product).result(20)["callsign_store_readable{}"] == 1  # the first was cut off
+        silent[0].settimeout(5)
+        assert silent[0].recv(1) == b""
+        silent[0].close()
+
+
+def test_what_is_no_http_does_not_end_the_page(product: Product) -> None:
+    for junk in (
+        b"\x00\xff\r\n\r\n",
+        b"POST /metrics HTTP/1.1\r\n\r\n",
+        b"GET\r\n",
+        b"GET /" + b"x" * 70000 + b"\r\n",
+        b"",
+    ):
+        with socket.create_connection(("127.0.0.1", metrics_port(product)), 10) as sock:
+            sock.sendall(junk)
+            sock.shutdown(socket.SHUT_WR)
+            try:
+                while sock.recv(4096):
+                    pass
+            except ConnectionError:
+                continue
+    assert get(product).status == 200
+    assert not any("Traceback" in line or "fault in callsign" in line for line in product.log)
+
+
+def test_without_the_setting_nothing_listens_and_the_library_is_not_loaded(
+    tmp_path: Path, box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = broken_library(tmp_path, monkeypatch)
+    with Product(tmp_path, vendor_sections(box)) as product:
+        assert place_call(product, "skarabee?wait=10")["SKARABEESTATUS"] == "OK"
+        assert product.stop() == 0
+        assert not any("metrics" in line for line in product.log)
+    assert not mark.exists()
+
+
+def test_without_the_library_calls_go_on_and_the_log_says_what_to_do(
+    tmp_path: Path, box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = broken_library(tmp_path, monkeypatch)
+    with Product(tmp_path, vendor_sections(box), metrics="127.0.0.1:0") as product:
+        assert place_call(product, "skarabee?wait=10")["SKARABEESTATUS"] == "OK"
+        line = product.wait_log(lambda line: line.startswith("ERROR") and "[server] metrics" in line)
+    assert "agi/requirements.txt" in line
+    assert mark.exists()
+
+
+def broken_library(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A prometheus_client that leaves a mark when it is imported, and fails."""
+    mark, library = folder / "was-imported", folder / "library"
+    library.mkdir()
+    (library / "prometheus_client.py").write_text(f"open({str(mark)!r}, 'w')\nraise ImportError('not that one')\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(library), os.environ.get("PYTHONPATH")))))
+    return mark
+
+
+def test_an_address_that_is_taken_costs_the_metrics_and_no_call(tmp_path: Path, box: Sandbox) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with Product(tmp_path, vendor_sections(box), metrics=address) as product:
+            assert place_call(product, "skarabee?wait=10")["SKARABEESTATUS"] == "OK"
+            line = product.wait_log(lambda line: "[server] metrics" in line)
+            assert product.stop() == 0
+    assert line.startswith("ERROR")
+    assert f"{address} cannot be used" in line
+
+
+def test_sighup_says_that_another_address_takes_a_restart(product: Product, box: Sandbox) -> None:
+    assert get(product).status == 200
+    product.write_settings(vendor_sections(box))
+    product.process.send_signal(signal.SIGHUP)
+    assert "[server] metrics" in product.wait_log(lambda line: "take effect at the next restart" in line)
+    assert get(product).status == 200
+
+
+def test_the_end_is_orderly_also_while_somebody_is_served(product: Product) -> None:
+    with socket.create_connection(("127.0.0.1", metrics_port(product))) as silent:
+        silent.sendall(b"GET /metr")
+        assert product.stop() == 0
+    assert product.log[-1].endswith("callsign has stopped")
+
+
+def test_the_sample_alerts_name_only_what_the_page_has(product: Product, box: Sandbox) -> None:
+    place_call(product, "skarabee?wait=10")
+    wait_until(lambda: "callsign_step_seconds_count{path=skarabee,status=OK}" in scrape(product))
+    samples = list(scrape(product))
+    there = {name.partition("{")[0] for name in samples}
+    rules = [rule for group in yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"] for rule in group["rules"]]
+    assert len(rules) >= 5
+    used = set()
+    for rule in rules:
+        assert {"alert", "expr", "labels", "annotations"} <= set(rule)
+        used |= set(re.findall(r"\b(?:callsign|process)_\w+|\bup\b", rule["expr"]))
+        for label, value in re.findall(r'(\w+)="([^"]+)"', rule["expr"]):
+            known = any(f"{label}={value}" in name for name in samples) or label == "job"
+            assert known, f"{rule['alert']}: no sample has {label}={value}"
+    assert used
+    assert used - PROMETHEUS_OWN <= there
+    assert set(re.findall(r'path="([^"]+)"', str(rules))) <= set(HANDLERS)

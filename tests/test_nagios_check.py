@@ -1,0 +1,101 @@
+"""The verdict that a monitoring gets: what is OK, what is WARNING or CRITICAL, and the line that says so."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from callsign.nagios_check import CRITICAL, OK, UNKNOWN, WARNING, Verdict, check, judge
+from callsign.settings import Settings
+
+FIGURES = re.compile(r"('[^'=]+'=-?[0-9.]+[a-z%]*;[0-9.]*;[0-9.]*;[0-9.]*;?( |$))+")
+"""'label'=value[UOM];[warn];[crit];[min];[max], as the guidelines give it."""
+
+
+def entry(waiting: int = 0, age: float | None = None, failed: int = 0, trouble: str = "") -> dict[str, Any]:
+    return {
+        "waiting": waiting,
+        "delivered": 3,
+        "oldest_waiting_seconds": age,
+        "failed_last_hour": failed,
+        "last_trouble": {"at": 0.0, "job": 1, "reason": trouble} if trouble else None,
+    }
+
+
+def found(running: bool = True, **systems: dict[str, Any]) -> dict[str, Any]:
+    server = {"running": running, "address": "127.0.0.1:4591", "version": "1.0.0" if running else "", "trouble": ""}
+    return {**server, "waiting": sum(e["waiting"] for e in systems.values()), "systems": systems}
+
+
+def verdict(**systems: dict[str, Any]) -> Verdict:
+    return judge(found(**systems), 60, 300)
+
+
+def test_a_running_server_with_nothing_old_and_nothing_failed_is_ok() -> None:
+    told = verdict(skarabee=entry(3, 12.4), noojee=entry())
+    assert (told.code, told.line) == (
+        OK,
+        "CALLSIGN OK - version 1.0.0, 3 waiting, none failed in the last hour"
+        "|'waiting'=3;;;0 'oldest'=12s;60;300;0 'failed'=0;0;;0",
+    )
+
+
+def test_a_server_without_any_system_is_ok() -> None:
+    assert verdict().code == OK
+
+
+@pytest.mark.parametrize(
+    ("age", "code"), [(60.0, OK), (60.1, WARNING), (300.0, WARNING), (300.1, CRITICAL), (1e6, CRITICAL)]
+)
+def test_a_threshold_is_the_last_age_that_is_still_good(age: float, code: int) -> None:
+    assert verdict(skarabee=entry(1, age)).code == code
+
+
+def test_what_is_old_is_named_with_the_vendors_words() -> None:
+    line = verdict(skarabee=entry(2, 75.0, trouble="HTTP 503"), noojee=entry()).line
+    assert line.startswith("CALLSIGN WARNING - skarabee: the oldest of 2 waiting jobs is 75 s old, last: HTTP 503|")
+    assert "noojee" not in line
+
+
+def test_failed_jobs_in_the_last_hour_are_a_warning() -> None:
+    told = verdict(skarabee=entry(), noojee=entry(failed=2, trouble="HASH_MISMATCH"))
+    assert told.code == WARNING
+    assert "noojee: 2 failed in the last hour, last: HASH_MISMATCH" in told.words
+    assert "'failed'=2;0;;0" in told.figures
+
+
+def test_a_server_that_does_not_run_is_critical_and_still_has_its_figures() -> None:
+    told = judge({**found(running=False, skarabee=entry(4, 10.0)), "trouble": "refused"}, 60, 300)
+    assert told.code == CRITICAL
+    assert told.words == "the server at 127.0.0.1:4591 does not run: refused"
+    assert "'waiting'=4;" in told.figures
+
+
+def test_the_worst_decides_and_comes_first() -> None:
+    told = verdict(skarabee=entry(1, 70.0, failed=1), noojee=entry(1, 400.0))
+    assert told.code == CRITICAL
+    assert told.words.startswith("noojee: ")
+    assert told.words.count(";") == 2
+
+
+def test_the_figures_have_the_form_that_nagios_reads() -> None:
+    for told in (verdict(), verdict(skarabee=entry(3, 12.4)), judge(found(noojee=entry(1, 2.0)), 0.5, 90.25)):
+        assert FIGURES.fullmatch(told.figures), told.figures
+
+
+@pytest.mark.parametrize("words", ["a|b=1", "two\nlines", "\x1b[31m", "x" * 5000, "|" * 600])
+def test_whatever_a_vendor_says_it_stays_one_line_with_one_bar(words: str) -> None:
+    line = verdict(skarabee=entry(1, 75.0, trouble=words)).line
+    assert (line.count("|"), len(line.splitlines()), line.isprintable()) == (1, 1, True)
+    assert len(line) < 700
+
+
+def test_without_figures_there_is_no_bar() -> None:
+    assert Verdict(UNKNOWN, "nothing is known").line == "CALLSIGN UNKNOWN - nothing is known"
+
+
+def test_a_warning_age_above_the_critical_one_is_unknown() -> None:
+    told = check(Settings(), 300, 60)
+    assert (told.code, told.words) == (UNKNOWN, "--warn-age 300 is above --crit-age 60")
