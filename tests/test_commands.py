@@ -435,3 +435,12 @@ def test_check_warns_of_a_store_that_others_can_look_into(settings: Path, tmp_pa
     assert "callers' numbers" in run("check", "--config", str(settings)).stdout
     tmp_path.chmod(0o750)
     assert "callers' numbers" not in run("check", "--config", str(settings)).stdout
+
+
+def test_check_warns_of_metrics_that_others_can_reach(tmp_path: Path, box: Sandbox) -> None:
+    for address, open_to_others in (("127.0.0.1:4593", False), ("[::1]:4593", False), ("0.0.0.0:4593", True)):
+        path = tmp_path / "callsign.toml"
+        path.touch(mode=0o600)
+        path.write_text(f'[server]\nmetrics = "{address}"\n[outbox]\npath = "{tmp_path}/outbox.db"\n{sections(box)}')
+        done = run("check", "--config", str(path))
+        assert (done.returncode, "[server] metrics" in done.stdout) == (0, open_to_others)

@@ -22,6 +22,7 @@ from callsign.asterisk_side import Call, run_fastagi
 from callsign.handlers import HANDLERS
 from callsign.sandbox import Sandbox, Trouble
 from product import PROJECT, Product, vendor_sections
+from script_play import PlainScript
 from store_play import OtherProcess
 from waiting import wait_until
 
@@ -247,6 +248,18 @@ def test_without_the_setting_nothing_listens_and_the_library_is_not_loaded(
         assert place_call(product, "skarabee?wait=10")["SKARABEESTATUS"] == "OK"
         assert product.stop() == 0
         assert not any("metrics" in line for line in product.log)
+    assert not mark.exists()
+
+
+def test_the_plain_script_never_loads_the_library(
+    tmp_path: Path, box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = broken_library(tmp_path, monkeypatch)
+    script = PlainScript(tmp_path, f'{vendor_sections(box)}\n[server]\nmetrics = "127.0.0.1:0"', monkeypatch)
+    try:
+        assert script.run("skarabee?wait=10", call=CALL).variables["SKARABEESTATUS"] == "OK"
+    finally:
+        script.end_all()
     assert not mark.exists()
 
 

@@ -22,6 +22,8 @@ is read by outbox_backlog.  Beside the calls, keeping fetches what questions are
 for a call whose thread hangs.  `jobs` and `status` look by outbox_reader, `retry` and `drop` write by
 outbox_edits.  systemd hears of `serve` through the service_manager, whose watchdog is fed after an own_call
 was answered.
+Where `[server] metrics` is set, metrics hears of each step's and attempt's end, and metrics_page shows it;
+`status --check` is nagios_check.
 
 Imports point one way: entry points (commands, admin, inspection, online_check, agi_debug) -> drivers
 (fastagi_server, agi_script, delivery, asking) -> handlers -> rims (config, outbox, http_transport,

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from callsign import SYSTEMS, clocks
 from callsign.answering import Services, answer
@@ -38,6 +39,9 @@ def check(settings: Settings, warnings: Sequence[str]) -> Checked:
         found.append(f"[outbox] path: this user cannot write to {folder}")
     elif folder.stat().st_mode & stat.S_IRWXO:
         found.append(f"[outbox] path: others on this machine can look into {folder}, which holds callers' numbers")
+    metrics = settings.server.metrics
+    if metrics is not None and not ip_address(metrics[0]).is_loopback:
+        found.append(f"[server] metrics: whoever reaches {metrics[0]} can read them; 127.0.0.1 keeps them here")
     sections = [name for name in SYSTEMS if getattr(settings, name) is not None]
     if not sections:
         found.append("no vendor has a section: every path will answer ERROR")

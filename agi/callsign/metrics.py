@@ -43,7 +43,8 @@ STEP_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.
 VENDOR_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # seconds; an attempt ends after 10
 TRY_LATER = "try later"
 OUTCOMES = (State.DELIVERED.value, State.REFUSED.value, State.EXPIRED.value, TRY_LATER)
-UNKNOWN_PATH = "unknown"
+STATUSES = frozenset(("OK", "QUEUED", "SKIPPED", "REFUSED", "UNREACHABLE", "ERROR"))
+UNKNOWN_PATH, NO_STATUS = "unknown", "none"
 
 PATIENCE_SECONDS = 1.0
 """How long a look may wait for somebody who keeps the store to himself."""
@@ -100,13 +101,14 @@ class Metrics:
 
     def stop(self) -> None:
         """Shows it no more."""
-        self._page.stop()
-        self._store.close()
+        if self._page.stop():  # else it looks into a store that hangs, and so would we
+            self._store.close()
 
     def step(self, step: Step, told: Mapping[str, str], seconds: float) -> None:
         """A session has ended; `told` is what the channel got."""
         path = step.path if step.path in HANDLERS else UNKNOWN_PATH
-        self._steps.labels(path, status_of(told)).observe(seconds)
+        status = status_of(told)
+        self._steps.labels(path, status if status in STATUSES else NO_STATUS).observe(seconds)
 
     def delivery(self, system: str, what: str, milliseconds: float | None) -> None:
         """A job has ended as `what` says, or is tried later; without `milliseconds` there was no attempt."""

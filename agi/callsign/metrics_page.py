@@ -49,15 +49,20 @@ class MetricsPage(TCPServer):  # HTTPServer would ask the DNS for our own name, 
 
     def start(self) -> None:
         """Answers from now on; returns at once."""
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as fault:  # the calls need the threads more
+            log.error("no thread for the metrics: %s; going on without", fault)
 
-    def stop(self) -> None:
-        """Answers no more; a request under way gets `STOP_SECONDS`."""
+    def stop(self) -> bool:
+        """Answers no more; a request under way gets `STOP_SECONDS`.  Whether it has ended by then."""
         self._stopping = True
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)  # wakes the thread
-        self._thread.join(STOP_SECONDS)
+        if self._thread.is_alive():
+            self._thread.join(STOP_SECONDS)
         self.server_close()
+        return not self._thread.is_alive()
 
     def _serve(self) -> None:
         while not self._stopping:

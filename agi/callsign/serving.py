@@ -205,7 +205,7 @@ def _metrics_of(settings: Settings, fastagi: FastAgiServer, delivery: Delivery) 
     if address is None:
         return None
     try:
-        from callsign.metrics import Metrics  # 4 MB that a server without need not have
+        from callsign.metrics import Metrics  # 2 MB that a server without need not have
 
         metrics = Metrics(address, settings, lambda: fastagi.sessions)
     except (ImportError, OSError) as fault:
