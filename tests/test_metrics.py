@@ -169,6 +169,7 @@ def test_a_query_behind_the_path_does_no_harm(product: Product) -> None:
 
 def test_a_store_that_cannot_be_read_is_told_and_the_rest_stays(product: Product, tmp_path: Path) -> None:
     place_call(product, "ping")
+    assert scrape(product)["callsign_store_readable{}"] == 1
     for file in tmp_path.glob("outbox.db*"):
         file.rename(tmp_path / f"away-{file.name}")
     (tmp_path / "outbox.db").write_bytes(b"no database at all " * 100)
