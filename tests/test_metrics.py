@@ -8,10 +8,13 @@ import re
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
+from urllib.request import urlopen
 
 import pytest
 import yaml
@@ -19,11 +22,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from callsign import __version__
 from callsign.asterisk_side import Call, run_fastagi
+from callsign.dialplan_step import read_step
 from callsign.handlers import HANDLERS
+from callsign.metrics import Metrics
 from callsign.sandbox import Sandbox, Trouble
+from callsign.settings import OutboxSection
 from product import PROJECT, Product, vendor_sections
 from script_play import PlainScript
-from store_play import OtherProcess
+from store_play import SETTINGS, OtherProcess
 from waiting import wait_until
 
 ACCOUNTS = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
@@ -327,3 +333,37 @@ def test_the_sample_alerts_name_only_what_the_page_has(product: Product, box: Sa
     assert used
     assert used - PROMETHEUS_OWN <= there
     assert set(re.findall(r'path="([^"]+)"', str(rules))) <= set(HANDLERS)
+
+
+def test_a_job_that_ended_without_an_attempt_is_no_attempt(tmp_path: Path) -> None:
+    with figures(tmp_path) as (metrics, look):
+        metrics.delivery("skarabee", "expired", None)
+        metrics.delivery("skarabee", "expired", 1500.0)
+        metrics.delivery("skarabee", "try later", 20.0)
+        text = look()
+    assert 'callsign_jobs_ended_total{state="expired",system="skarabee"} 2.0' in text
+    assert 'callsign_vendor_seconds_count{outcome="expired",system="skarabee"} 1.0' in text
+    assert 'callsign_vendor_seconds_sum{outcome="expired",system="skarabee"} 1.5' in text
+    assert 'callsign_vendor_seconds_count{outcome="try later",system="skarabee"} 1.0' in text
+    assert 'callsign_jobs_ended_total{state="try later"' not in text
+
+
+def test_a_status_that_is_not_ours_makes_no_label(tmp_path: Path) -> None:
+    with figures(tmp_path) as (metrics, look):
+        for told in ({}, {"X_STATUS": f"number {CALLER}"}):
+            metrics.step(read_step({}, [], request="ping"), told, 0.001)
+        text = look()
+    assert 'callsign_step_seconds_count{path="ping",status="none"} 2.0' in text
+    assert CALLER not in text
+
+
+@contextmanager
+def figures(folder: Path) -> Iterator[tuple[Metrics, Callable[[], str]]]:
+    """The figures without a server, and a look at their page."""
+    settings = replace(SETTINGS, outbox=OutboxSection(folder / "outbox.db"))
+    metrics = Metrics(("127.0.0.1", 0), settings, lambda: 0)
+    metrics.start()
+    try:
+        yield metrics, lambda: urlopen(metrics.url, timeout=20).read().decode()
+    finally:
+        metrics.stop()

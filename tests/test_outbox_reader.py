@@ -96,6 +96,26 @@ def test_jobs_come_the_newest_first_with_what_an_administrator_asks(reader: Outb
     assert ended.ended >= ended.at
 
 
+def test_what_waits_and_what_has_ended_is_counted_by_system(reader: OutboxReader, lived: list[Job]) -> None:
+    assert reader.waiting() == {
+        "noojee": (1, lived[3].notification.at),
+        "skarabee": (1, lived[4].notification.at),
+    }
+    assert reader.ended_counts() == {
+        ("skarabee", "delivered"): 1,
+        ("skarabee", "refused"): 1,
+        ("noojee", "superseded"): 1,
+    }
+
+
+@pytest.mark.usefixtures("lived")
+def test_only_what_has_failed_since_then_counts_as_failed(reader: OutboxReader) -> None:
+    (refused,) = reader.jobs(state="refused")
+    assert refused.ended is not None
+    assert reader.failed_since(refused.ended - 1) == reader.failed_since(refused.ended) == {"skarabee": 1}
+    assert reader.failed_since(refused.ended + 1) == {}
+
+
 @pytest.mark.usefixtures("lived")
 @pytest.mark.parametrize(
     ("wanted", "ids"),
