@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -36,9 +36,6 @@ from callsign.outbox_reader import OutboxReader
 from callsign.settings import Settings
 from callsign.vendors import VENDORS
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 STEP_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 VENDOR_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # seconds; an attempt ends after 10
 TRY_LATER = "try later"
@@ -57,7 +54,8 @@ class Metrics:
     """The figures of one server, and the page that shows them.  Raises OSError if the address cannot be used."""
 
     def __init__(self, address: tuple[str, int], settings: Settings, sessions: Callable[[], int]) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second line for each, and Prometheus has its own mark for a restart
+        # A moment of birth beside each figure is for OpenMetrics; Prometheus sees a restart without.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
         self._steps = Histogram(
             "callsign_step_seconds",
