@@ -6,6 +6,7 @@ import logging
 import os
 import sqlite3
 import threading
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,9 +115,9 @@ class OutboxReader:
 
     def summaries(self) -> dict[str, Summary]:
         """By system, of those that have jobs."""
-        found: dict[str, Summary] = {}
+        found: defaultdict[str, Summary] = defaultdict(lambda: Summary({}))  # its first job may come in between
         for system, state, count in self._rows(sql.COUNTS, ()):
-            found.setdefault(system, Summary({})).counts[state] = count
+            found[system].counts[state] = count
         for system, oldest, next_try in self._rows(sql.WAITING, ()):
             found[system].oldest_waiting_at, found[system].next_try = oldest, next_try
         for system, success, *happening in self._rows(sql.LAST_OF_STATE, ()):
@@ -125,7 +126,7 @@ class OutboxReader:
             attempt, known = Happening(*happening), found[system].last_trouble
             if known is None or known.at < attempt.at:
                 found[system].last_trouble = attempt
-        return found
+        return dict(found)
 
     def waiting(self) -> dict[str, tuple[int, float]]:
         """By system, of those that have any: how many jobs wait, and since when the oldest does.  Quick."""
