@@ -298,8 +298,13 @@ refuse_while_called() { # a call that jumps to a context that is gone ends
   [ -z "$callers" ] || fail "the dialplan still calls callsign, and such a call would end when it is gone:
 $callers
 Remove these lines, reload the dialplan, and run the installer again."
-  others=$(includes_ours -rn "$root$etc" --include='*.conf' | grep -v "^$root$dialplan_entry:[0-9]*:$include_line\$" | cut -d: -f1-2) || true
-  [ -z "$others" ] || fail "extensions_callsign.conf is included by a line of your own, and Asterisk would load no dialplan without it:
+  others=$(
+    {
+      includes_ours -rn "$root$etc" --include='*.conf' | grep -v "^$root$dialplan_entry:[0-9]*:$include_line\$" || :
+      grep -rEn "^[[:space:]]*#(try)?include[^;]*($home/|_callsign_|features_callsign)" "$root$etc" --include='*.conf' 2>/dev/null
+    } | cut -d: -f1-2 | sort -u
+  ) || true
+  [ -z "$others" ] || fail "a file of callsign's is included by a line of your own, and Asterisk would load no dialplan without it:
 $others
 Remove this line, and run the installer again."
 }

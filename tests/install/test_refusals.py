@@ -185,6 +185,15 @@ def test_a_line_that_somebody_wrote_is_enough(machine: Machine, placed: Place, l
     assert "/etc/asterisk/extensions.conf:2" in refused(machine, "--uninstall")
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["#include /opt/callsign/dialplan/extensions_callsign_freepbx.conf", "#include extensions_callsign_features.conf"],
+)
+def test_it_stays_while_another_of_its_files_is_included(machine: Machine, placed: Place, line: str) -> None:
+    placed("/etc/asterisk/extensions.conf", f"[general]\n{line}\n")
+    assert "/etc/asterisk/extensions.conf:2" in refused(machine, "--uninstall")
+
+
 def test_a_tree_for_a_package_holds_all_and_names_nothing_of_where_it_was_built(
     machine: Machine, asterisk_root: tuple[Path, str]
 ) -> None:
