@@ -58,6 +58,7 @@ username = "admin"
 password = "kalliope-secret-of-mine"
 domain = "office"
 timezone = "Europe/Brussels"
+verify = "{ca}"
 
 [sraps]
 url = "https://api.sraps.snom.com/api/v1"

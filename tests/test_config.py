@@ -42,7 +42,7 @@ def test_every_section_and_key_is_read(tmp_path: Path) -> None:
     )
     assert read.mor == Mor("https://mor.example/billing/api", "admin", Secret("mor-secret-of-mine"), "query", str(ca))
     assert read.kalliope == Kalliope(
-        "https://kalliope.example", "admin", Secret("kalliope-secret-of-mine"), "office", "Europe/Brussels"
+        "https://kalliope.example", "admin", Secret("kalliope-secret-of-mine"), "office", "Europe/Brussels", str(ca)
     )
     assert read.sraps == Sraps(
         "https://api.sraps.snom.com/api/v1", "key-1", Secret("sraps-secret-of-mine"), "application/json", str(ca)

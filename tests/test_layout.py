@@ -25,6 +25,7 @@ LAYERS = {
         "online_check",
         "nagios_check",
         "mor_command",
+        "cdr_*",
         "agi_debug",
         "demo",
     ],

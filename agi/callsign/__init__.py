@@ -23,9 +23,9 @@ for a call whose thread hangs.  `jobs` and `status` look by outbox_reader, `retr
 outbox_edits.  systemd hears of `serve` through the service_manager, whose watchdog is fed after an own_call
 was answered.
 Where `[server] metrics` is set, metrics hears of each step's and attempt's end, and metrics_page shows it;
-`status --check` is nagios_check.
+`status --check` is nagios_check; `cdr` (cdr_command, cdr_joining) downloads a KalliopePBX's call register.
 
-Imports point one way: entry points (commands, admin, inspection, online_check, agi_debug) -> drivers
+Imports point one way: entry points (commands, admin, inspection, …_check, …_command, agi_debug) -> drivers
 (fastagi_server, agi_script, delivery, asking) -> handlers -> rims (config, outbox, http_transport,
 agi_session) -> vendors and values (settings, notification, question, phone_numbers, http_messages,
 retry_schedule, clocks).  `tests/test_layout.py` holds this.  `sandbox` and `asterisk_side` play the

@@ -116,6 +116,13 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     jobs.add_argument("--call", metavar="LINKEDID")
     for name, run, text in (("retry", _retry, "a failed job once more"), ("drop", _drop, "gives a waiting job up")):
         command(name, run, text).add_argument("jobs", metavar="JOB", nargs="+", type=int)
+    cdr = command("cdr", _cdr, "the call register of the KalliopePBX for a period", prints_json=False)
+    cdr.add_argument("--from", dest="begin", required=True, metavar="DATE[ TIME]", help="on the PBX's clock")
+    cdr.add_argument("--to", dest="end", metavar="DATE[ TIME]", help="a date includes its day (default: today)")
+    cdr.add_argument("--style", choices=("summary", "detailed", "blues_out", "v3_compat"), default="summary")
+    cdr.add_argument("--format", choices=("csv", "json", "xml"), default="csv", help="blues_out is text always")
+    cdr.add_argument("--output", metavar="FILE", help="there only when whole; else standard output")
+    cdr.add_argument("--url-form", action="store_true", help="asks by URL, whole days only")
     sandbox = command("sandbox", _sandbox, "stand-ins of the vendors on loopback, to try a dialplan without an account")
     sandbox.add_argument("--port", type=_port, default=4592, help="on 127.0.0.1; 0: a free one (default %(default)s)")
     return parser, commands.choices
@@ -313,6 +320,17 @@ def _edit(options: argparse.Namespace, edit: Callable[[Path, Sequence[int]], Seq
     return DONE if all(one.done for one in edits) else FAILED
 
 
+def _cdr(options: argparse.Namespace) -> int:
+    from callsign import cdr_command
+
+    settings, _ = _settings(options)
+    wanted = (options.begin, options.end, options.style, options.format, options.output, options.url_form)
+    try:
+        return cdr_command.run(settings, *wanted)
+    except ValueError as fault:
+        raise UsageFault(str(fault)) from None
+
+
 def _sandbox(options: argparse.Namespace) -> int:
     from callsign.sandbox.command import DEMO_ACCOUNTS, run
 
@@ -323,6 +341,12 @@ SANDBOX_ACCOUNTS: dict[str, Callable[[Any], dict[str, str]]] = {
     "skarabee": lambda section: {office.businessid: office.key.reveal() for office in section.offices},
     "noojee": lambda section: {"key": section.key.reveal(), "auth": section.auth},
     "mor": lambda section: {"user": section.user, "key": section.key.reveal()},
+    "kalliope": lambda section: {
+        "username": section.username,
+        "password": section.password.reveal(),
+        "domain": section.domain,
+        "timezone": section.timezone,
+    },
     "sraps": lambda section: {"key_id": section.key_id, "key_secret": section.key_secret.reveal()},
 }
 """System -> what its stand-in has to know of the account in the settings."""

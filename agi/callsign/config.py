@@ -114,6 +114,8 @@ class _Reader:
 
     def cross_check(self, settings: Settings) -> None:
         """What no single value shows."""
+        if settings.kalliope is not None:  # a default is not read by its reader
+            self.keep({}, "timezone", "[kalliope] timezone", read.timezone, settings.kalliope.timezone)
         section = settings.skarabee
         if section is None:
             return

@@ -58,8 +58,8 @@ class Keeping:
         except Exception as fault:  # our own fault must not end the thread
             log.error("system=%s: a fault in callsign itself: %s", system, where(fault))
             return False
-        trouble = "" if isinstance(outcome, Delivered) else outcome.reason
+        trouble = outcome.reason  # of a Delivered too: a warning
         if trouble != self._trouble.get(system, ""):
             log.log(logging.WARNING if trouble else logging.INFO, "system=%s: %s", system, trouble or "works again")
             self._trouble[system] = trouble
-        return not trouble
+        return isinstance(outcome, Delivered)

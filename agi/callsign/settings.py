@@ -107,6 +107,7 @@ class Kalliope:
     password: Secret = setting(read.secret)
     domain: str = setting(read.header_text, "default")
     timezone: str = setting(read.timezone, "Europe/Rome")
+    verify: bool | str = setting(read.verify, True)
 
 
 @dataclass(frozen=True)

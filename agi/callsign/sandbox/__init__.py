@@ -7,7 +7,8 @@ refusal from the other.
 
     exchange.py    what a stand-in is given and gives back: Request, Answer, Trouble
     seen.py        Seen, the record of one request, and its masked line for the screen
-    skarabee.py    noojee.py    mor.py    sraps.py    one vendor each: pure judging, no socket
+    skarabee.py    noojee.py    mor.py    kalliope.py    sraps.py    one vendor each: pure judging, no socket
+    kalliope_register.py   its calls: which period is meant, how they are shown
     hawk.py        what sraps checks a request by, and signs its answer with
     stand_ins.py   VENDORS, the registry; Sandbox, which routes, troubles and records
     http_side.py   the sockets: HTTP/1.1 with keep-alive, TLS, a stop that does not wait

@@ -14,6 +14,12 @@ DEMO_ACCOUNTS: dict[str, dict[str, str]] = {
     "skarabee": {"8103": "demo-skarabee-key"},
     "noojee": {"key": "demo-noojee-key", "auth": "hash"},
     "mor": {"user": "admin", "key": "demo-mor-key"},
+    "kalliope": {
+        "username": "admin",
+        "password": "demo-kalliope-password",
+        "domain": "default",
+        "timezone": "Europe/Rome",
+    },
     "sraps": {"key_id": "demo-key", "key_secret": "demo-sraps-secret"},
 }
 
@@ -22,6 +28,7 @@ DEMO_SETTINGS = {
     "skarabee": 'businessid = "8103"\nkey = "demo-skarabee-key"\n',
     "noojee": 'auth = "hash"\nkey = "demo-noojee-key"\n',
     "mor": 'user = "admin"\nkey = "demo-mor-key"\n',
+    "kalliope": 'username = "admin"\npassword = "demo-kalliope-password"\n',
     "sraps": 'key_id = "demo-key"\nkey_secret = "demo-sraps-secret"\n',
 }
 """System -> what its section of callsign.toml says besides the url, for the demo's account."""

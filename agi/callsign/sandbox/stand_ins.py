@@ -12,6 +12,7 @@ from types import TracebackType
 
 from callsign.sandbox.exchange import WELL, Answer, Request, Trouble, Vendor, as_json
 from callsign.sandbox.http_side import HttpSide
+from callsign.sandbox.kalliope import Kalliope
 from callsign.sandbox.mor import Mor
 from callsign.sandbox.noojee import Noojee
 from callsign.sandbox.seen import Seen
@@ -22,6 +23,7 @@ VENDORS: dict[str, Callable[[Mapping[str, str]], Vendor]] = {
     "skarabee": Skarabee,
     "noojee": Noojee,
     "mor": Mor,
+    "kalliope": Kalliope,
     "sraps": Sraps,
 }
 """System -> its stand-in, made from that system's account."""
@@ -105,6 +107,10 @@ class Sandbox:
         host = f"[{self._listen[0]}]" if ":" in self._listen[0] else self._listen[0]
         scheme = "https" if self._certificate else "http"
         return f"{scheme}://{host}:{self.port}{self._vendors[system].base_path}"
+
+    def vendor(self, system: str) -> Vendor:
+        """The stand-in itself, for a test that changes what it knows."""
+        return self._vendors[system]
 
     @property
     def seen(self) -> list[Seen]:

@@ -9,12 +9,13 @@ A conversation does no input or output and reads no clock itself, so it is teste
 
 from __future__ import annotations
 
-from callsign.vendors import mor, noojee, skarabee, sraps
+from callsign.vendors import kalliope, mor, noojee, skarabee, sraps
 from callsign.vendors.shape import Vendor
 
 VENDORS: dict[str, Vendor] = {
     "skarabee": skarabee.VENDOR,
     "noojee": noojee.VENDOR,
     "mor": mor.VENDOR,
+    "kalliope": kalliope.VENDOR,
     "sraps": sraps.VENDOR,
 }

@@ -1,0 +1,102 @@
+"""Joins the parts of a call register, month by month, into one valid document; it knows no vendor and no file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from xml.parsers import expat
+
+_PROLOG = re.compile(rb"\s*(?:<\?xml[^>]*\?>)?\s*(?:<!--(?:(?!-->).)*-->\s*)*", re.DOTALL)
+_ROOT = re.compile(rb"<([A-Za-z_][\w.-]*)(?:\s[^>]*)?(?:/>|>(.*)</\1\s*>)\s*", re.DOTALL)
+_BOM = b"\xef\xbb\xbf"
+
+
+class BadPart(Exception):
+    """A part is not what was asked for; the text says what it is."""
+
+
+class Joined:
+    """Takes the parts in order and gives the bytes to write for each, and those of the end.
+
+    `form` is "csv" (its header once), "json" (one list), "xml" (one root) or "text".
+    """
+
+    def __init__(self, form: str) -> None:
+        self._take = {"csv": self._csv, "json": self._json, "xml": self._xml, "text": self._text}[form]
+        self._form = form
+        self._header: bytes | None = None  # of CSV
+        self._opening = b'<?xml version="1.0"?>\n<cdr>'  # of XML, where no part has one
+        self._root: bytes | None = None
+        self._began = False
+
+    def part(self, body: bytes) -> Iterator[bytes]:
+        """What to write for this part.  Raises BadPart."""
+        return self._take(body.removeprefix(_BOM))
+
+    def end(self) -> bytes:
+        """What closes the document, all of it where no part had anything."""
+        if self._form == "json":
+            return b"\n]\n" if self._began else b"[]\n"
+        if self._form == "xml":
+            return (b"" if self._began else self._opening) + b"</" + (self._root or b"cdr") + b">\n"
+        return b""
+
+    def _text(self, body: bytes) -> Iterator[bytes]:
+        yield body
+
+    def _csv(self, body: bytes) -> Iterator[bytes]:
+        if body[:1] in b"<[{" and body.strip():
+            raise BadPart("it is no CSV")
+        first, newline, rest = body.partition(b"\n")
+        if first.startswith(b"#"):
+            if self._header not in (None, first.rstrip()):
+                raise BadPart("its columns differ from those of the part before")
+            if self._header is None:
+                yield first.rstrip() + newline[-1:].rjust(1, b"\n")
+            self._header = first.rstrip()
+            body = rest
+        if body.strip():
+            yield body if body.endswith(b"\n") else body + b"\n"
+
+    def _json(self, body: bytes) -> Iterator[bytes]:
+        text = body.strip()
+        try:
+            listed = json.loads(text) if text else []
+        except (ValueError, RecursionError):
+            raise BadPart("it is no JSON") from None
+        if not isinstance(listed, list):
+            raise BadPart("it is no JSON list of calls")
+        if listed:
+            yield b",\n" if self._began else b"[\n"
+            yield text[1:-1].strip()
+            self._began = True
+
+    def _xml(self, body: bytes) -> Iterator[bytes]:
+        if not body.strip():
+            return
+        _refuse_bad_xml(body)
+        prolog = _PROLOG.match(body)
+        assert prolog is not None  # noqa: S101  it may be empty
+        root = _ROOT.fullmatch(body, prolog.end())
+        if root is None:
+            raise BadPart("it is no XML of calls")
+        if self._root not in (None, root[1]):
+            raise BadPart("its root differs from that of the part before")
+        if not self._began:
+            yield body[: prolog.end()] + b"<" + root[1] + b">\n"
+        self._root, self._began = root[1], True
+        if root[2] and root[2].strip():
+            yield root[2].strip() + b"\n"
+
+
+def _refuse_bad_xml(body: bytes) -> None:
+    def doctype(*_: object) -> None:
+        raise BadPart("it is XML with a DTD, which no register has")
+
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = doctype
+    try:
+        parser.Parse(body, True)
+    except (expat.ExpatError, LookupError, ValueError):
+        raise BadPart("it is no XML") from None

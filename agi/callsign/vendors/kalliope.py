@@ -1,0 +1,66 @@
+"""KalliopePBX: which extension last placed a call to a number, so that who rings back reaches it (`kalliope_asks`).
+
+Sources: "API REST CDR" and its introduction for header and register; wiki.kalliope.com for the path of the salt
+and for numbers without their last digits.  A plain script loads this file for every call, whatever it is
+about: the rest comes with the first question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import Any
+
+from callsign.http_messages import Reply, Request
+from callsign.notification import Outcome
+from callsign.question import Verdict
+from callsign.settings import Settings
+from callsign.vendors.shape import Ask, Keep, Probed, Vendor
+from callsign.vendors.signing import Explained
+
+EVERY_SECONDS = 10.0
+LONGEST_SECONDS = 60.0
+"""Of one reading; the first one, of a week, is eight requests."""
+
+
+def _explain(settings: Settings, given: Mapping[str, str], now: float) -> Explained:
+    from callsign.vendors import kalliope_signing
+
+    return kalliope_signing.explain(settings, given, now)
+
+
+def _probe(settings: Settings, memory: Any) -> Generator[Request, Reply, Probed]:
+    from callsign.vendors import kalliope_asks
+
+    return kalliope_asks.probe(settings, memory)
+
+
+def _new_memory() -> object:
+    """A server has one from its start: so all is loaded before a call needs it."""
+    from callsign.vendors import kalliope_asks
+
+    return kalliope_asks.Memory()
+
+
+def _lastcall(settings: Settings, facts: Mapping[str, str], memory: Any) -> Generator[Request, Reply, Verdict]:
+    from callsign.vendors import kalliope_asks
+
+    return kalliope_asks.lastcall(settings, facts, memory)
+
+
+def _keep(settings: Settings, memory: Any) -> Generator[Request, Reply, Outcome]:
+    from callsign.vendors import kalliope_asks
+
+    return kalliope_asks.keep(settings, memory)
+
+
+VENDOR = Vendor(
+    explain=_explain,
+    probe=_probe,
+    new_memory=_new_memory,
+    asks={
+        "kalliope/lastcall": Ask(
+            ("number", "days"), ("KALLIOPEEXTEN", "KALLIOPETIME", "KALLIOPECALLSTATUS"), _lastcall, caller="number"
+        )
+    },
+    keep=Keep(_keep, EVERY_SECONDS, LONGEST_SECONDS),
+)

@@ -1,0 +1,186 @@
+"""KalliopePBX: which extension last called a number, how that is kept, and its call register as a whole."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from callsign import clocks
+from callsign.http_messages import Answer, Reply, Request
+from callsign.notification import Delivered, Outcome, Refused, TryLater
+from callsign.question import Found, Unfit, Verdict
+from callsign.settings import Kalliope, Settings
+from callsign.vendors.kalliope_history import DAY_SECONDS, MASKED, Call, History, Window, local_period
+from callsign.vendors.kalliope_rows import NoRegister, rows_of
+from callsign.vendors.kalliope_signing import Signer, base_url, clock_trouble, exchange, trouble_with
+from callsign.vendors.shape import Probed
+
+DAYS = 7
+MOST_DAYS = 31
+NEW_SECONDS = 5.0
+"""What was read so lately is not read again by `keep`."""
+
+FRESH_SECONDS = 60.0
+"""A look-up does with what was read so long ago; a PBX that is gone longer is asked, and its trouble told."""
+
+TURN_SECONDS = 10.0
+"""How long a look-up waits for another one's reading."""
+
+MAX_BYTES = 64 << 20
+"""Of a day's register; 20,000 rows are 3 MB of CSV and 7 MB of JSON."""
+
+MASKED_REASON = "the PBX hides the last digits of all numbers: give [kalliope] a user with its privacyadmin role"
+
+_DAYS = re.compile(r"[0-9]{1,2}")
+
+
+@dataclass
+class Memory:
+    """The history of the PBX that the settings name, and the lock that lets one thread read its register."""
+
+    wall: Callable[[], float] = clocks.wall
+    steady: Callable[[], float] = clocks.steady
+    signer: Signer = field(default_factory=Signer)
+    reading: threading.Lock = field(default_factory=threading.Lock)
+    failed: tuple[float, Refused | TryLater] | None = None
+    """The last reading that went wrong: when it began (steady seconds), and why."""
+    _history: tuple[object, History] | None = None
+
+    def history(self, settings: Settings) -> History:
+        """A new one where the settings name another PBX, user, time zone or country."""
+        section, country = settings.kalliope, settings.numbers.country
+        assert section is not None  # noqa: S101
+        held = self._history
+        if held is None or held[0] != (section, country):
+            self.failed = None
+            held = self._history = (section, country), History(section.timezone, country, DAYS)
+        return held[1]
+
+
+def lastcall(settings: Settings, facts: Mapping[str, str], memory: Memory) -> Generator[Request, Reply, Verdict]:
+    """The latest call to the number; the register is read only as far as is needed to know it."""
+    wanted = facts.get("days", str(DAYS))
+    if not _DAYS.fullmatch(wanted) or not 1 <= int(wanted) <= MOST_DAYS:
+        return Unfit(f"days: wanted a whole number from 1 to {MOST_DAYS}")
+    history, days = memory.history(settings), float(wanted)
+    arrived = memory.steady()
+    while True:
+        call = history.look_up(facts["number"])
+        oldest = memory.wall() - days * DAY_SECONDS
+        if history.is_fresh(memory.steady(), FRESH_SECONDS):
+            assert history.since is not None  # noqa: S101
+            if call is not None or history.since <= oldest:
+                return _found(call if call is not None and call.at >= oldest else None, history)
+        history.days = max(history.days, days)
+        trouble = yield from _read_on(settings, memory, history, FRESH_SECONDS, arrived)
+        if trouble is not None:
+            return trouble
+
+
+def _found(call: Call | None, history: History) -> Found:
+    if call is None:
+        return Found({}, MASKED_REASON if history.masked else "")
+    return Found({"KALLIOPEEXTEN": call.extension, "KALLIOPETIME": call.time, "KALLIOPECALLSTATUS": call.status})
+
+
+def keep(settings: Settings, memory: Memory) -> Generator[Request, Reply, Outcome]:
+    """Reads what is new, and after a start as much of the past as is held."""
+    history = memory.history(settings)
+    fresh_seconds = NEW_SECONDS
+    while history.next_window(memory.wall(), memory.steady(), fresh_seconds) is not None:
+        trouble = yield from _read_on(settings, memory, history, fresh_seconds, memory.steady())
+        if trouble is not None:
+            return trouble
+        fresh_seconds = FRESH_SECONDS  # once is enough, however long the past takes
+    return Delivered(MASKED_REASON if history.masked else "")
+
+
+def _read_on(
+    settings: Settings, memory: Memory, history: History, fresh_seconds: float, arrived: float
+) -> Generator[Request, Reply, Refused | TryLater | None]:
+    """Reads one part of the register, unless another thread has just done that or failed at it; the trouble if any."""
+    section = settings.kalliope
+    assert section is not None  # noqa: S101
+    if not memory.reading.acquire(timeout=TURN_SECONDS):
+        return TryLater("another look-up is still waiting for the PBX's call register")
+    try:
+        if memory.failed is not None and memory.failed[0] >= arrived:
+            return memory.failed[1]
+        began = memory.steady()
+        window = history.next_window(memory.wall(), began, fresh_seconds)
+        if window is None:
+            return None
+        reply = yield from exchange(section, memory.signer, summary(section, window))
+        trouble = trouble_with(reply) or _taken(history, window, reply, began)
+        memory.failed = None if trouble is None else (began, trouble)
+        return trouble
+    finally:
+        memory.reading.release()
+
+
+def _taken(history: History, window: Window, reply: Reply, began: float) -> TryLater | None:
+    assert isinstance(reply, Answer)  # noqa: S101
+    try:
+        history.take(window, rows_of(reply), began)
+    except NoRegister as fault:
+        return TryLater(f"HTTP 200, but no call register: {fault}; is [kalliope] url the PBX's?")
+    return None
+
+
+def summary(section: Kalliope, window: Window) -> Request:
+    """A part of the register; CSV, which is a third of JSON.  Both ends are given: one alone would mean this month."""
+    begin, end = local_period(window.begin, window.end, section.timezone)
+    return by_period(section, "summary", "text/csv", begin, end, MAX_BYTES)
+
+
+def by_period(section: Kalliope, style: str, accept: str, begin: str, end: str, max_bytes: int) -> Request:
+    """The calls from `begin` to `end`, both `YYYY-MM-DD HH:MM:SS` in the PBX's time."""
+    body = json.dumps({"cdr": {"begin": begin, "end": end}}).encode()
+    headers = {"Accept": accept, "Content-Type": "application/json"}
+    url = f"{base_url(section)}/cdr/{style}"
+    return Request("POST", url, headers=headers, body=body, max_bytes=max_bytes, is_safe=True)
+
+
+def by_days(section: Kalliope, style: str, accept: str, days: str, max_bytes: int) -> Request:
+    """The calls of some days of one month, by the URL alone: `days` is "2016/01/12-15"."""
+    url = f"{base_url(section)}/cdr/{style}/{days}"
+    return Request("GET", url, headers={"Accept": accept}, max_bytes=max_bytes, is_safe=True)
+
+
+def register(
+    settings: Settings, signer: Signer, request: Request
+) -> Generator[Request, Reply, Answer | Refused | TryLater]:
+    """A part of the register as it is, for `callsign cdr`."""
+    section = settings.kalliope
+    assert section is not None  # noqa: S101
+    reply = yield from exchange(section, signer, request)
+    trouble = trouble_with(reply)
+    if trouble is not None:
+        return trouble
+    assert isinstance(reply, Answer)  # noqa: S101
+    return reply
+
+
+def probe(settings: Settings, memory: Any) -> Generator[Request, Reply, Probed]:
+    """The calls of the last hour: proves user, password and the right to read the register."""
+    section = settings.kalliope
+    assert section is not None  # noqa: S101
+    assert isinstance(memory, Memory)  # noqa: S101
+    now = memory.wall()
+    reply = yield from exchange(section, memory.signer, summary(section, Window(now - 3600.0, now, None)))
+    trouble = trouble_with(reply)
+    if trouble is not None:
+        return Probed(False, trouble.reason)
+    assert isinstance(reply, Answer)  # noqa: S101
+    try:
+        calls = list(rows_of(reply))
+    except NoRegister as fault:
+        return Probed(False, f"user and password are taken, but there is no call register: {fault}")
+    if any(MASKED.fullmatch(call.get("called", "")) for call in calls):
+        return Probed(False, MASKED_REASON)
+    clock = clock_trouble(reply)
+    return Probed(True, f"user and password are taken{'; ' if clock else ''}{clock}")
