@@ -47,7 +47,7 @@ class Memory:
     signer: Signer = field(default_factory=Signer)
     reading: threading.Lock = field(default_factory=threading.Lock)
     failed: tuple[float, Refused | TryLater] | None = None
-    """The last reading that went wrong: when it began (steady seconds), and why."""
+    """The last reading that went wrong: when it ended (steady seconds), and why."""
     _history: tuple[object, History] | None = None
 
     def history(self, settings: Settings) -> History:
@@ -109,14 +109,14 @@ def _read_on(
         return TryLater("another look-up is still waiting for the PBX's call register")
     try:
         if memory.failed is not None and memory.failed[0] >= arrived:
-            return memory.failed[1]
+            return memory.failed[1]  # while this one waited for its turn
         began = memory.steady()
         window = history.next_window(memory.wall(), began, fresh_seconds)
         if window is None:
             return None
         reply = yield from exchange(section, memory.signer, summary(section, window))
         trouble = trouble_with(reply) or _taken(history, window, reply, began)
-        memory.failed = None if trouble is None else (began, trouble)
+        memory.failed = None if trouble is None else (memory.steady(), trouble)
         return trouble
     finally:
         memory.reading.release()

@@ -163,16 +163,18 @@ def moment(time: str, call_id: str, zone: str) -> float | None:
 def local_period(begin: float, end: float, zone: str) -> tuple[str, str]:
     """The period (epoch seconds) as the PBX's clock shows it, and never less of it.
 
-    Around the hour that a clock set back shows twice it is made longer, so that neither end lies in that hour.
+    An end that would lie in the hour that is there twice is moved out of it: which of the two the PBX takes it
+    for is unknown, and what is between two such ends may be shown outside of them.
     """
-    around = timedelta(hours=3)
-    first, last = (datetime.fromtimestamp(at, ZoneInfo(zone)) for at in (begin, end))
-    before, after = ((_in_utc(first) - around), (_in_utc(last) + around))
-    offsets = [at.astimezone(ZoneInfo(zone)).utcoffset() or timedelta() for at in (before, after)]
-    set_back = max(timedelta(), offsets[0] - offsets[1])
-    first, last = first.replace(tzinfo=None) - set_back, last.replace(tzinfo=None) + set_back + timedelta(seconds=1)
+    first = datetime.fromtimestamp(begin, ZoneInfo(zone)).replace(tzinfo=None)
+    last = datetime.fromtimestamp(end, ZoneInfo(zone)).replace(tzinfo=None) + timedelta(seconds=1)
+    while _is_there_twice(first, zone):
+        first -= timedelta(hours=1)
+    while _is_there_twice(last, zone):
+        last += timedelta(hours=1)
     return first.strftime("%Y-%m-%d %H:%M:%S"), last.strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _in_utc(at: datetime) -> datetime:
-    return at.astimezone(ZoneInfo("UTC"))
+def _is_there_twice(local: datetime, zone: str) -> bool:
+    readings = (local.replace(tzinfo=ZoneInfo(zone), fold=fold).utcoffset() for fold in (0, 1))
+    return len(set(readings)) > 1

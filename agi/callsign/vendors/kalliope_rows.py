@@ -59,7 +59,7 @@ def _csv_rows(text: str) -> Iterator[Row]:
                 continue
             if len(values) == len(names):
                 yield dict(zip(names, values, strict=True))
-            elif values and any(values):
+            elif any(value.strip() for value in values):
                 raise NoRegister(f"a CSV line of {len(values)} values where {len(names)} belong")
     except csv.Error as fault:
         raise NoRegister("CSV that cannot be read") from fault
