@@ -1,0 +1,235 @@
+"""`callsign cdr` as a process, against the stand-in: any period, one document, nothing half-written."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callsign.cdr_command import begin_of, days_of, end_of, months
+from callsign.sandbox import Sandbox, Trouble
+from product import COMMAND
+
+LONG_SECONDS = 60.0
+STARTS = ("2026-01-31 23:59:59", "2026-02-01 00:00:00", "2026-03-15 10:00:00", "2026-03-31 23:59:59")
+CALLS = "".join(
+    f"{number}.0,local_exten,{start},,{start},206,206,,0501234567,FAILED,,0,0,\n" for number, start in enumerate(STARTS)
+)
+ACCOUNT = {"username": "admin", "password": "admin-password", "domain": "default", "timezone": "Europe/Rome"}
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with Sandbox({"kalliope": {**ACCOUNT, "calls": CALLS}}) as running:
+        yield running
+
+
+@pytest.fixture
+def settings(box: Sandbox, tmp_path: Path) -> Path:
+    path = tmp_path / "callsign.toml"
+    path.touch(mode=0o600)
+    path.write_text(
+        f'[kalliope]\nurl = "{box.url("kalliope")}"\nusername = "admin"\npassword = "admin-password"\n',
+        encoding="utf-8",
+    )
+    return path
+
+
+def command(settings: Path, *options: str) -> list[str]:
+    return [sys.executable, str(COMMAND), "cdr", "--config", str(settings), *options]
+
+
+def cdr(settings: Path, *options: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(command(settings, *options), capture_output=True, timeout=LONG_SECONDS)
+
+
+def good(settings: Path, *options: str) -> bytes:
+    done = cdr(settings, *options)
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout
+
+
+def asked(box: Sandbox) -> list[Any]:
+    """The periods, in the body or in the URL."""
+    seen = [one for one in box.seen if "/cdr/" in one.path]
+    assert all(one.verdict == "OK" for one in seen)
+    return [
+        tuple(json.loads(one.body)["cdr"].values()) if one.body else one.path.removeprefix("/rest/cdr/") for one in seen
+    ]
+
+
+WHOLE = ("--from", "2026-01-31", "--to", "2026-03-31")
+
+
+def test_a_long_period_is_fetched_month_by_month_and_joined(settings: Path, box: Sandbox) -> None:
+    lines = list(csv.reader(good(settings, *WHOLE).decode().splitlines()))
+    assert [line[0] for line in lines] == ["#id", "0.0", "1.0", "2.0", "3.0"]
+    assert asked(box) == [
+        ("2026-01-31 00:00:00", "2026-01-31 23:59:59"),
+        ("2026-02-01 00:00:00", "2026-02-28 23:59:59"),
+        ("2026-03-01 00:00:00", "2026-03-31 23:59:59"),
+    ]
+
+
+def test_the_url_form_asks_for_the_same_days(settings: Path, box: Sandbox) -> None:
+    by_body = good(settings, *WHOLE)
+    box_seen = len(asked(box))
+    assert good(settings, *WHOLE, "--url-form") == by_body
+    assert asked(box)[box_seen:] == ["summary/2026/01/31", "summary/2026/02/01-28", "summary/2026/03/01-31"]
+
+
+@pytest.mark.parametrize("style", ["summary", "detailed", "v3_compat"])
+def test_every_style_comes_as_one_json_and_one_xml_document(settings: Path, style: str) -> None:
+    as_json = json.loads(good(settings, *WHOLE, "--style", style, "--format", "json"))
+    assert [call["id"] for call in as_json] == ["0.0", "1.0", "2.0", "3.0"]
+    as_xml = ElementTree.fromstring(good(settings, *WHOLE, "--style", style, "--format", "xml"))
+    assert [call.findtext("id") for call in as_xml] == ["0.0", "1.0", "2.0", "3.0"]
+
+
+def test_blues_is_text_whatever_is_asked(settings: Path) -> None:
+    for form in ("csv", "json", "xml"):
+        text = good(settings, *WHOLE, "--style", "blues_out", "--format", form).decode()
+        assert [line.split()[2] for line in text.splitlines()] == ["206"] * 4
+
+
+def test_times_may_be_given(settings: Path, box: Sandbox) -> None:
+    text = good(settings, "--from", "2026-03-15 09:59", "--to", "2026-03-15T10:00:00", "--format", "json")
+    assert [call["id"] for call in json.loads(text)] == ["2.0"]
+    assert asked(box) == [("2026-03-15 09:59:00", "2026-03-15 10:00:00")]
+
+
+def test_a_file_is_there_once_it_is_whole_and_for_its_owner_alone(settings: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    target = folder / "register.csv"
+    target.write_text("old", encoding="ascii")
+    assert good(settings, *WHOLE, "--output", str(target)) == b""
+    assert target.read_text(encoding="ascii").count("\n") == 5
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert list(folder.iterdir()) == [target]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [
+        (Trouble(http_status=503), "2026-01: HTTP 503"),
+        (Trouble(refuse_status="no"), "2026-01: HTTP 403: check [kalliope] username"),
+        (Trouble(drop=True), "broke off"),
+        (Trouble(body=b"<html>"), "the PBX gave no salt"),
+    ],
+)
+def test_trouble_leaves_an_old_file_as_it_was(
+    settings: Path, box: Sandbox, tmp_path: Path, trouble: Trouble, words: str
+) -> None:
+    target = tmp_path / "register.csv"
+    target.write_text("old", encoding="ascii")
+    before = sorted(tmp_path.iterdir())
+    box.trouble["kalliope"] = trouble
+    done = cdr(settings, *WHOLE, "--output", str(target))
+    assert done.returncode == 1
+    assert words in done.stderr.decode()
+    assert b"Traceback" not in done.stderr
+    assert target.read_text(encoding="ascii") == "old"
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_answer_of_another_kind_is_no_register(box: Sandbox, settings: Path) -> None:
+    box.trouble["kalliope"] = Trouble(body=b'{"salt":"b5a8fdcf2f8d5acdad33c4a072a97d7a"}')
+    done = cdr(settings, *WHOLE)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert "2026-01: the answer cannot be used: it is no CSV" in done.stderr.decode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_leaves_no_part(settings: Path, box: Sandbox, tmp_path: Path, number: int) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    box.trouble["kalliope"] = Trouble(delay_seconds=600)
+    process = subprocess.Popen(command(settings, *WHOLE, "--output", str(folder / "x.csv")), stderr=subprocess.PIPE)
+    assert box.wait_for(lambda seen: len(seen) == 1, LONG_SECONDS)
+    assert len(list(folder.iterdir())) == 1
+    process.send_signal(number)
+    _, told = process.communicate(timeout=LONG_SECONDS)
+    assert (process.returncode, told) == (1, b"")
+    assert list(folder.iterdir()) == []
+
+
+def test_a_terminal_sees_a_bar_and_the_file_does_not(settings: Path) -> None:
+    ours, theirs = pty.openpty()
+    done = subprocess.run(command(settings, *WHOLE), stdout=subprocess.PIPE, stderr=theirs, timeout=LONG_SECONDS)
+    shown = os.read(ours, 65536).decode()  # before our own end of it is closed, and what it holds is gone
+    os.close(theirs)
+    os.close(ours)
+    assert done.returncode == 0
+    assert "/3 [" in shown
+    assert done.stdout.startswith(b"#id")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--from", "yesterday"), "wanted YYYY-MM-DD"),
+        (("--from", "2026-02-30"), "no such date"),
+        (("--from", "2026-02-01", "--to", "2026-01-01"), "lies before"),
+        (("--from", "2026-02-01 10:00", "--to", "2026-02-02", "--url-form"), "whole days only"),
+        (("--from", "2026-02-01", "--to", "2026-02-02", "--output", "/nonexistent/x"), "its folder does not exist"),
+        (("--from", "2026-02-01", "--to", "2026-02-02", "--output", "/"), "is a folder"),
+        (("--from", "2026-02-01", "--format", "pdf"), "invalid choice"),
+        ((), "--from"),
+    ],
+)
+def test_wrong_usage_is_exit_2_and_asks_nothing(
+    settings: Path, box: Sandbox, options: tuple[str, ...], words: str
+) -> None:
+    done = cdr(settings, *options)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert words in done.stderr.decode()
+    assert box.seen == []
+
+
+def test_without_its_section_it_is_exit_2(settings: Path) -> None:
+    settings.write_text("", encoding="ascii")
+    done = cdr(settings, *WHOLE)
+    assert done.returncode == 2
+    assert b"no section [kalliope]" in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_fault(settings: Path) -> None:
+    process = subprocess.Popen(command(settings, *WHOLE), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    told = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(LONG_SECONDS), told) == (0, b"")
+
+
+# -- periods -----------------------------------------------------------------------------------------
+
+
+def test_months_touch_and_do_not_overlap() -> None:
+    parts = months(begin_of("2023-11-15 12:30"), end_of("2024-03-01"))
+    assert [(str(begin), str(end)) for begin, end in parts] == [
+        ("2023-11-15 12:30:00", "2023-11-30 23:59:59"),
+        ("2023-12-01 00:00:00", "2023-12-31 23:59:59"),
+        ("2024-01-01 00:00:00", "2024-01-31 23:59:59"),
+        ("2024-02-01 00:00:00", "2024-02-29 23:59:59"),
+        ("2024-03-01 00:00:00", "2024-03-01 23:59:59"),
+    ]
+
+
+def test_a_range_in_the_url_is_in_one_field_alone() -> None:
+    assert days_of((begin_of("2026-01-12"), end_of("2026-01-15"))) == "2026/01/12-15"
+    assert days_of((begin_of("2026-01-12"), end_of("2026-01-12"))) == "2026/01/12"
+    with pytest.raises(ValueError, match="whole days"):
+        days_of((begin_of("2026-01-12"), end_of("2026-01-12 12:00")))

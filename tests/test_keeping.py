@@ -1,0 +1,129 @@
+"""What is fetched beside the calls: again and again, bounded, and no fault of anybody's ends it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Generator, Iterator
+from typing import Any
+
+import pytest
+
+from callsign import keeping
+from callsign.http_messages import Answer, NoAnswer, Reply, Request
+from callsign.keeping import Keeping
+from callsign.notification import Delivered, Outcome, TryLater
+from callsign.secret import Secret
+from callsign.settings import Settings, Sraps
+from callsign.vendors import VENDORS
+from callsign.vendors.shape import Keep, Vendor
+
+LONG_SECONDS = 30.0
+HERE = Settings(sraps=Sraps("http://127.0.0.1:1", "id", Secret("secret")))
+
+
+def fetch(_settings: Settings, memory: Any) -> Generator[Request, Reply, Outcome]:
+    reply = yield Request("GET", "http://127.0.0.1:1/", is_safe=True)
+    if isinstance(reply, NoAnswer):
+        return TryLater(reply.reason)
+    if reply.status == 500:
+        raise RuntimeError("056528998")
+    memory.append(reply.body)
+    return Delivered(reply.headers.get("warning", ""))
+
+
+class Office:
+    """Keeping with a vendor that is a function, and whose fetches the test counts."""
+
+    def __init__(self) -> None:
+        self.settings = HERE
+        self.memory: list[bytes] = []
+        self.reply: Reply = Answer(200, {}, b"x")
+        self.given: list[float] = []
+        self._fetched = threading.Semaphore(0)
+        self.keeping = Keeping(lambda: self.settings, self.send, {"sraps": self.memory})
+
+    def send(self, _request: Request, seconds: float) -> Reply:
+        self.given.append(seconds)
+        self._fetched.release()
+        return self.reply
+
+    def fetches(self, more: int) -> None:
+        """Waits until so many more have begun."""
+        for _ in range(more):
+            assert self._fetched.acquire(timeout=LONG_SECONDS)
+
+    def is_quiet(self, seconds: float = 0.2) -> bool:
+        return not self._fetched.acquire(timeout=seconds)
+
+
+@pytest.fixture
+def office(monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
+    for system in list(VENDORS):
+        monkeypatch.delitem(VENDORS, system)
+    blank: Any = None
+    monkeypatch.setitem(VENDORS, "sraps", Vendor(blank, blank, list, keep=Keep(fetch, 0.01, 7.0)))
+    monkeypatch.setitem(VENDORS, "mor", Vendor(blank, blank))
+    monkeypatch.setattr(keeping, "LONGEST_PAUSE_SECONDS", 0.05)
+    made = Office()
+    yield made
+    made.keeping.stop()
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    return [(record.levelname, record.getMessage()) for record in caplog.records]
+
+
+def test_it_fetches_again_and_again_into_the_memory_until_it_is_stopped(office: Office) -> None:
+    office.keeping.start()
+    office.fetches(5)
+    assert len(office.memory) >= 4
+    office.keeping.stop()
+    while not office.is_quiet():
+        pass
+    assert all(6.0 < seconds <= 7.0 for seconds in office.given)
+
+
+def test_nothing_is_fetched_while_the_settings_lack_the_section(office: Office) -> None:
+    office.settings = Settings()
+    office.keeping.start()
+    assert office.is_quiet()
+    office.settings = HERE  # SIGHUP
+    office.fetches(1)
+
+
+def test_trouble_is_told_once_and_so_is_its_end(office: Office, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    office.reply = NoAnswer("it is gone", sent=False)
+    office.keeping.start()
+    office.fetches(4)
+    office.reply = Answer(200, {}, b"x")
+    office.fetches(4)
+    office.reply = NoAnswer("it hangs", sent=True)
+    office.fetches(4)
+    assert lines(caplog) == [
+        ("WARNING", "system=sraps: it is gone"),
+        ("INFO", "system=sraps: works again"),
+        ("WARNING", "system=sraps: it hangs"),
+    ]
+
+
+def test_a_warning_of_a_fetch_that_went_well_is_told_once(office: Office, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    office.reply = Answer(200, {"warning": "half of it is hidden"}, b"x")
+    office.keeping.start()
+    office.fetches(5)
+    assert lines(caplog) == [("WARNING", "system=sraps: half of it is hidden")]
+
+
+def test_our_own_fault_is_told_without_its_text_and_ends_nothing(
+    office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    office.reply = Answer(500, {}, b"")
+    office.keeping.start()
+    office.fetches(3)
+    office.reply = Answer(200, {}, b"x")
+    office.fetches(3)
+    assert office.memory
+    assert "a fault in callsign itself" in caplog.text
+    assert "056528998" not in caplog.text
