@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import os
 import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
@@ -166,6 +169,8 @@ def test_an_interrupt_leaves_no_part(settings: Path, box: Sandbox, tmp_path: Pat
 
 def test_a_terminal_sees_a_bar_and_the_file_does_not(settings: Path) -> None:
     ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))  # without columns nothing is drawn
+    os.set_blocking(ours, False)
     done = subprocess.run(command(settings, *WHOLE), stdout=subprocess.PIPE, stderr=theirs, timeout=LONG_SECONDS)
     shown = os.read(ours, 65536).decode()  # before our own end of it is closed, and what it holds is gone
     os.close(theirs)
