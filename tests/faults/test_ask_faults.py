@@ -59,12 +59,13 @@ class Stage:
         return result.variables, result.microseconds / 1e6
 
     def assert_unreachable(self, words: str) -> None:
-        """Every question, several at once as calls come."""
-        with ThreadPoolExecutor(CALLS * len(QUESTIONS)) as pool:
-            asked = {act.line: [pool.submit(self.ask, act, WAIT_SECONDS) for _ in range(CALLS)] for act in QUESTIONS}
-        for act in QUESTIONS:
+        """Every question, all at once as calls come, and so several times over."""
+        rounds = []
+        with ThreadPoolExecutor(len(QUESTIONS)) as pool:
+            for _ in range(CALLS):
+                rounds.append(list(pool.map(lambda act: self.ask(act, WAIT_SECONDS), QUESTIONS)))
+        for act, told in zip(QUESTIONS, zip(*rounds, strict=True), strict=True):
             status, reason, answers = variables_of(act)
-            told = [one.result() for one in asked[act.line]]
             for variables, _ in told:
                 assert variables[status] == "UNREACHABLE", variables
                 assert [variables[name] for name in answers] == len(answers) * [""]
