@@ -8,10 +8,18 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
+
+from callsign import SYSTEMS
+from callsign.handlers import HANDLERS, Notify
+from callsign.sandbox import stand_ins
+from callsign.settings import SECTIONS, Settings
+from callsign.vendors import VENDORS
+from callsign.vendors.shape import Ask
 
 AGI = Path(__file__).resolve().parents[1] / "agi"
 PACKAGE = AGI / "callsign"
@@ -186,3 +194,28 @@ def test_the_map_names_modules_that_are_there() -> None:
     for names in (*LAYERS.values(), *OTHER_ENDS.values(), *ONLY_DOOR.values()):
         for name in names:
             assert any(fnmatchcase(module, name) for module in MODULES), f"there is no {name}"
+
+
+def test_a_system_is_in_every_registry() -> None:
+    assert set(SYSTEMS) == set(VENDORS) == set(stand_ins.VENDORS)
+    assert set(SYSTEMS) == {field.name for field in fields(Settings) if field.default is None}
+    assert set(SYSTEMS) < set(SECTIONS)
+    for system in SYSTEMS:
+        assert (Path(__file__).parent / f"test_{system}.py").is_file()
+
+
+def test_every_path_belongs_to_a_system_and_does_what_its_vendor_offers() -> None:
+    paths = set(HANDLERS) - {"ping"}
+    assert {path.partition("/")[0] for path in paths} == set(SYSTEMS)
+    assert {path for vendor in VENDORS.values() for path in vendor.asks} == {
+        path for path in paths if isinstance(HANDLERS[path], Ask)
+    }
+    assert {path.partition("/")[0] for path in paths if isinstance(HANDLERS[path], Notify)} == {
+        system for system, vendor in VENDORS.items() if vendor.converse
+    }
+
+
+def test_the_paths_are_those_of_the_contract() -> None:
+    assert sorted(HANDLERS) == sorted(
+        "skarabee noojee/start noojee/stop mor/balance mor/caller kalliope/lastcall sraps/endpoint sraps/assign ping".split()
+    )

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from callsign.sandbox import Sandbox, Trouble
+from callsign.sandbox.command import DEMO_ACCOUNTS, settings_for
 from product import COMMAND, vendor_sections
 from settings_file import write
 
@@ -89,3 +90,36 @@ def test_a_service_in_trouble_is_not_good(tmp_path: Path) -> None:
 def test_without_a_vendor_there_is_nobody_to_ask(tmp_path: Path) -> None:
     done = check(tmp_path, "", "--json")
     assert (done.returncode, json.loads(done.stdout)["online"]) == (0, [])
+
+
+def test_all_five_vendors_of_the_sandbox_are_good_and_credentials_are_known_where_a_harmless_call_tells(
+    tmp_path: Path,
+) -> None:
+    with Sandbox(DEMO_ACCOUNTS) as box:
+        status, found = findings(tmp_path, settings_for(box))
+    assert status == 0
+    assert {system: one["credentials"] for system, one in found.items()} == {
+        "skarabee": "unknown",
+        "noojee": "unknown",
+        "mor": "good",
+        "kalliope": "good",
+        "sraps": "good",
+    }
+
+
+def test_credentials_that_a_vendor_does_not_take_are_bad(tmp_path: Path) -> None:
+    with Sandbox(DEMO_ACCOUNTS) as box:
+        wrong = settings_for(box).replace("demo-mor-key", "other-key").replace("-password", "-other")
+        status, found = findings(tmp_path, wrong.replace("demo-sraps-secret", "other-secret"))
+    assert status == 1
+    bad = {system for system, one in found.items() if one["credentials"] == "bad"}
+    assert bad == {"mor", "kalliope", "sraps"}
+    for system in bad:
+        assert not found[system]["good"]
+        assert "other" not in found[system]["words"]
+
+
+def test_a_clock_that_kalliope_does_not_take_is_told(tmp_path: Path) -> None:
+    with Sandbox({"kalliope": DEMO_ACCOUNTS["kalliope"]}, clock=lambda: time.time() - 360) as box:
+        status, found = findings(tmp_path, settings_for(box))
+    assert (status, found["kalliope"]["clock_good"]) == (1, False)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from callsign import __version__, config
 from callsign.notification import State
@@ -332,30 +332,12 @@ def _cdr(options: argparse.Namespace) -> int:
 
 
 def _sandbox(options: argparse.Namespace) -> int:
-    from callsign.sandbox.command import DEMO_ACCOUNTS, run
+    from callsign.sandbox.command import DEMO_ACCOUNTS, accounts_of, run
 
-    return run(options.port, _accounts(options) if options.config else DEMO_ACCOUNTS, options.json)
-
-
-SANDBOX_ACCOUNTS: dict[str, Callable[[Any], dict[str, str]]] = {
-    "skarabee": lambda section: {office.businessid: office.key.reveal() for office in section.offices},
-    "noojee": lambda section: {"key": section.key.reveal(), "auth": section.auth},
-    "mor": lambda section: {"user": section.user, "key": section.key.reveal()},
-    "kalliope": lambda section: {
-        "username": section.username,
-        "password": section.password.reveal(),
-        "domain": section.domain,
-        "timezone": section.timezone,
-    },
-    "sraps": lambda section: {"key_id": section.key_id, "key_secret": section.key_secret.reveal()},
-}
-"""System -> what its stand-in has to know of the account in the settings."""
-
-
-def _accounts(options: argparse.Namespace) -> dict[str, dict[str, str]]:
-    settings, _ = _settings(options)
-    sections = {system: getattr(settings, system) for system in SANDBOX_ACCOUNTS}
-    accounts = {system: SANDBOX_ACCOUNTS[system](section) for system, section in sections.items() if section}
-    if not accounts:
-        raise UsageFault(f"{settings.source} has no account of a vendor that the sandbox plays")
-    return accounts
+    accounts = DEMO_ACCOUNTS
+    if options.config:
+        settings, _ = _settings(options)
+        accounts = accounts_of(settings)
+        if not accounts:
+            raise UsageFault(f"{settings.source} has no account of a vendor that the sandbox plays")
+    return run(options.port, accounts, options.json)

@@ -6,37 +6,24 @@ import json
 import signal
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 from callsign.sandbox.seen import Seen
-from callsign.sandbox.stand_ins import Sandbox
+from callsign.sandbox.stand_ins import VENDORS, Sandbox
 
-DEMO_ACCOUNTS: dict[str, dict[str, str]] = {
-    "skarabee": {"8103": "demo-skarabee-key"},
-    "noojee": {"key": "demo-noojee-key", "auth": "hash"},
-    "mor": {"user": "admin", "key": "demo-mor-key"},
-    "kalliope": {
-        "username": "admin",
-        "password": "demo-kalliope-password",
-        "domain": "default",
-        "timezone": "Europe/Rome",
-    },
-    "sraps": {"key_id": "demo-key", "key_secret": "demo-sraps-secret"},
-}
-
-
-DEMO_SETTINGS = {
-    "skarabee": 'businessid = "8103"\nkey = "demo-skarabee-key"\n',
-    "noojee": 'auth = "hash"\nkey = "demo-noojee-key"\n',
-    "mor": 'user = "admin"\nkey = "demo-mor-key"\n',
-    "kalliope": 'username = "admin"\npassword = "demo-kalliope-password"\n',
-    "sraps": 'key_id = "demo-key"\nkey_secret = "demo-sraps-secret"\n',
-}
-"""System -> what its section of callsign.toml says besides the url, for the demo's account."""
+DEMO_ACCOUNTS = {system: vendor.demo_account for system, vendor in VENDORS.items()}
 
 
 def settings_for(box: Sandbox) -> str:
     """The sections of callsign.toml that lead to this sandbox with the demo's accounts."""
-    return "\n".join(f'[{system}]\nurl = "{box.url(system)}"\n{text}' for system, text in DEMO_SETTINGS.items())
+    sections = (f'[{name}]\nurl = "{box.url(name)}"\n{VENDORS[name].demo_settings}' for name in box.systems)
+    return "\n".join(sections)
+
+
+def accounts_of(settings: Any) -> dict[str, dict[str, str]]:
+    """The accounts of the vendors that have a section in the settings."""
+    sections = {system: getattr(settings, system) for system in VENDORS}
+    return {system: VENDORS[system].account_of(section) for system, section in sections.items() if section}
 
 
 def run(port: int, accounts: Mapping[str, Mapping[str, str]], as_json: bool) -> int:

@@ -15,6 +15,7 @@ import re
 import threading
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from callsign.sandbox.exchange import Answer, Request, Trouble
@@ -49,6 +50,23 @@ class Kalliope:
     """
 
     base_path = "/kalliope"
+    demo_account: ClassVar[dict[str, str]] = {
+        "username": "admin",
+        "password": "demo-kalliope-password",
+        "domain": "default",
+        "timezone": "Europe/Rome",
+    }
+    demo_settings: ClassVar[str] = 'username = "admin"\npassword = "demo-kalliope-password"\n'
+
+    @staticmethod
+    def account_of(section: Any) -> dict[str, str]:
+        """What the stand-in has to know of the account in the settings."""
+        return {
+            "username": section.username,
+            "password": section.password.reveal(),
+            "domain": section.domain,
+            "timezone": section.timezone,
+        }
 
     def __init__(self, account: Mapping[str, str]) -> None:
         if missing := [name for name in ("username", "password", "domain", "timezone") if not account.get(name)]:

@@ -13,6 +13,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
@@ -57,6 +58,13 @@ class Mor:
     """
 
     base_path = "/mor/billing/api"
+    demo_account: ClassVar[dict[str, str]] = {"user": "admin", "key": "demo-mor-key"}
+    demo_settings: ClassVar[str] = 'user = "admin"\nkey = "demo-mor-key"\n'
+
+    @staticmethod
+    def account_of(section: Any) -> dict[str, str]:
+        """What the stand-in has to know of the account in the settings."""
+        return {"user": section.user, "key": section.key.reveal()}
 
     def __init__(self, account: Mapping[str, str]) -> None:
         if not account.get("user") or not account.get("key"):

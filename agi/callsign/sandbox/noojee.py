@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any, ClassVar
 
 from callsign.sandbox.exchange import Answer, Request, Trouble, as_json, nothing
 
@@ -51,6 +52,13 @@ class Noojee:
     """
 
     base_path = "/noojee/servicemanager/rest"
+    demo_account: ClassVar[dict[str, str]] = {"key": "demo-noojee-key", "auth": "hash"}
+    demo_settings: ClassVar[str] = 'auth = "hash"\nkey = "demo-noojee-key"\n'
+
+    @staticmethod
+    def account_of(section: Any) -> dict[str, str]:
+        """What the stand-in has to know of the account in the settings."""
+        return {"key": section.key.reveal(), "auth": section.auth}
 
     def __init__(self, account: Mapping[str, str]) -> None:
         if not account.get("key") or account.get("auth") not in CREDENTIALS:

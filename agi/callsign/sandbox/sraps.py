@@ -11,6 +11,7 @@ import json
 import re
 import threading
 from collections.abc import Mapping
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from callsign.sandbox.exchange import Answer, Request, Trouble
@@ -52,6 +53,13 @@ class Sraps:
     """
 
     base_path = "/sraps/api/v1"
+    demo_account: ClassVar[dict[str, str]] = {"key_id": "demo-key", "key_secret": "demo-sraps-secret"}
+    demo_settings: ClassVar[str] = 'key_id = "demo-key"\nkey_secret = "demo-sraps-secret"\n'
+
+    @staticmethod
+    def account_of(section: Any) -> dict[str, str]:
+        """What the stand-in has to know of the account in the settings."""
+        return {"key_id": section.key_id, "key_secret": section.key_secret.reveal()}
 
     def __init__(self, account: Mapping[str, str]) -> None:
         if not account.get("key_id") or not account.get("key_secret"):

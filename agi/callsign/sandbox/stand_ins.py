@@ -19,7 +19,7 @@ from callsign.sandbox.seen import Seen
 from callsign.sandbox.skarabee import Skarabee
 from callsign.sandbox.sraps import Sraps
 
-VENDORS: dict[str, Callable[[Mapping[str, str]], Vendor]] = {
+VENDORS: dict[str, type[Vendor]] = {
     "skarabee": Skarabee,
     "noojee": Noojee,
     "mor": Mor,
@@ -99,6 +99,11 @@ class Sandbox:
         if not self._listen[1]:
             raise RuntimeError("the sandbox has no port before its first start")
         return self._listen[1]
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """The vendors that it plays."""
+        return tuple(self._vendors)
 
     def url(self, system: str) -> str:
         """The base URL to put into the settings of that system."""

@@ -17,6 +17,9 @@ from callsign.settings import Settings
 from callsign.vendors.shape import Ask, Keep, Probed, Vendor
 from callsign.vendors.signing import Explained
 
+CLOCK_SECONDS = 300.0
+"""The difference to its clock with which it refuses a request."""
+
 EVERY_SECONDS = 10.0
 LONGEST_SECONDS = 60.0
 """Of one reading; the first one, of a week, is eight requests."""
@@ -56,6 +59,7 @@ def _keep(settings: Settings, memory: Any) -> Generator[Request, Reply, Outcome]
 VENDOR = Vendor(
     explain=_explain,
     probe=_probe,
+    clock_seconds=CLOCK_SECONDS,
     new_memory=_new_memory,
     asks={
         "kalliope/lastcall": Ask(
