@@ -21,8 +21,8 @@ CLOCK_SECONDS = 300.0
 """The difference to its clock with which it refuses a request."""
 
 EVERY_SECONDS = 10.0
-LONGEST_SECONDS = 60.0
-"""Of one reading; the first one, of a week, is eight requests."""
+LONGEST_SECONDS = 30.0
+"""Of one round; what a first one, of eight requests, has not reached by then is left to the next."""
 
 
 def _explain(settings: Settings, given: Mapping[str, str], now: float) -> Explained:
