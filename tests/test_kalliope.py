@@ -347,6 +347,17 @@ def test_the_last_extension_that_called_is_found_in_any_notation(desk: Desk) -> 
         )
 
 
+def test_the_latest_call_counts_in_whatever_order_calls_are_read(desk: Desk) -> None:
+    for number in (3, 1, 5, 2):  # days ago; the past is read the newest first
+        desk.pbx.call(NOON - number * DAY - 60, extension=f"20{number}")
+    desk.keep()
+    assert desk.extension() == "201"
+    desk.pbx.calls = [(0.0, row(NOON - 100, extension="207")), (0.0, row(NOON - 200, extension="208"))]
+    desk.later(700)
+    desk.keep()
+    assert desk.extension() == "207"
+
+
 def test_nobody_called_is_ok_and_empty(desk: Desk) -> None:
     assert desk.ask() == Found({})
 
@@ -472,8 +483,8 @@ def test_after_an_outage_nothing_is_left_out(desk: Desk) -> None:
     desk.keep()
     desk.pbx.fails = [NoAnswer("gone", sent=False)] * 3
     for number in range(3):
-        desk.later(3600)
-        desk.pbx.call(desk.wall() - 60, called=f"05652899{number}")
+        desk.later(6 * 3600)
+        desk.pbx.call(desk.wall() - 3600, called=f"05652899{number}")
         assert desk.keep() == TryLater("gone")
     desk.later(10)
     assert desk.keep() == Delivered()

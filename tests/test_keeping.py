@@ -96,7 +96,7 @@ def test_trouble_is_told_once_and_so_is_its_end(office: Office, caplog: pytest.L
     caplog.set_level(logging.INFO)
     office.reply = NoAnswer("it is gone", sent=False)
     office.keeping.start()
-    office.fetches(4)
+    office.fetches(14)  # pauses grow only to their bound: doubled for ever these would take minutes
     office.reply = Answer(200, {}, b"x")
     office.fetches(4)
     office.reply = NoAnswer("it hangs", sent=True)

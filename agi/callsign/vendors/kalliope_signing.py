@@ -96,7 +96,6 @@ def exchange(section: Kalliope, signer: Signer, request: Request) -> Generator[R
         reply = yield _signed(section, signer, known, request)
         if not (isinstance(reply, Answer) and reply.status in AUTH_STATUSES):
             return reply
-        signer.salt = None
     fresh = yield from _fetched_salt(section, signer)
     return (yield _signed(section, signer, fresh, request)) if isinstance(fresh, Salt) else fresh
 
