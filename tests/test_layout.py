@@ -217,5 +217,15 @@ def test_every_path_belongs_to_a_system_and_does_what_its_vendor_offers() -> Non
 
 def test_the_paths_are_those_of_the_contract() -> None:
     assert sorted(HANDLERS) == sorted(
-        "skarabee noojee/start noojee/stop mor/balance mor/caller kalliope/lastcall sraps/endpoint sraps/assign ping".split()
+        [
+            "skarabee",
+            "noojee/start",
+            "noojee/stop",
+            "mor/balance",
+            "mor/caller",
+            "kalliope/lastcall",
+            "sraps/endpoint",
+            "sraps/assign",
+            "ping",
+        ]
     )
