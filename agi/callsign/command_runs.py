@@ -1,0 +1,240 @@
+"""What each command of `callsign` does: settings in, something printed, the exit status out.
+
+Imports come late: no command pays for another's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from callsign import config
+from callsign.settings import Settings
+
+if TYPE_CHECKING:
+    from callsign.online_check import Finding
+    from callsign.outbox_edits import Edit
+
+DONE, FAILED, MISUSED = 0, 1, 2
+MOST_SHOWN = 100
+
+
+class UsageFault(Exception):
+    """The command line or the settings cannot be used; the text says what to give."""
+
+
+def _settings(options: argparse.Namespace, thorough: bool = False) -> tuple[Settings, list[str]]:
+    return config.load(config.path_of(options.config), thorough)
+
+
+def _print_lines(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(line)
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, ensure_ascii=False))
+
+
+def serve(options: argparse.Namespace) -> int:
+    """The FastAGI server and the delivery, until SIGTERM."""
+    from callsign.serving import serve
+
+    return serve(config.path_of(options.config))
+
+
+def check(options: argparse.Namespace) -> int:
+    """Reads the settings; with --online asks the vendors."""
+    from callsign import admin
+
+    try:
+        settings, warnings = _settings(options, thorough=True)
+    except config.ConfigError as fault:
+        if options.json:
+            _print_json({"ok": False, "faults": fault.faults})
+            return MISUSED
+        raise
+    found = admin.check(settings, warnings)
+    online = _ask_online(settings, found.systems) if options.online else []
+    good = all(vendor.good for vendor in online)
+    if options.json:
+        asked = {"online": [asdict(vendor) for vendor in online]} if options.online else {}
+        _print_json({"ok": good, **asdict(found), **asked})
+        return DONE if good else FAILED
+    print(f"{found.settings}: good; vendors: {', '.join(found.systems) or 'none'}")
+    for line in found.warnings:
+        print(f"warning: {line}")
+    for vendor in online:
+        print(vendor.line())
+    return DONE if good else FAILED
+
+
+def _ask_online(settings: Settings, systems: Sequence[str]) -> Sequence[Finding]:
+    from callsign.online_check import check_online
+
+    return check_online(settings, systems)
+
+
+def call(options: argparse.Namespace) -> int:
+    """One handler, as a plain AGI script would run it."""
+    from callsign import admin
+    from callsign.asterisk_side import Call
+    from callsign.asterisk_side.call import unique_id
+
+    settings, _ = _settings(options)
+    made_up = Call(options.callerid, extension=options.extension, uniqueid=options.uniqueid or unique_id())
+    lines = made_up.environment("callsign.agi", (), network=False)
+    env = {name: value.strip() for name, _, value in (line.partition(":") for line in lines) if name}
+    told = admin.call(options.path, options.args, env, settings)
+    if options.json:
+        _print_json(told)
+    else:
+        for name, value in told.items():
+            print(f"{name}={value}")
+    status = next(value for name, value in told.items() if name.endswith("STATUS"))
+    return DONE if status in ("OK", "QUEUED", "SKIPPED") else FAILED
+
+
+def _given(texts: Sequence[str]) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or name in given:
+            raise UsageFault(f"{name} is given twice" if equals else f"{text}: wanted NAME=VALUE")
+        given[name] = value
+    return given
+
+
+def sign(options: argparse.Namespace) -> int:
+    """The text to sign and the signature."""
+    from callsign import admin
+
+    given = _given(options.values)
+    settings, _ = _settings(options)
+    try:
+        found = admin.sign(options.system, given, settings)
+    except ValueError as fault:
+        raise UsageFault(str(fault)) from None
+    if options.json:
+        _print_json({"text": found.text, "signature": found.signature, "values": found.values, "method": found.method})
+        return DONE
+    for name, value in found.values.items():
+        print(f"{name:<12} {value}")
+    print(f"{'text':<12} {found.text}\n{'method':<12} {found.method}\n{'signature':<12} {found.signature}")
+    return DONE
+
+
+def mor(options: argparse.Namespace) -> int:
+    """One method of the MOR API."""
+    from callsign import mor_command
+
+    given = _given(options.values)
+    settings, _ = _settings(options)
+    try:
+        return mor_command.run(settings, options.method, given, options.yes, options.json)
+    except ValueError as fault:
+        raise UsageFault(str(fault)) from None
+
+
+def status(options: argparse.Namespace) -> int:
+    """Whether it runs, and what the store holds."""
+    from callsign import inspection
+
+    if options.check:
+        return _nagios(options)
+    settings, _ = _settings(options)
+    found = inspection.status(settings)
+    if options.json:
+        _print_json(found)
+    else:
+        _print_lines(inspection.status_lines(found))
+    return DONE if found["running"] else FAILED
+
+
+def _nagios(options: argparse.Namespace) -> int:
+    from callsign import nagios_check
+
+    try:
+        settings, _ = _settings(options)
+    except config.ConfigError as fault:
+        verdict = nagios_check.Verdict(nagios_check.UNKNOWN, str(fault))
+    else:
+        verdict = nagios_check.check(settings, options.warn_age, options.crit_age)
+    print(verdict.line)
+    return verdict.code
+
+
+def jobs(options: argparse.Namespace) -> int:
+    """The jobs that fit, or one with its life."""
+    from callsign import inspection
+
+    settings, _ = _settings(options)
+    most = -1 if options.json else MOST_SHOWN  # a program gets all
+    wanted = {"job": options.job, "state": options.state, "system": options.system, "call": options.call, "most": most}
+    rows = inspection.jobs(settings.outbox.path, wanted)
+    if options.json:
+        _print_json(rows)
+    else:
+        for row in rows:
+            _print_lines([inspection.job_line(row), *inspection.life_lines(row)])
+        if len(rows) == MOST_SHOWN:
+            print(f"(the newest {MOST_SHOWN}; --json gives all)", file=sys.stderr)
+    if options.job is not None and not rows:
+        print(f"callsign jobs: there is no job {options.job}", file=sys.stderr)
+        return FAILED
+    return DONE
+
+
+def retry(options: argparse.Namespace) -> int:
+    """Failed jobs once more."""
+    from callsign import outbox_edits
+
+    return _edit(options, outbox_edits.retry)
+
+
+def drop(options: argparse.Namespace) -> int:
+    """Gives waiting jobs up."""
+    from callsign import outbox_edits
+
+    return _edit(options, outbox_edits.drop)
+
+
+def _edit(options: argparse.Namespace, edit: Callable[[Path, Sequence[int]], Sequence[Edit]]) -> int:
+    settings, _ = _settings(options)
+    edits = edit(settings.outbox.path, list(dict.fromkeys(options.jobs)))
+    if options.json:
+        _print_json([asdict(one) for one in edits])
+    else:
+        for one in edits:
+            print(f"job {one.job}: {one.words}", file=sys.stdout if one.done else sys.stderr)
+    return DONE if all(one.done for one in edits) else FAILED
+
+
+def cdr(options: argparse.Namespace) -> int:
+    """A KalliopePBX's call register for a period."""
+    from callsign import cdr_command
+
+    settings, _ = _settings(options)
+    wanted = (options.begin, options.end, options.style, options.format, options.output, options.url_form)
+    try:
+        return cdr_command.run(settings, *wanted)
+    except ValueError as fault:
+        raise UsageFault(str(fault)) from None
+
+
+def sandbox(options: argparse.Namespace) -> int:
+    """The stand-in vendors, until SIGTERM."""
+    from callsign.sandbox.command import DEMO_ACCOUNTS, accounts_of, run
+
+    accounts = DEMO_ACCOUNTS
+    if options.config:
+        settings, _ = _settings(options)
+        accounts = accounts_of(settings)
+        if not accounts:
+            raise UsageFault(f"{settings.source} has no account of a vendor that the sandbox plays")
+    return run(options.port, accounts, options.json)
