@@ -7,7 +7,7 @@ The way of a call through the files is a straight line::
       -> agi_session                     the agi_* lines in, SET VARIABLE out (over an agi_connection)
       -> answering                       the door: whatever happens, a status comes out
       -> handlers                        HANDLERS[path]: dialplan_step -> a Notification (facts, no signature)
-      -> outbox                          committed by outbox_writer; only now does the dialplan go on
+      -> outbox                          committed by outbox_writer; only now does the dialplan go on (outbox_hand_over)
       or, for what the dialplan wants to know at once:
       -> handlers -> asking              a conversation with the vendor, beside the call and bounded by its wait
     and behind it, when no call waits (calls_first):

@@ -12,17 +12,15 @@ import logging
 import queue
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from callsign import outbox_schema as sql
-from callsign.doorbell import ring
 from callsign.fault_place import where
-from callsign.outbox_backlog import Backlog
 from callsign.outbox_file import LOCK_SECONDS, StoreFile, write_lock_of
+from callsign.outbox_hand_over import AFTER_SECONDS, HandOver
 from callsign.outbox_rows import insert, jobs_of
 from callsign.outbox_sync import WalSync
 from callsign.outbox_tidy import Tidying
@@ -30,10 +28,6 @@ from callsign.outbox_values import Added, Change, Job, Listen, OnJobs, Put
 
 MOST_IN_A_GROUP = 500
 QUIET_SECONDS = 1.0
-HAND_OVER_SECONDS = 0.0005
-"""The calls that a commit has answered go on first, a tenth of their step quicker; then their jobs are handed over."""
-
-HAND_OVER_LATEST_SECONDS = 0.005
 
 log = logging.getLogger("callsign.outbox")
 
@@ -80,13 +74,10 @@ class OutboxWriter:
         self._lock = write_lock_of(path)
         self._sync = None if full else WalSync(path)
         self._turn = threading.Lock()  # around every use of the connection and of what is below
-        self._on_jobs: OnJobs | None = None
-        self._backlog: Backlog | None = None
+        self._hand_over = HandOver(path, self._sync)
         self._seen = NOTHING_SEEN
         self._connection = (0, 0)  # which one, to which store
         self._highest_id = 0
-        self._committed: list[Job] = []  # and not handed over yet
-        self._committed_at = 0.0
         self._unwritten: list[Change] = []
         self._told: set[str] = set()  # what the log has said since the store worked last
         self._tidying = Tidying(str(path), keep_seconds, self._transaction, self._opened)
@@ -151,29 +142,23 @@ class OutboxWriter:
         """Waits for something to do.  Raises queue.Empty when there was nothing for a second."""
         item: Put | list[Change] | Listen | None = WAKE
         while item is WAKE:
-            if self._committed:
+            if self._hand_over.is_due:
                 try:
-                    item = self.queue.get(timeout=HAND_OVER_SECONDS)
-                    if time.monotonic() - self._committed_at <= HAND_OVER_LATEST_SECONDS:
+                    item = self.queue.get(timeout=AFTER_SECONDS)
+                    if not self._hand_over.is_late:
                         continue
                 except queue.Empty:
                     item = WAKE
                 with self._turn:
-                    self._hand_over()
+                    self._hand_over.now()
             else:
                 item = self.queue.get(timeout=QUIET_SECONDS)
         return item
 
     def _hear(self, on_jobs: OnJobs | None) -> None:
         with self._turn:
-            self._listen_with(on_jobs)
-
-    def _listen_with(self, on_jobs: OnJobs | None) -> None:
-        self._hand_over()
-        if self._backlog is not None:
-            self._backlog.close()
-            self._backlog = None
-        self._on_jobs, self._seen = on_jobs, NOTHING_SEEN
+            self._hand_over.listen(on_jobs)
+            self._seen = NOTHING_SEEN
 
     # -- one call ------------------------------------------------------------------------------------
 
@@ -190,7 +175,7 @@ class OutboxWriter:
                 return False
             ((_, put.added),), jobs, seen = self._write([put], [], patient=False)
             self._tidying.writes += 1
-            wake = bool(jobs) and not self._committed
+            wake = bool(jobs) and not self._hand_over.is_due
             self._note(jobs, seen)
         except Exception:  # whatever it is, the thread meets it too: it has the patience, and the words
             put.claim = threading.Lock()
@@ -204,7 +189,7 @@ class OutboxWriter:
     # -- one group -----------------------------------------------------------------------------------
 
     def _commit(self, group: _Group) -> None:
-        if group.quiet and self._on_jobs is None and not self._unwritten:
+        if group.quiet and self._hand_over.listener is None and not self._unwritten:
             return
         changes = self._unwritten + group.changes
         try:
@@ -224,8 +209,8 @@ class OutboxWriter:
             log.warning("the store %s works again", self._path)
             self._told.clear()
         self._note(jobs, seen)
-        if self._committed and time.monotonic() - self._committed_at > HAND_OVER_LATEST_SECONDS:
-            self._hand_over()
+        if self._hand_over.is_late:
+            self._hand_over.now()
 
     def _write(
         self, puts: list[Put], changes: list[Change], patient: bool = True
@@ -233,7 +218,7 @@ class OutboxWriter:
         jobs: list[Job] = []
         with self._transaction(bool(puts), patient) as db:
             seen = self._seen
-            if self._on_jobs is not None:
+            if self._hand_over.listener is not None:
                 seen = self._jobs_of_others(db, jobs)
             added = [(put, insert(db, put, jobs)) for put in puts if put.claim.acquire(blocking=False)]
             for statement, values in changes:
@@ -291,23 +276,9 @@ class OutboxWriter:
         """What was committed is to be handed over; how far we have seen."""
         newest = max(seen.highest_id, jobs[-1].id if jobs else 0)
         self._highest_id = max(self._highest_id, newest)
-        if self._on_jobs is not None:
-            if self._backlog is None:
-                self._backlog = Backlog(self._path, seen.highest_id, self._on_jobs)
+        if self._hand_over.listener is not None:
             self._seen = Seen(seen.data_version, newest)
-        if not self._committed:
-            self._committed_at = time.monotonic()
-        self._committed += jobs
-
-    def _hand_over(self) -> None:
-        """What was committed is delivered and put on disk from now on: both wake threads, which calls would feel."""
-        jobs, self._committed = self._committed, []
-        if self._sync is not None and jobs:
-            self._sync.committed()
-        if jobs and self._backlog is not None:
-            self._backlog.hand_over(jobs)
-        elif jobs:
-            ring(self._path)
+        self._hand_over.add(jobs, seen.highest_id)
 
     def _refuse(self, puts: list[Put], fault: Exception) -> None:
         """A full disk, a locked or broken file: the puts are refused, the rest is kept for the next try."""
@@ -321,7 +292,7 @@ class OutboxWriter:
 
     def _tidy_up(self, quiet: bool) -> None:
         if not self.queue.qsize() and self._file.is_open:
-            self._tidying.do(quiet, prune=self._on_jobs is not None)
+            self._tidying.do(quiet, prune=self._hand_over.listener is not None)
 
     def _close(self) -> None:
         self._hear(None)
