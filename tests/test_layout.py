@@ -30,6 +30,7 @@ LAYERS = {
         "commands",
         "command_runs",
         "admin",
+        "shell_call",
         "inspection",
         "online_check",
         "nagios_check",

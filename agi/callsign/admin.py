@@ -1,4 +1,4 @@
-"""What `check`, `sign` and `call` do: settings in, values for a person or a program out."""
+"""What `check` and `sign` do: settings in, values for a person or a program out."""
 
 from __future__ import annotations
 
@@ -9,12 +9,6 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from callsign import SYSTEMS, clocks
-from callsign.answering import Services, answer
-from callsign.asking import Asking
-from callsign.dialplan_step import read_step
-from callsign.http_transport import HttpTransport
-from callsign.outbox import Outbox
-from callsign.script_delivery import ScriptDelivery
 from callsign.settings import Settings
 from callsign.vendors import VENDORS
 from callsign.vendors.signing import Explained
@@ -57,18 +51,3 @@ def sign(system: str, given: Mapping[str, str], settings: Settings) -> Explained
     if vendor is None:
         raise ValueError(f"system {system!r} is unknown, known are {', '.join(VENDORS)}")
     return vendor.explain(settings, given, clocks.wall())
-
-
-def call(request: str, args: Sequence[str], env: Mapping[str, str], settings: Settings) -> dict[str, str]:
-    """Runs one handler as a plain AGI script would, and delivers unless another process does."""
-    outbox = Outbox(settings.outbox.path, settings.outbox.durability, settings.outbox.keep_days)
-    try:
-        share = ScriptDelivery(outbox, settings)
-        asking = Asking(lambda: settings, HttpTransport().send)
-        services = Services(lambda: settings, outbox, share.wait_for, asking.ask)
-        told = answer(read_step(env, args, request=request), services)
-        if any(value for name, value in told.items() if name.endswith("JOB")):
-            share.deliver_rest(linger=False)
-        return told
-    finally:
-        outbox.close()

@@ -82,7 +82,7 @@ def _ask_online(settings: Settings, systems: Sequence[str]) -> Sequence[Finding]
 
 def call(options: argparse.Namespace) -> int:
     """One handler, as a plain AGI script would run it."""
-    from callsign import admin
+    from callsign import shell_call
     from callsign.asterisk_side import Call
     from callsign.asterisk_side.call import unique_id
 
@@ -90,7 +90,7 @@ def call(options: argparse.Namespace) -> int:
     made_up = Call(options.callerid, extension=options.extension, uniqueid=options.uniqueid or unique_id())
     lines = made_up.environment("callsign.agi", (), network=False)
     env = {name: value.strip() for name, _, value in (line.partition(":") for line in lines) if name}
-    told = admin.call(options.path, options.args, env, settings)
+    told = shell_call.call(options.path, options.args, env, settings)
     if options.json:
         _print_json(told)
     else:

@@ -1,0 +1,28 @@
+"""What `call` does: one handler from the shell, as a plain AGI script would run it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from callsign.answering import Services, answer
+from callsign.asking import Asking
+from callsign.dialplan_step import read_step
+from callsign.http_transport import HttpTransport
+from callsign.outbox import Outbox
+from callsign.script_delivery import ScriptDelivery
+from callsign.settings import Settings
+
+
+def call(request: str, args: Sequence[str], env: Mapping[str, str], settings: Settings) -> dict[str, str]:
+    """Runs one handler as a plain AGI script would, and delivers unless another process does."""
+    outbox = Outbox(settings.outbox.path, settings.outbox.durability, settings.outbox.keep_days)
+    try:
+        share = ScriptDelivery(outbox, settings)
+        asking = Asking(lambda: settings, HttpTransport().send)
+        services = Services(lambda: settings, outbox, share.wait_for, asking.ask)
+        told = answer(read_step(env, args, request=request), services)
+        if any(value for name, value in told.items() if name.endswith("JOB")):
+            share.deliver_rest(linger=False)
+        return told
+    finally:
+        outbox.close()
