@@ -87,6 +87,20 @@ def test_a_service_in_trouble_is_not_good(tmp_path: Path) -> None:
     assert "url" in found["noojee"]["words"]
 
 
+def test_tls_is_verified_by_the_ca_that_is_named_and_by_no_other(tmp_path: Path) -> None:
+    own, key = tmp_path / "own.pem", tmp_path / "own.key"
+    made = f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=recorder -out {own} -keyout {key}"
+    extensions = "-addext subjectAltName=IP:127.0.0.1 -addext keyUsage=critical,keyCertSign,digitalSignature"
+    subprocess.run([*made.split(), *extensions.split()], check=True, capture_output=True)
+    with Sandbox({"noojee": ACCOUNTS["noojee"]}, certificate=(str(own), str(key))) as box:
+        section = f'[noojee]\nurl = "{box.url("noojee")}"\nkey = "recorder-key"\n'
+        status, found = findings(tmp_path, f'{section}verify = "{own}"\n')
+        assert (status, found["noojee"]["tls"], found["noojee"]["reachable"]) == (0, True, True)
+        status, found = findings(tmp_path, section)
+        assert (status, found["noojee"]["tls"], found["noojee"]["reachable"]) == (1, False, False)
+        assert "is not trusted" in found["noojee"]["words"]
+
+
 def test_without_a_vendor_there_is_nobody_to_ask(tmp_path: Path) -> None:
     done = check(tmp_path, "", "--json")
     assert (done.returncode, json.loads(done.stdout)["online"]) == (0, [])
