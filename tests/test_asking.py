@@ -176,6 +176,14 @@ def test_the_vendor_gets_no_more_time_than_the_wait(desk: Desk) -> None:
     assert given[0] <= 0.5 < given[1] <= 3.0
 
 
+def test_no_time_at_all_is_told_as_such(desk: Desk) -> None:
+    told = desk.ask("sraps/reads?wait=0")
+    assert (told["STATUS"], told["REASON"]) in {
+        ("UNREACHABLE", "no verdict within 0 s"),
+        ("UNREACHABLE", "no answer within 0 s"),
+    }
+
+
 def test_one_question_too_many_waits_for_a_place_and_no_longer_than_its_wait(desk: Desk) -> None:
     hangs, under_way = threading.Event(), threading.Semaphore(0)
 

@@ -331,6 +331,43 @@ def test_a_waiting_job_is_given_up(server: Product, box: Sandbox) -> None:
     assert run("drop", "1", *config).returncode == 1
 
 
+def test_a_failed_job_is_found_by_that_word_and_given_up_fails_no_more(server: Product, box: Sandbox) -> None:
+    config = ("--config", str(server.settings))
+    box.trouble["skarabee"] = Trouble(refuse_status="HASH_MISMATCH")
+    caller = Call(callerid="056528999", extension="056528998", uniqueid="1700000000.9")
+    assert run_fastagi(f"{server.url}/skarabee?wait=20", caller).variables["SKARABEESTATUS"] == "REFUSED"
+    wait_until(lambda: bool(json.loads(run("jobs", "--json", "--state", "failed", *config).stdout)))
+    (row,) = json.loads(run("jobs", "--json", "--state", "failed", *config).stdout)
+    assert (row["job"], row["state"]) == (1, "refused")
+    assert run("drop", "1", *config).returncode == 0
+    assert json.loads(run("jobs", "--json", "--state", "failed", *config).stdout) == []
+    (row,) = json.loads(run("jobs", "1", "--json", *config).stdout)
+    assert row["state"] == "dropped"
+    assert "HASH_MISMATCH" in row["reason"]
+    assert [line["event"] for line in row["life"]] == ["refused", "dropped"]
+    assert json.loads(run("status", "--json", *config).stdout)["failed"] == 0
+
+
+@pytest.mark.parametrize("job", ["99999999999999999999999", "x", "1.5"])
+@pytest.mark.parametrize("command", ["jobs", "retry", "drop"])
+def test_what_is_no_jobs_number_is_wrong_usage(command: str, job: str, settings: Path) -> None:
+    done = run(command, job, "--config", str(settings))
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "is no job's number" in done.stderr
+
+
+def test_status_tells_of_a_server_that_cannot_make_its_store(server: Product, tmp_path: Path) -> None:
+    other = tmp_path / "other.toml"
+    other.touch(mode=0o600)
+    text = server.settings.read_text().replace(str(server.store), "/proc/nope/outbox.db")
+    other.write_text(text.replace('"127.0.0.1:0"', f'"127.0.0.1:{server.port}"'))
+    done = run("status", "--config", str(other))
+    assert done.returncode == 1
+    assert "/proc/nope/outbox.db is not there though the server runs" in done.stdout
+    assert run("status", "--check", "--config", str(other)).returncode == 2
+
+
 @pytest.mark.parametrize("command", ["retry", "drop"])
 def test_where_there_is_no_store_yet_nothing_is_retried_or_dropped(command: str, settings: Path) -> None:
     done = run(command, "1", "--config", str(settings))

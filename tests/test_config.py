@@ -170,6 +170,19 @@ def test_all_faults_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) ->
     assert [line.partition(": ")[0] for line in found] == places
 
 
+def test_a_number_of_two_offices_is_a_fault_and_is_not_shown(tmp_path: Path) -> None:
+    office = '[[skarabee.office]]\nbusinessid = "{}"\nkey = "k"\nnumbers = ["050 11 22 33", "{}"]\n'
+    text = SKARABEE + office.format("9001", "2XX") + office.format("9002", "3XX")
+    (fault,) = faults(tmp_path, text)
+    assert fault.startswith("[[skarabee.office]] 2: numbers: one of these is office 9001's already")
+    assert "0501122" not in fault.replace(" ", "")
+
+
+def test_a_list_of_peers_must_not_be_empty(tmp_path: Path) -> None:
+    (fault,) = faults(tmp_path, "[server]\nallow = []\n")
+    assert fault == "[server] allow: must not be empty: nobody could connect"
+
+
 def test_two_offices_with_one_id_are_a_fault(tmp_path: Path) -> None:
     # the second key would never be used
     office = '[[skarabee.office]]\nbusinessid = "{}"\nkey = "k"\n'

@@ -26,6 +26,7 @@ def entry(waiting: int = 0, age: float | None = None, failed: int = 0, trouble: 
 
 def found(running: bool = True, **systems: dict[str, Any]) -> dict[str, Any]:
     server = {"running": running, "address": "127.0.0.1:4591", "version": "1.0.0" if running else "", "trouble": ""}
+    server["store_trouble"] = ""
     return {**server, "waiting": sum(e["waiting"] for e in systems.values()), "systems": systems}
 
 
@@ -99,3 +100,8 @@ def test_without_figures_there_is_no_bar() -> None:
 def test_a_warning_age_above_the_critical_one_is_unknown() -> None:
     told = check(Settings(), 300, 60)
     assert (told.code, told.words) == (UNKNOWN, "--warn-age 300 is above --crit-age 60")
+
+
+def test_a_server_that_cannot_make_its_store_is_critical() -> None:
+    verdict = judge({**found(), "store_trouble": "the store /x/outbox.db is not there"}, 60, 300)
+    assert (verdict.code, "/x/outbox.db" in verdict.line) == (CRITICAL, True)

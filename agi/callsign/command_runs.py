@@ -153,7 +153,7 @@ def status(options: argparse.Namespace) -> int:
         _print_json(found)
     else:
         _print_lines(inspection.status_lines(found))
-    return DONE if found["running"] else FAILED
+    return DONE if found["running"] and not found["store_trouble"] else FAILED
 
 
 def _nagios(options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from callsign import __version__, config
+from callsign import SYSTEMS, __version__, config
 from callsign import command_runs as runs
 from callsign.command_runs import DONE, FAILED, MISUSED, UsageFault
 from callsign.notification import State
@@ -96,15 +96,17 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         text = f"with --check: {level} when a job waits for longer (default %(default)g)"
         status.add_argument(f"--{level[:4].lower()}-age", type=_seconds, default=seconds, metavar="SECONDS", help=text)
     jobs = command("jobs", runs.jobs, "the jobs and their history")
-    jobs.add_argument("job", metavar="JOB", nargs="?", type=int)
-    jobs.add_argument("--state", choices=[state.value for state in State])
-    jobs.add_argument("--system")
+    jobs.add_argument("job", metavar="JOB", nargs="?", type=_job)
+    jobs.add_argument(
+        "--state", choices=[*(state.value for state in State), "failed"], help="failed: refused or expired"
+    )
+    jobs.add_argument("--system", choices=SYSTEMS)
     jobs.add_argument("--call", metavar="LINKEDID")
     for name, run, text in (
         ("retry", runs.retry, "a failed job once more"),
-        ("drop", runs.drop, "gives a waiting job up"),
+        ("drop", runs.drop, "gives a waiting or failed job up"),
     ):
-        command(name, run, text).add_argument("jobs", metavar="JOB", nargs="+", type=int)
+        command(name, run, text).add_argument("jobs", metavar="JOB", nargs="+", type=_job)
     cdr = command("cdr", runs.cdr, "the call register of the KalliopePBX for a period", prints_json=False)
     cdr.add_argument("--from", dest="begin", required=True, metavar="DATE[ TIME]", help="on the PBX's clock")
     cdr.add_argument("--to", dest="end", metavar="DATE[ TIME]", help="a date includes its day (default: today)")
@@ -120,14 +122,24 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
 
 
 def _port(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"{text} is no port, wanted 0 to 65535")
-    return number
+    return _whole(text, "port", 65535)
+
+
+def _job(text: str) -> int:
+    return _whole(text, "job's number", 2**63 - 1)
+
+
+def _whole(text: str, what: str, most: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most):
+        raise argparse.ArgumentTypeError(f"{text} is no {what}, wanted 0 to {most}")
+    return int(text)
 
 
 def _seconds(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
     if not 0 <= number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is no number of seconds, wanted 0 or more")
     return number

@@ -124,6 +124,12 @@ class _Reader:
             if office.businessid in seen:
                 self.fault(f"[[skarabee.office]] {n}: businessid", "another office has this one")
             seen.add(office.businessid)
+        owner: dict[str, str] = {}
+        for n, office in enumerate(section.office, 1):
+            for number in {number.replace(" ", "") for number in office.numbers}:
+                if owner.setdefault(number, office.businessid) != office.businessid:
+                    whose = f"one of these is office {owner[number]}'s already"
+                    self.fault(f"[[skarabee.office]] {n}: numbers", f"{whose}: a call to it has one office")
         if section.clock != "unix":  # a default is not read by its reader
             self.keep({}, "timezone", "[skarabee] timezone", read.timezone, section.timezone)
 

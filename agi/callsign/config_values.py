@@ -144,6 +144,8 @@ def networks(value: object) -> tuple[IPv4Network | IPv6Network, ...]:
         except ValueError:
             wanted = 'wanted addresses or networks such as "192.168.1.0/24" with no bits set behind the /'
             raise ValueError(f"{wanted}, found {_shown(item)}") from None
+    if not found:
+        raise ValueError("must not be empty: nobody could connect")
     return tuple(found)
 
 

@@ -49,7 +49,7 @@ def lead(
                 raise PastDeadline
             least = LEAST_SAFE_SECONDS if request.is_safe else LEAST_SECONDS
             if end - now < least:
-                return TryLater(f"no verdict within {longest_seconds:.3g} s")
+                return TryLater(f"no verdict within {max(0.0, longest_seconds):.3g} s")
             left = min(end, deadline) - now
             if request.after_seconds > 0:
                 if left - request.after_seconds < least:

@@ -27,7 +27,15 @@ def status(settings: Settings) -> dict[str, Any]:
     used = [name for name in SYSTEMS if name in known or getattr(settings, name) is not None]
     systems = {name: _of_system(known.get(name) or Summary({})) for name in [*used, *sorted(set(known) - set(used))]}
     totals = {what: sum(entry[what] for entry in systems.values()) for what in ("waiting", "delivered", "failed")}
-    return {**running, **totals, "systems": systems}
+    return {**running, "store_trouble": _missing(settings, running["running"]), **totals, "systems": systems}
+
+
+def _missing(settings: Settings, is_running: bool) -> str:
+    """A server makes its store when it starts; where it cannot, every notification ends in ERROR."""
+    path = settings.outbox.path
+    if not is_running or path.exists():
+        return ""
+    return f"the store {path} is not there though the server runs: it cannot be made; see [outbox] path"
 
 
 def server(settings: Settings) -> dict[str, Any]:
@@ -79,6 +87,7 @@ def status_lines(found: Mapping[str, Any]) -> list[str]:
     """`status` for a person."""
     running = f"running, version {found['version']}" if found["running"] else f"NOT RUNNING: {found['trouble']}"
     lines = [f"server at {found['address']}: {running}"]
+    lines += [found["store_trouble"]] if found["store_trouble"] else []
     for system, entry in found["systems"].items():
         shown = ["waiting", "delivered", "failed", *(state.value for state in State)]
         counts = ", ".join(f"{name} {entry[name]}" for name in dict.fromkeys(shown) if name in entry)

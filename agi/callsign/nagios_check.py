@@ -50,6 +50,8 @@ def check(settings: Settings, warn_age: float, crit_age: float) -> Verdict:
 def judge(found: Mapping[str, Any], warn_age: float, crit_age: float) -> Verdict:
     """What `inspection.status` found, as a verdict: the worst decides, and all that is not good is named."""
     troubles = [] if found["running"] else [(CRITICAL, _down(found))]
+    if found["store_trouble"]:
+        troubles.append((CRITICAL, found["store_trouble"]))
     ages = {name: entry["oldest_waiting_seconds"] or 0.0 for name, entry in found["systems"].items()}
     for name, entry in found["systems"].items():
         if ages[name] > warn_age:

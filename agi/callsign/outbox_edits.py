@@ -43,7 +43,10 @@ def retry(store: Path, jobs: Sequence[int]) -> list[Edit]:
 
 
 def drop(store: Path, jobs: Sequence[int]) -> list[Edit]:
-    """Gives each of `jobs` up that waits; whoever delivers looks before the next attempt.  Raises OutboxError."""
+    """Gives each of `jobs` up that waits or has failed.  Raises OutboxError.
+
+    Whoever delivers looks before the next attempt.  What has failed counts as failed no more.
+    """
     with _transaction(store) as db:
         return [_drop(db, job) for job in jobs]
 
@@ -63,7 +66,7 @@ def _retry(db: sqlite3.Connection, job: int) -> Edit:
         return Edit(job, False, f"its time was over at {over}: the vendor could do nothing, or harm, with it now")
     values = (system, action, call, facts, at, lifetime, clocks.boot_id(), clocks.steady() + left)
     again = db.execute(sql.INSERT_JOB, values).lastrowid
-    db.execute(sql.END_AS_RETRIED, (f"as job {again}", job))
+    db.execute(sql.END_OTHERWISE, (State.RETRIED.value, f"as job {again}", job))
     _add_life(db, job, now, "retried", f"as job {again}")
     _add_life(db, again, now, "retry", f"of job {job}")
     return Edit(job, True, f"goes out once more as job {again}", again)
@@ -71,15 +74,26 @@ def _retry(db: sqlite3.Connection, job: int) -> Edit:
 
 def _drop(db: sqlite3.Connection, job: int) -> Edit:
     row = db.execute(sql.FIND_OPEN, (job,)).fetchone()
-    if row is None:
-        ended = db.execute(sql.FIND_ENDED, (job,)).fetchone()
-        return Edit(job, False, "there is no such job" if ended is None else f"it has ended already: {ended[6]}")
-    attempts, at = row
     now = clocks.wall()
+    if row is None:
+        return _drop_ended(db, job, now)
+    attempts, at = row
     _add_life(db, job, now, State.DROPPED.value, "")
     db.execute(sql.END_JOB, (attempts, State.DROPPED.value, now, "given up by the administrator", job, at))
     db.execute(sql.DELETE_JOB, (job, at))
     return Edit(job, True, "given up; an attempt under way may still reach the vendor")
+
+
+def _drop_ended(db: sqlite3.Connection, job: int, now: float) -> Edit:
+    ended = db.execute(sql.FIND_ENDED, (job,)).fetchone()
+    if ended is None:
+        return Edit(job, False, "there is no such job")
+    state, reason = ended[6:]
+    if state not in (State.REFUSED.value, State.EXPIRED.value):
+        return Edit(job, False, f"it has ended already: {state}")
+    db.execute(sql.END_OTHERWISE, (State.DROPPED.value, f"given up by the administrator; {state}: {reason}", job))
+    _add_life(db, job, now, State.DROPPED.value, "")
+    return Edit(job, True, f"given up: it was {state}")
 
 
 def _add_life(db: sqlite3.Connection, job: int | None, at: float, event: str, reason: str) -> None:

@@ -80,7 +80,8 @@ LIST_JOBS = """
         UNION ALL
         SELECT id, system, action, call, at, attempts, state, ended, NULL, NULL, reason FROM ended
     )
-    WHERE (:id IS NULL OR id = :id) AND (:state IS NULL OR state = :state)
+    WHERE (:id IS NULL OR id = :id)
+      AND (:state IS NULL OR state = :state OR (:state = 'failed' AND state IN ('refused', 'expired')))
       AND (:system IS NULL OR system = :system) AND (:call IS NULL OR call = :call)
     ORDER BY id DESC LIMIT :most"""
 
@@ -113,7 +114,7 @@ FIND_ENDED = "SELECT system, action, call, facts, at, lifetime, state, reason FR
 
 FIND_OPEN = "SELECT attempts, at FROM job WHERE id = ?"
 
-END_AS_RETRIED = "UPDATE ended SET state = 'retried', reason = ? WHERE id = ?"
+END_OTHERWISE = "UPDATE ended SET state = ?, reason = ? WHERE id = ?"
 
 ADD_LIFE_LINE = """
     INSERT INTO life (job, line, at, event, milliseconds, reason)

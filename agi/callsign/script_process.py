@@ -59,6 +59,8 @@ def give_up(argv: list[str], fault: BaseException) -> int:
     system = (argv[1] if len(argv) > 1 else "").partition("/")[0].partition("?")[0].lower()
     system = system.upper() if system in SYSTEMS else "CALLSIGN"
     words = "".join(c for c in str(fault) if c.isprintable() and c not in '"\\')[:160]
+    if isinstance(fault, ImportError):
+        words += "; install.sh makes the Python environment that it needs"
     with os.fdopen(0, "rb", closefd=False) as asterisk, os.fdopen(1, "wb", buffering=0, closefd=False) as answer:
         while asterisk.readline().strip():
             pass

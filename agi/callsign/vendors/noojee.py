@@ -216,7 +216,10 @@ def explain(settings: Settings, given: Mapping[str, str], now: float) -> Explain
         raise ValueError("timestamp: wanted the digits that the recorder's Time answered")
     text = text_to_sign(Secret(MASK), timestamp)
     signature = sha256_hex(text_to_sign(section.key, timestamp))
-    return Explained(text, signature, {"timestamp": timestamp}, "SHA-256 of key:timestamp, in hex")
+    method = "SHA-256 of key:timestamp, in hex"
+    if section.auth == "apikey":
+        method += ' (not sent: [noojee] auth = "apikey" sends the key itself)'
+    return Explained(text, signature, {"timestamp": timestamp}, method)
 
 
 def probe(settings: Settings, _memory: object) -> Generator[Request, Reply, Probed]:
