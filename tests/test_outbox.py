@@ -333,3 +333,18 @@ def test_a_job_leaves_a_line_for_each_thing_that_happened_to_it(outbox: Outbox, 
     (row,) = reader.jobs(job=1)
     assert (row.state, row.attempts, row.reason) == ("delivered", 3, "at last")
     reader.close()
+
+
+def test_a_store_is_waited_for_until_it_is_open_or_broken_and_no_longer(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "outbox.db", tmp_path / "file" / "outbox.db"):
+        outbox = Outbox(path)
+        outbox.wait_open(LONG_SECONDS)
+        assert path.exists() is (path.parent == tmp_path)
+        outbox.close()
+    lock = FileLock(tmp_path / "outbox.db.lock")
+    assert lock.try_now()
+    outbox = Outbox(tmp_path / "outbox.db")
+    outbox.wait_open(0.01)
+    lock.close()
+    outbox.close()

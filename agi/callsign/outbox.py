@@ -102,6 +102,10 @@ class Outbox:
         """Whether the thread that writes still runs: without it every `add` would be refused, for ever."""
         return self._writer.is_alive
 
+    def wait_open(self, seconds: float) -> None:
+        """Returns when the store is open, or broken, or after `seconds`: making one takes a slow disk a second."""
+        self._writer.has_looked.wait(seconds)
+
     def look(self) -> None:
         """Lets the writer look for jobs that another process stored."""
         self._queue.put([])

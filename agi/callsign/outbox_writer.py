@@ -73,6 +73,8 @@ class OutboxWriter:
         self._file = StoreFile(path, full)
         self._lock = write_lock_of(path)
         self._sync = None if full else WalSync(path)
+        self.has_looked = threading.Event()
+        """Whether the store was opened, or found to be broken."""
         self._turn = threading.Lock()  # around every use of the connection and of what is below
         self._hand_over = HandOver(path, self._sync)
         self._seen = NOTHING_SEEN
@@ -110,6 +112,7 @@ class OutboxWriter:
                 for put in group.puts:
                     if put.added is None and not put.trouble:
                         put.answer(None, "a fault in callsign itself, see its log")
+            self.has_looked.set()
             for heard in group.heard:
                 heard.set()
         self._close()

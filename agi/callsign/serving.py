@@ -36,6 +36,9 @@ DELIVERY_STOP_SECONDS = 5.0
 LET_GO_SECONDS = STOP_SECONDS - 1
 """A call that waits for a vendor gets QUEUED this long after SIGTERM, in time to hear it."""
 
+OPEN_SECONDS = 2.0
+"""How long the first calls may have to wait for the store to be there, which else would refuse them."""
+
 SWITCH_SECONDS = 0.001
 """How long a thread may keep the interpreter while others wait; a call should not wait for a delivery."""
 
@@ -104,6 +107,7 @@ class Server:
         sys.setswitchinterval(SWITCH_SECONDS)
         self._delivery.start()
         self._keeping.start()
+        self.outbox.wait_open(OPEN_SECONDS)
         self.fastagi.start()
         if self._metrics is not None:
             self._metrics.start()
