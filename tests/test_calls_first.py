@@ -35,6 +35,18 @@ def test_nobody_waits_where_no_call_does(patient: None) -> None:
     CallsFirst().take_turn()
 
 
+def test_each_end_is_told_once_and_whether_another_call_waits() -> None:
+    calls, ends = CallsFirst(), list[bool]()
+    calls.on_end = ends.append
+    calls.begin()
+    other = threading.Thread(target=lambda: (calls.begin(), calls.end(), calls.end()))
+    other.start()
+    other.join()
+    assert ends == [False]
+    calls.end()
+    assert ends == [False, True]
+
+
 def test_an_attempt_waits_until_the_last_call_has_its_status(patient: None) -> None:
     calls = CallsFirst()
     other_begun, other_may_end = threading.Event(), threading.Event()

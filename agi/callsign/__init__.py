@@ -7,10 +7,10 @@ The way of a call through the files is a straight line::
       -> agi_session                     the agi_* lines in, SET VARIABLE out (over an agi_connection)
       -> answering                       the door: whatever happens, a status comes out
       -> handlers                        HANDLERS[path]: dialplan_step -> a Notification (facts, no signature)
-      -> outbox                          committed by outbox_writer; only now does the dialplan go on (outbox_hand_over)
+      -> outbox                          committed by outbox_writer; only now does the dialplan go on (outbox_incoming)
       or, for what the dialplan wants to know at once:
       -> handlers -> asking              a conversation with the vendor, beside the call and bounded by its wait
-    and behind it, when no call waits (calls_first):
+    and behind it, when no call waits (calls_first, outbox_hand_over):
       outbox -> delivery -> lanes        which job is next, per vendor, per call in order; outcomes tells who waits
       -> vendors.*                       a conversation: sign with the clock of this attempt, judge the answer
                                          (notifications and questions alike; vendors.shape says what a vendor is)

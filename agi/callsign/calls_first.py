@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 LONGEST_SECONDS = 0.05
 """So long an attempt waits for its turn at most: on a busy machine there is always some call.
 
 And so long a turn counts: whoever is held up in it, by a lock, say, must not hold up the other vendors.
 """
+
+
+def _nothing(_: bool) -> None:
+    """Where nobody wants to know."""
 
 
 class CallsFirst:
@@ -26,6 +31,8 @@ class CallsFirst:
         self._taken_by = 0  # a thread
         self._taken_until = 0.0
         self._here = threading.local()
+        self.on_end: Callable[[bool], None] = _nothing
+        """Is told of each end, in the call's thread, and whether no other call waits now."""
 
     def begin(self) -> None:
         """A call waits for its status from now on."""
@@ -39,8 +46,10 @@ class CallsFirst:
             self._here.waits = False
             with self._changed:
                 self._waiting -= 1
-                if not self._waiting:
+                quiet = not self._waiting
+                if quiet:
                     self._changed.notify()
+            self.on_end(quiet)
 
     def take_turn(self) -> None:
         """Returns when no call waits and no other attempt works, or after `LONGEST_SECONDS`; harmless with a turn."""

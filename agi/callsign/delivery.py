@@ -7,6 +7,7 @@ stand by.  A datagram to the store's socket tells the deliverer that another pro
 from __future__ import annotations
 
 import logging
+import math
 import random
 import threading
 import time
@@ -166,6 +167,11 @@ class Delivery:
             self._outbox.end(job, State.EXPIRED, f"this callsign does not know {system}")
 
     def _call_worker(self, lane: Lane, system: str) -> None:
+        """Somebody must watch when the next job is due, unless somebody does."""
+        now = clocks.steady()
+        seconds = lane.seconds_to_next(now, at_hand=False)
+        if seconds is None or lane.watched_until <= now + seconds:
+            return
         if lane.idle_workers:
             lane.ready.notify()
         elif lane.workers < VENDORS[system].concurrency:
@@ -178,22 +184,38 @@ class Delivery:
                 lane.workers += 1
 
     def _work(self, lane: Lane, system: str) -> None:
+        job = None
         while True:
             with lane.ready:
-                while (job := None if self._stopping.is_set() else lane.take(clocks.steady())) is None:
-                    if self._stopping.is_set():
-                        return
-                    lane.idle_workers += 1
-                    lane.ready.wait(lane.seconds_to_next(clocks.steady()))
-                    lane.idle_workers -= 1
+                job = self._next_of(lane, at_hand=job is not None)
+                if job is None:
+                    return
                 needless = lane.is_needless(job)
-                if lane.seconds_to_next(clocks.steady()) is not None:
-                    self._call_worker(lane, system)  # somebody must watch when the next one is due
+                self._call_worker(lane, system)
             self._turns.take_turn()
             try:
                 self._deal_with(lane, job, needless)
             finally:
                 self._turns.end_turn()
+
+    def _next_of(self, lane: Lane, at_hand: bool) -> Job | None:
+        """Waits for the next job; None when we stop.  `at_hand`: this worker has just ended an attempt."""
+        while not self._stopping.is_set():
+            now = clocks.steady()
+            job = lane.take(now, at_hand)
+            if job is not None:
+                return job
+            at_hand = False
+            seconds = lane.seconds_to_next(now, at_hand=False)
+            lane.idle_workers += 1
+            if seconds is None or lane.watched_until <= now + seconds:
+                lane.ready.wait()
+            else:
+                lane.watched_until = now + seconds
+                lane.ready.wait(seconds)
+                lane.watched_until = math.inf
+            lane.idle_workers -= 1
+        return None
 
     def _deal_with(self, lane: Lane, job: Job, needless: bool) -> None:
         """Ends the job where no attempt makes sense any more, else attempts it."""
@@ -252,7 +274,7 @@ class Delivery:
         self._outbox.note_attempt(job, delay, outcome.reason, milliseconds)
         with lane.ready:
             lane.put_back(job, now + delay)
-            self._wake(lane, all_of_them=False)
+            self._tell_stop(lane)
 
     def _end(self, lane: Lane, job: Job, state: State, reason: str, milliseconds: float | None) -> None:
         self._outcomes.tell(job.id, state, reason)
@@ -262,16 +284,13 @@ class Delivery:
 
     def _settle(self, lane: Lane, job: Job, state: State) -> None:
         with lane.ready:
-            was_in_trouble = lane.in_trouble
             lane.finish(job, verdict=state in (State.DELIVERED, State.REFUSED))
-            self._wake(lane, all_of_them=was_in_trouble)
+            self._tell_stop(lane)
 
-    def _wake(self, lane: Lane, all_of_them: bool) -> None:
-        """One idle worker looks anew at when the next job is due; all, when more may go out at once or none."""
-        if all_of_them or self._stopping.is_set():
+    def _tell_stop(self, lane: Lane) -> None:
+        """It waits for the last attempt; what is next on the lane is this worker's own look."""
+        if self._stopping.is_set():
             lane.ready.notify_all()
-        else:
-            lane.ready.notify()
 
     def _log(self, job: Job, what: str, reason: str, milliseconds: float | None, more: str = "") -> None:
         told = job.notification

@@ -12,6 +12,7 @@ from pathlib import Path
 from callsign import clocks
 from callsign import outbox_schema as sql
 from callsign.notification import Notification, State
+from callsign.outbox_incoming import Signal
 from callsign.outbox_rows import put_of
 from callsign.outbox_values import Added, Job, Listen, OnJobs, OutboxError
 from callsign.outbox_writer import OutboxWriter
@@ -31,12 +32,13 @@ class Outbox:
     def __init__(self, path: Path, durability: str = "interval", keep_days: float = 7.0, at_once: bool = False) -> None:
         """`at_once`: an `add` that finds the writer idle commits in its own thread.
 
-        Quicker, but should the disk hang in that commit, so does `add`: only for who is looked after (`overdue`).
+        Quicker, but should the disk hang in that commit, so does `add`: only for who is looked after (`overdue`),
+        and says when the job is to be handed over (`hand_over`); else that takes up to a second.
         """
         self.path = path
         self._at_once = at_once and durability != "full"  # which waits for the disk: in groups
         self._writer = OutboxWriter(path, durability == "full", keep_days * 86400)
-        self._queue = self._writer.queue
+        self._incoming = self._writer.incoming
         self._closed = False
         self.look()
 
@@ -52,7 +54,7 @@ class Outbox:
         if self._at_once and self._writer.commit_at_once(put) and put.added is not None:
             return put.added
         put.ready.acquire()
-        self._queue.put(put)
+        self._incoming.put(put)
         if not put.ready.acquire(timeout=patience_seconds):
             if put.claim.acquire(blocking=False):
                 late = f"the store {self.path} did not answer within {patience_seconds:g} s"
@@ -63,10 +65,14 @@ class Outbox:
             raise OutboxError(put.trouble or hangs)
         return put.added
 
+    def hand_over(self, quiet: bool = True) -> None:
+        """Jobs that were committed at once go to who delivers; not yet while other calls wait (not `quiet`)."""
+        self._writer.hand_over(quiet)
+
     def note_attempt(self, job: Job, next_try_seconds: float, reason: str, milliseconds: float) -> None:
         """Writes down, at its leisure, that an attempt ended without a verdict."""
         now, which = clocks.wall(), (job.id, job.notification.at)
-        self._queue.put(
+        self._incoming.change(
             [
                 (sql.NOTE_ATTEMPT, (job.attempts, now + next_try_seconds, reason, *which)),
                 (sql.ADD_LIFE, (now, "try later", milliseconds, reason, *which)),
@@ -76,7 +82,7 @@ class Outbox:
     def end(self, job: Job, state: State, reason: str, milliseconds: float | None = None) -> None:
         """Moves the job from what waits to what has ended, at its leisure: a lost one is only a repeat."""
         now, which = clocks.wall(), (job.id, job.notification.at)
-        self._queue.put(
+        self._incoming.change(
             [
                 (sql.ADD_LIFE, (now, state.value, milliseconds, reason, *which)),
                 (sql.END_JOB, (job.attempts, state.value, now, reason, *which)),
@@ -89,12 +95,12 @@ class Outbox:
 
         It is called after the commit in a thread of the store's, mostly the writer's, and must be quick.
         """
-        self._queue.put(Listen(on_jobs))
+        self._incoming.put(Listen(on_jobs))
 
     def stop_listening(self, seconds: float) -> None:
         """The jobs are somebody else's from now on; waits up to `seconds` until all that was ended is written."""
         nobody = Listen(None)
-        self._queue.put(nobody)
+        self._incoming.put(nobody)
         nobody.heard.wait(seconds)
 
     @property
@@ -108,7 +114,7 @@ class Outbox:
 
     def look(self) -> None:
         """Lets the writer look for jobs that another process stored."""
-        self._queue.put([])
+        self._incoming.put(Signal.LOOK)
 
     def close(self) -> None:
         """Writes what is still to be written and closes the store."""

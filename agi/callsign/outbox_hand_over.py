@@ -7,7 +7,6 @@ from pathlib import Path
 
 from callsign.doorbell import ring
 from callsign.outbox_backlog import Backlog
-from callsign.outbox_sync import WalSync
 from callsign.outbox_values import Job, OnJobs
 
 AFTER_SECONDS = 0.0005
@@ -19,10 +18,9 @@ LATEST_SECONDS = 0.005
 class HandOver:
     """What the writer has committed and nobody has heard of yet.  Every method is called in the writer's turn."""
 
-    def __init__(self, path: Path, sync: WalSync | None) -> None:
+    def __init__(self, path: Path) -> None:
         self.listener: OnJobs | None = None
         self._path = path
-        self._sync = sync
         self._backlog: Backlog | None = None
         self._jobs: list[Job] = []
         self._since = 0.0
@@ -54,12 +52,10 @@ class HandOver:
         self._jobs += jobs
 
     def now(self) -> None:
-        """They are delivered and put on disk from now on: both wake threads, which calls would feel."""
+        """They are delivered from now on: that wakes threads, which calls would feel."""
         jobs, self._jobs = self._jobs, []
         if not jobs:
             return
-        if self._sync is not None:
-            self._sync.committed()
         if self._backlog is not None:
             self._backlog.hand_over(jobs)
         else:

@@ -9,24 +9,23 @@ that races another connection's checkpoint (sqlite.org/wal.html#walresetbug).
 from __future__ import annotations
 
 import logging
-import queue
 import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from callsign import outbox_schema as sql
 from callsign.fault_place import where
 from callsign.outbox_file import LOCK_SECONDS, StoreFile, write_lock_of
 from callsign.outbox_hand_over import AFTER_SECONDS, HandOver
+from callsign.outbox_incoming import Group, Incoming, Signal
 from callsign.outbox_rows import insert, jobs_of
 from callsign.outbox_sync import WalSync
 from callsign.outbox_tidy import Tidying
-from callsign.outbox_values import Added, Change, Job, Listen, OnJobs, Put
+from callsign.outbox_values import Added, Change, Job, OnJobs, Put
 
-MOST_IN_A_GROUP = 500
 QUIET_SECONDS = 1.0
 
 log = logging.getLogger("callsign.outbox")
@@ -46,29 +45,15 @@ NOTHING_SEEN = Seen(-2, 0)
 NEW_CONNECTION = -1
 """A data_version that SQLite never gives."""
 
-WAKE: list[Change] = []
-"""In the queue: something was committed at once and is to be handed over.  Known by its identity."""
-
 ALL = -1
 HIGHEST_ID = 2**63 - 1
 
 
-@dataclass(slots=True)
-class _Group:
-    """What was queued at one moment; `quiet` if there was nothing for a second."""
-
-    puts: list[Put] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
-    heard: list[threading.Event] = field(default_factory=list)
-    quiet: bool = False
-    last: bool = False
-
-
 class OutboxWriter:
-    """Owns the connection; everything comes to it through `queue`, an empty list to make it look for others' jobs."""
+    """Owns the connection; everything comes to it through `incoming`."""
 
     def __init__(self, path: Path, full: bool, keep_seconds: float) -> None:
-        self.queue: queue.SimpleQueue[Put | list[Change] | Listen | None] = queue.SimpleQueue()
+        self.incoming = Incoming()
         self._path = path
         self._file = StoreFile(path, full)
         self._lock = write_lock_of(path)
@@ -76,7 +61,7 @@ class OutboxWriter:
         self.has_looked = threading.Event()
         """Whether the store was opened, or found to be broken."""
         self._turn = threading.Lock()  # around every use of the connection and of what is below
-        self._hand_over = HandOver(path, self._sync)
+        self._hand_over = HandOver(path)
         self._seen = NOTHING_SEEN
         self._connection = (0, 0)  # which one, to which store
         self._highest_id = 0
@@ -93,19 +78,21 @@ class OutboxWriter:
 
     def close(self) -> None:
         """Writes what is queued, closes the store and ends."""
-        self.queue.put(None)
+        self.incoming.put(Signal.LAST)
         self._thread.join(2 * LOCK_SECONDS + 1)
         if self._sync is not None:
             self._sync.close()
 
     def _run(self) -> None:
-        group = _Group()
-        while not group.last:
-            group = self._gather()
+        last = False
+        while not last:
+            owes = self._hand_over.is_due
+            group = self.incoming.gather(AFTER_SECONDS if owes else QUIET_SECONDS)
+            last = group.last
             try:
-                with self._turn:
-                    self._commit(group)
-                    self._tidy_up(group.quiet)
+                if group.waited or not group.is_empty:
+                    with self._turn:
+                        self._serve(group, quiet=group.waited and not owes)
             except Exception as fault:  # our own fault must not end the thread that every call depends on
                 log.error("the store's writer: a fault in callsign itself: %s", where(fault))
                 self._unwritten = []
@@ -113,55 +100,22 @@ class OutboxWriter:
                     if put.added is None and not put.trouble:
                         put.answer(None, "a fault in callsign itself, see its log")
             self.has_looked.set()
-            for heard in group.heard:
-                heard.set()
+            for listen in group.listens:
+                listen.heard.set()
         self._close()
 
-    def _gather(self) -> _Group:
-        group = _Group()
-        try:
-            item = self._next()
-        except queue.Empty:
-            group.quiet = True
-            return group
-        while True:
-            if item is None:
-                group.last = True
-            elif isinstance(item, Put):
-                group.puts.append(item)
-            elif isinstance(item, list):
-                group.changes.extend(item)
-            else:
-                self._hear(item.on_jobs)
-                group.heard.append(item.heard)
-            if len(group.puts) + len(group.changes) >= MOST_IN_A_GROUP:
-                return group
-            try:
-                item = self.queue.get_nowait()
-            except queue.Empty:
-                return group
-
-    def _next(self) -> Put | list[Change] | Listen | None:
-        """Waits for something to do.  Raises queue.Empty when there was nothing for a second."""
-        item: Put | list[Change] | Listen | None = WAKE
-        while item is WAKE:
-            if self._hand_over.is_due:
-                try:
-                    item = self.queue.get(timeout=AFTER_SECONDS)
-                    if not self._hand_over.is_late:
-                        continue
-                except queue.Empty:
-                    item = WAKE
-                with self._turn:
-                    self._hand_over.now()
-            else:
-                item = self.queue.get(timeout=QUIET_SECONDS)
-        return item
+    def _serve(self, group: Group, quiet: bool) -> None:
+        if group.waited or self._hand_over.is_late:
+            self._hand_over.now()
+        for listen in group.listens:
+            self._hear(listen.on_jobs)
+        if quiet or not group.is_empty:
+            self._commit(group, quiet)
+            self._tidy_up(quiet)
 
     def _hear(self, on_jobs: OnJobs | None) -> None:
-        with self._turn:
-            self._hand_over.listen(on_jobs)
-            self._seen = NOTHING_SEEN
+        self._hand_over.listen(on_jobs)
+        self._seen = NOTHING_SEEN
 
     # -- one call ------------------------------------------------------------------------------------
 
@@ -174,25 +128,35 @@ class OutboxWriter:
         if not self._turn.acquire(blocking=False):
             return False
         try:
-            if self.queue.qsize() or self._unwritten or not self._file.is_open:
+            if not self.incoming.is_free or self._unwritten or not self._file.is_open:
                 return False
             ((_, put.added),), jobs, seen = self._write([put], [], patient=False)
             self._tidying.writes += 1
-            wake = bool(jobs) and not self._hand_over.is_due
+            if self._sync is not None:
+                self._sync.committed()
             self._note(jobs, seen)
         except Exception:  # whatever it is, the thread meets it too: it has the patience, and the words
             put.claim = threading.Lock()
             return False
         finally:
             self._turn.release()
-        if wake:
-            self.queue.put(WAKE)
         return True
+
+    def hand_over(self, quiet: bool) -> None:
+        """What was committed at once, where it is `quiet` or has waited for long; for any thread, which never waits.
+
+        Who has the turn then hands over itself: the writer behind its commit, another call at its end.
+        """
+        if self._hand_over.is_due and (quiet or self._hand_over.is_late) and self._turn.acquire(blocking=False):
+            try:
+                self._hand_over.now()
+            finally:
+                self._turn.release()
 
     # -- one group -----------------------------------------------------------------------------------
 
-    def _commit(self, group: _Group) -> None:
-        if group.quiet and self._hand_over.listener is None and not self._unwritten:
+    def _commit(self, group: Group, quiet: bool) -> None:
+        if quiet and self._hand_over.listener is None and not self._unwritten:
             return
         changes = self._unwritten + group.changes
         try:
@@ -206,7 +170,7 @@ class OutboxWriter:
         self._unwritten = []
         if group.puts or changes:
             self._tidying.writes += len(group.puts) + len(changes)
-            if self._sync is not None and not jobs:
+            if self._sync is not None:
                 self._sync.committed()
         if self._told:
             log.warning("the store %s works again", self._path)
@@ -294,11 +258,12 @@ class OutboxWriter:
             put.answer(None, reason)
 
     def _tidy_up(self, quiet: bool) -> None:
-        if not self.queue.qsize() and self._file.is_open:
+        if self.incoming.is_free and self._file.is_open:
             self._tidying.do(quiet, prune=self._hand_over.listener is not None)
 
     def _close(self) -> None:
-        self._hear(None)
+        with self._turn:
+            self._hear(None)
         try:
             with self._lock.held(LOCK_SECONDS):  # closing the last connection is a checkpoint too
                 self._file.close()

@@ -80,6 +80,7 @@ class Server:
         )
         store = settings.outbox
         self.outbox = Outbox(store.path, store.durability, store.keep_days, at_once=True)
+        calls.on_end = self.outbox.hand_over
         self._transport = HttpTransport(before_wait=calls.end_turn, after_wait=calls.take_turn)
         self._ask_transport = HttpTransport()  # a call waits: it asks for no turn
         self._delivery = Delivery(self.outbox, lambda: self.settings, self._transport.send, calls)
