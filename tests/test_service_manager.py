@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from callsign.asterisk_side import Call, run_fastagi
+from callsign.sandbox import Sandbox
 from callsign.service_manager import ServiceManager
-from product import Product
+from product import Product, vendor_sections
 from waiting import wait_until
 
 WAIT_SECONDS = 20.0
@@ -150,11 +152,28 @@ def test_a_watchdog_that_is_meant_for_another_process_is_not_fed(systemd: System
     manager.stopping()
 
 
+def all_sleep(pid: int) -> bool:
+    """Whether each thread of the process waits for something; not while one comes or goes."""
+    try:
+        states = [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return set(states) == {"S"}
+
+
 def test_the_signal_of_a_watchdog_leaves_in_the_log_where_each_thread_stood(tmp_path: Path) -> None:
-    with Product(tmp_path, "") as product:
+    """Of a server at rest: the interpreter dumps without its lock, and stops at a thread that ends meanwhile.
+
+    The thread that reads what was open at the start has ended when a first job is delivered.
+    """
+    accounts = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
+    with Sandbox(accounts=accounts) as box, Product(tmp_path, vendor_sections(box)) as product:
+        caller = Call(callerid="056528999", dnid="056528998")
+        assert run_fastagi(f"{product.url}/skarabee?wait=10", caller).variables["SKARABEESTATUS"] == "OK"
+        wait_until(lambda: all_sleep(product.process.pid))
         product.process.send_signal(signal.SIGABRT)
         product.process.wait(WAIT_SECONDS)
-        wait_until(lambda: any("hread 0x" in line for line in product.log))  # "Current": not where it hit no Python
+        wait_until(lambda: any(line.startswith("Current thread 0x") for line in product.log))
         wait_until(lambda: any('fastagi_server.py", line' in line and "in _accept" in line for line in product.log))
 
 
