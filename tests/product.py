@@ -113,10 +113,13 @@ class Product:
     def _read(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
-            with self._grew:
-                self._log.append(line.rstrip("\n"))
-                self._grew.notify_all()
+            self._keep(line)
         with self._grew:
+            self._grew.notify_all()
+
+    def _keep(self, line: str) -> None:
+        with self._grew:
+            self._log.append(line.rstrip("\n"))
             self._grew.notify_all()
 
     def __enter__(self) -> Product:

@@ -82,9 +82,7 @@ class Server(Product):
     def _read(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
-            with self._grew:
-                self._log.append(line.rstrip("\n"))
-                self._grew.notify_all()
+            self._keep(line)
             if "listens on" in line:
                 break
         while os.read(self.process.stderr.fileno(), 1 << 20):
