@@ -49,6 +49,7 @@ LAYERS = {
         "overdue",
         "calls_first",
         "delivery",
+        "lane_workers",
         "lanes",
         "metrics",
         "metrics_page",

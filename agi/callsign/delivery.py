@@ -7,7 +7,6 @@ stand by.  A datagram to the store's socket tells the deliverer that another pro
 from __future__ import annotations
 
 import logging
-import math
 import random
 import threading
 import time
@@ -19,6 +18,7 @@ from callsign.conversations import PastDeadline, Send, lead
 from callsign.doorbell import Doorbell
 from callsign.fault_place import where
 from callsign.file_lock import FileLock
+from callsign.lane_workers import LaneWorkers
 from callsign.lanes import Lane
 from callsign.notification import Delivered, Outcome, Refused, State, TryLater
 from callsign.outbox import Job, Outbox, OutboxError
@@ -53,7 +53,6 @@ class Delivery:
         self._outbox = outbox
         self._settings = settings
         self._send = send
-        self._turns = turns or NobodyElse()
         self._reader = OutboxReader(outbox.path, patience_seconds=LOOK_SECONDS)
         self._elected = FileLock(outbox.path.with_name(outbox.path.name + ".deliver"))
         self._doorbell: Doorbell | None = None
@@ -61,7 +60,11 @@ class Delivery:
         self._stopping = threading.Event()
         self._loaded = threading.Event()
         taking = {name: vendor for name, vendor in VENDORS.items() if vendor.converse}
-        self._lanes = {name: Lane(v.concurrency, v.makes_needless) for name, v in taking.items()}
+        turns = turns or NobodyElse()
+        self._workers = {
+            name: LaneWorkers(name, v.concurrency, Lane(v.concurrency, v.makes_needless), self._deal_with, turns)
+            for name, v in taking.items()
+        }
         self._memories = {name: vendor.new_memory() for name, vendor in taking.items()}
         self._outcomes = Outcomes(self._look_up)
         self.newest_seen = 0
@@ -101,7 +104,7 @@ class Delivery:
             self._loaded.wait(LOAD_SECONDS)
         now = clocks.steady()
         soonest = None
-        for lane in self._lanes.values():
+        for lane in (workers.lane for workers in self._workers.values()):
             with lane.ready:
                 soon = 0.0 if lane.in_flight else lane.seconds_to_next(now)
             if soon is not None:
@@ -114,11 +117,10 @@ class Delivery:
         if self._standby is not None:
             self._standby.join(STANDBY_SECONDS + 1)
         end = time.monotonic() + seconds
-        for lane in self._lanes.values():
-            with lane.ready:
-                lane.ready.notify_all()
-                while lane.in_flight and (left := end - time.monotonic()) > 0:
-                    lane.ready.wait(left)
+        for workers in self._workers.values():
+            workers.stop()
+        for workers in self._workers.values():
+            workers.wait_until_idle(end)
         if self._outcomes.told_here:
             self._outbox.stop_listening(WRITE_DOWN_SECONDS)
         self._outcomes.told_here = False
@@ -144,18 +146,18 @@ class Delivery:
 
     def _admit(self, jobs: list[Job]) -> None:
         """In a thread of the outbox's: jobs onto their lanes; the first call brings what was open, maybe nothing."""
-        systems = dict.fromkeys(job.notification.system for job in jobs)
+        called = {}
         for job in jobs:
-            lane = self._lanes.get(job.notification.system)
-            if lane is None:
+            workers = self._workers.get(job.notification.system)
+            if workers is None:
                 self._leave(job)
                 continue
-            with lane.ready:
-                lane.add(job)
-        for system in systems:
-            if (lane := self._lanes.get(system)) is not None:
-                with lane.ready:
-                    self._call_worker(lane, system)  # it calls the next one
+            with workers.lane.ready:
+                workers.lane.add(job)
+            called[job.notification.system] = workers
+        for workers in called.values():
+            with workers.lane.ready:
+                workers.call()  # it calls the next one
         self.newest_seen = max(self.newest_seen, jobs[-1].id if jobs else 0)
         self._loaded.set()
 
@@ -165,57 +167,6 @@ class Delivery:
         log.error("job=%d is for %s, which this callsign does not know", job.id, system)
         if clocks.steady() >= job.steady_deadline:
             self._outbox.end(job, State.EXPIRED, f"this callsign does not know {system}")
-
-    def _call_worker(self, lane: Lane, system: str) -> None:
-        """Somebody must watch when the next job is due, unless somebody does."""
-        now = clocks.steady()
-        seconds = lane.seconds_to_next(now, at_hand=False)
-        if seconds is None or lane.watched_until <= now + seconds:
-            return
-        if lane.idle_workers:
-            lane.ready.notify()
-        elif lane.workers < VENDORS[system].concurrency:
-            name = f"{system}-{lane.workers + 1}"
-            try:
-                threading.Thread(target=self._work, args=(lane, system), name=name, daemon=True).start()
-            except RuntimeError as fault:  # no more threads to be had: those there are go on
-                log.error("%s: no further worker: %s", system, fault)
-            else:
-                lane.workers += 1
-
-    def _work(self, lane: Lane, system: str) -> None:
-        job = None
-        while True:
-            with lane.ready:
-                job = self._next_of(lane, at_hand=job is not None)
-                if job is None:
-                    return
-                needless = lane.is_needless(job)
-                self._call_worker(lane, system)
-            self._turns.take_turn()
-            try:
-                self._deal_with(lane, job, needless)
-            finally:
-                self._turns.end_turn()
-
-    def _next_of(self, lane: Lane, at_hand: bool) -> Job | None:
-        """Waits for the next job; None when we stop.  `at_hand`: this worker has just ended an attempt."""
-        while not self._stopping.is_set():
-            now = clocks.steady()
-            job = lane.take(now, at_hand)
-            if job is not None:
-                return job
-            at_hand = False
-            seconds = lane.seconds_to_next(now, at_hand=False)
-            lane.idle_workers += 1
-            if seconds is None or lane.watched_until <= now + seconds:
-                lane.ready.wait()
-            else:
-                lane.watched_until = now + seconds
-                lane.ready.wait(seconds)
-                lane.watched_until = math.inf
-            lane.idle_workers -= 1
-        return None
 
     def _deal_with(self, lane: Lane, job: Job, needless: bool) -> None:
         """Ends the job where no attempt makes sense any more, else attempts it."""
@@ -274,7 +225,6 @@ class Delivery:
         self._outbox.note_attempt(job, delay, outcome.reason, milliseconds)
         with lane.ready:
             lane.put_back(job, now + delay)
-            self._tell_stop(lane)
 
     def _end(self, lane: Lane, job: Job, state: State, reason: str, milliseconds: float | None) -> None:
         self._outcomes.tell(job.id, state, reason)
@@ -285,12 +235,6 @@ class Delivery:
     def _settle(self, lane: Lane, job: Job, state: State) -> None:
         with lane.ready:
             lane.finish(job, verdict=state in (State.DELIVERED, State.REFUSED))
-            self._tell_stop(lane)
-
-    def _tell_stop(self, lane: Lane) -> None:
-        """It waits for the last attempt; what is next on the lane is this worker's own look."""
-        if self._stopping.is_set():
-            lane.ready.notify_all()
 
     def _log(self, job: Job, what: str, reason: str, milliseconds: float | None, more: str = "") -> None:
         told = job.notification

@@ -209,9 +209,9 @@ class HttpTransport:
             open(request.verify, "rb").close()  # requests' complaint would not tell it from the peer's faults
         target = requests.PreparedRequest()
         target.url = request.full_url()  # nothing puts it in order: some of it is signed
-        headers = {"Content-Length": str(len(request.body)), **HEADERS, **request.headers}
-        if request.method == "GET" and not request.body:
-            del headers["Content-Length"]
+        headers = {**HEADERS, **request.headers}
+        if request.body or request.method != "GET":
+            headers["Content-Length"] = str(len(request.body))
         pool = self._adapter.pool_for(target, request.verify)
         response = pool.urlopen(
             request.method,

@@ -1,6 +1,6 @@
 """Which job is next for one vendor: fresh before backlog, per call in order, gently while it is in trouble.
 
-A lane has no thread and no clock of its own; `delivery` drives it under the lane's condition.
+A lane has no thread and no clock of its own; `lane_workers` drive it under the lane's condition.
 """
 
 from __future__ import annotations
@@ -37,10 +37,6 @@ class Lane:
 
     def __init__(self, concurrency: int, makes_needless: Callable[[Notification, Notification], bool]) -> None:
         self.ready = threading.Condition(threading.Lock())
-        self.workers = 0
-        self.idle_workers = 0
-        self.watched_until = math.inf
-        """When the first of the idle workers looks by itself."""
         self._concurrency = concurrency
         self._makes_needless = makes_needless
         self._by_call: dict[str, Job] = {}  # the first of each, which alone may go out; the rest stand behind it

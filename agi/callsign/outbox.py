@@ -65,7 +65,7 @@ class Outbox:
             raise OutboxError(put.trouble or hangs)
         return put.added
 
-    def hand_over(self, quiet: bool = True) -> None:
+    def hand_over(self, quiet: bool) -> None:
         """Jobs that were committed at once go to who delivers; not yet while other calls wait (not `quiet`)."""
         self._writer.hand_over(quiet)
 

@@ -1,0 +1,102 @@
+"""The threads of one lane: no more than keep the vendor busy, each with one job at a time."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+
+from callsign import clocks
+from callsign.calls_first import CallsFirst
+from callsign.lanes import Lane
+from callsign.outbox import Job
+
+log = logging.getLogger("callsign.delivery")
+
+
+class LaneWorkers:
+    """Lead each job of `lane` through `deal_with`, `most` at once.
+
+    While anything waits that another worker could begin, one of them is at work, and looks when it has
+    ended, or watches the clock; the rest sleep: each waking costs the calls more than it gains.
+    """
+
+    def __init__(
+        self, name: str, most: int, lane: Lane, deal_with: Callable[[Lane, Job, bool], None], turns: CallsFirst
+    ) -> None:
+        """`deal_with` gets the lane, the job and whether it is needless; it must end or put back the job."""
+        self.lane = lane
+        self._name = name
+        self._most = most
+        self._deal_with = deal_with
+        self._turns = turns
+        self._threads = 0
+        self._idle = 0
+        self._watched_until = math.inf  # when the first of the idle ones looks by itself
+        self._stopping = False
+
+    def call(self) -> None:
+        """Something has changed: somebody must watch when the next job is due.  With the lane's `ready` held."""
+        now = clocks.steady()
+        seconds = self.lane.seconds_to_next(now, at_hand=False)
+        if self._stopping or seconds is None or self._watched_until <= now + seconds:
+            return
+        if self._idle:
+            self.lane.ready.notify()
+        elif self._threads < self._most:
+            name = f"{self._name}-{self._threads + 1}"
+            try:
+                threading.Thread(target=self._work, name=name, daemon=True).start()
+            except RuntimeError as fault:  # no more threads to be had: those there are go on
+                log.error("%s: no further worker: %s", self._name, fault)
+            else:
+                self._threads += 1
+
+    def stop(self) -> None:
+        """Begin no further job."""
+        with self.lane.ready:
+            self._stopping = True
+            self.lane.ready.notify_all()
+
+    def wait_until_idle(self, end: float) -> None:
+        """Behind `stop`: until the jobs under way have ended, or that moment of time.monotonic()."""
+        with self.lane.ready:
+            while self.lane.in_flight and (left := end - time.monotonic()) > 0:
+                self.lane.ready.wait(left)
+
+    def _work(self) -> None:
+        job = None
+        while True:
+            with self.lane.ready:
+                job = self._next(at_hand=job is not None)
+                if job is None:
+                    self.lane.ready.notify_all()  # who waits until we are idle
+                    return
+                needless = self.lane.is_needless(job)
+                self.call()
+            self._turns.take_turn()
+            try:
+                self._deal_with(self.lane, job, needless)
+            finally:
+                self._turns.end_turn()
+
+    def _next(self, at_hand: bool) -> Job | None:
+        """Waits for the next job; None when we stop.  `at_hand`: this worker has just ended one."""
+        while not self._stopping:
+            now = clocks.steady()
+            job = self.lane.take(now, at_hand)
+            if job is not None:
+                return job
+            at_hand = False
+            seconds = self.lane.seconds_to_next(now, at_hand=False)
+            self._idle += 1
+            if seconds is None or self._watched_until <= now + seconds:
+                self.lane.ready.wait()
+            else:
+                self._watched_until = now + seconds
+                self.lane.ready.wait(seconds)
+                self._watched_until = math.inf
+            self._idle -= 1
+        return None

@@ -1,0 +1,131 @@
+"""The threads of a lane: each job is dealt with, by no more threads than it takes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from callsign import clocks, lanes
+from callsign.calls_first import NobodyElse
+from callsign.lane_workers import LaneWorkers
+from callsign.lanes import Lane
+from callsign.notification import Notification
+from callsign.outbox import Job
+from store_play import LONG_SECONDS
+from waiting import wait_until
+
+MOST = 4
+LIFETIME_SECONDS = 60.0  # a worker watches for its end, too
+
+
+class Desk:
+    """Workers whose vendor answers at once, or, for jobs that are `held`, when the test lets it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, head_start: float) -> None:
+        monkeypatch.setattr(lanes, "HEAD_START_SECONDS", head_start)
+        self.workers = LaneWorkers("vendor", MOST, Lane(MOST, lambda newer, older: False), self._deal, NobodyElse())
+        self.begun: list[tuple[int, str]] = []  # job and thread
+        self.ended: list[int] = []
+        self.held: dict[int, threading.Event] = {}
+
+    def _deal(self, lane: Lane, job: Job, needless: bool) -> None:
+        self.begun.append((job.id, threading.current_thread().name))
+        if job.id in self.held:
+            self.held[job.id].wait(LONG_SECONDS)
+        with lane.ready:
+            lane.finish(job, verdict=True)
+        self.ended.append(job.id)
+
+    def add(self, *numbers: int, held: bool = False) -> None:
+        """Jobs of calls of their own, at once."""
+        with self.workers.lane.ready:
+            for number in numbers:
+                if held:
+                    self.held[number] = threading.Event()
+                told = Notification("skarabee", "skarabee", f"call {number}", {}, clocks.wall(), LIFETIME_SECONDS)
+                self.workers.lane.add(Job(number, told, clocks.steady() + LIFETIME_SECONDS))
+            self.workers.call()
+
+    def jobs_begun(self) -> list[int]:
+        return [number for number, _ in self.begun]
+
+    def threads(self) -> set[str]:
+        return {name for _, name in self.begun}
+
+    def close(self) -> None:
+        self.workers.stop()
+        for event in self.held.values():
+            event.set()
+        self.workers.wait_until_idle(time.monotonic() + LONG_SECONDS)
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Desk]:
+    made = Desk(monkeypatch, getattr(request, "param", 0.005))
+    yield made
+    made.close()
+
+
+A_WHILE = LIFETIME_SECONDS / 3
+FOR_EVER = 1000 * LONG_SECONDS
+
+
+@pytest.mark.parametrize("desk", [A_WHILE], indirect=True)
+def test_a_job_that_comes_during_an_attempt_is_taken_by_the_worker_that_ends_it(desk: Desk) -> None:
+    desk.add(1, held=True)
+    wait_until(lambda: desk.jobs_begun() == [1])
+    desk.add(2)
+    wait_until(lambda: desk.workers._watched_until < clocks.steady() + A_WHILE)  # another one woke, and left it alone
+    desk.held[1].set()
+    wait_until(lambda: desk.ended == [1, 2])
+    assert len(desk.threads()) == 1
+
+
+@pytest.mark.parametrize("desk", [0.1], indirect=True)
+def test_a_job_behind_an_attempt_that_does_not_come_back_is_begun_by_another_worker(desk: Desk) -> None:
+    desk.add(1, held=True)
+    wait_until(lambda: desk.jobs_begun() == [1])
+    for number in range(2, 6):  # each time another idle worker may be the one that watches
+        desk.add(number)
+        wait_until(lambda: desk.ended[-1:] == [number])  # noqa: B023 (used in this turn only)
+    assert 1 not in desk.ended
+
+
+@pytest.mark.parametrize("desk", [FOR_EVER], indirect=True)
+def test_where_more_wait_than_are_under_way_further_workers_begin_at_once(desk: Desk) -> None:
+    desk.add(*range(1, 9), held=True)
+    wait_until(lambda: len(desk.begun) == MOST)
+    assert len(desk.threads()) == MOST
+
+
+@pytest.mark.parametrize("desk", [FOR_EVER], indirect=True)
+def test_a_lane_that_was_idle_begins_at_once(desk: Desk) -> None:
+    for number in range(1, 20):
+        desk.add(number)
+        wait_until(lambda: desk.ended[-1:] == [number])  # noqa: B023 (used in this turn only)
+
+
+def test_every_job_of_a_crowd_is_dealt_with_once_by_no_more_threads_than_the_vendor_bears(desk: Desk) -> None:
+    for number in range(1, 2001):
+        desk.add(number)
+    wait_until(lambda: len(desk.ended) == 2000)
+    assert sorted(desk.jobs_begun()) == list(range(1, 2001))
+    assert len(desk.threads()) <= MOST
+
+
+def test_behind_a_stop_nothing_is_begun_and_what_is_under_way_is_waited_for(desk: Desk) -> None:
+    desk.add(1, held=True)
+    wait_until(lambda: desk.jobs_begun() == [1])
+    desk.workers.stop()
+    desk.add(2)
+    desk.workers.wait_until_idle(time.monotonic())  # no time: it returns
+    assert desk.ended == []
+    waiter = threading.Thread(target=desk.workers.wait_until_idle, args=(time.monotonic() + LONG_SECONDS,))
+    waiter.start()
+    desk.held[1].set()
+    waiter.join(LONG_SECONDS / 2)
+    assert not waiter.is_alive()
+    assert desk.jobs_begun() == [1]
