@@ -168,6 +168,23 @@ class TestACall:
         assert count(product, ": closed") == len(junk)
         assert not any("Traceback" in line for line in product.log)
 
+    @pytest.mark.parametrize("path", ["skarabee", "skarabee?wait=10"])
+    def test_hands_its_own_job_over_without_the_writers_look_every_second(
+        self, path: str, tmp_path: Path, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        command = tmp_path / "callsign"
+        command.write_text(
+            "import sys\n"
+            f"sys.path.insert(0, {str(COMMAND.parents[1])!r})\n"
+            "from callsign import commands, outbox_hand_over, outbox_writer\n"
+            "outbox_writer.QUIET_SECONDS = outbox_hand_over.LATEST_SECONDS = 3600.0\n"
+            "sys.exit(commands.main())\n"
+        )
+        monkeypatch.setattr("product.COMMAND", command)
+        with Product(tmp_path, vendor.section) as product:
+            place_call(product, path)
+            assert vendor.asked.wait(WAIT_SECONDS)
+
     def test_leaves_neither_number_nor_name_nor_key_in_the_log(self, product: Product, vendor: Vendor) -> None:
         place_call(product, "skarabee?wait=10")
         vendor.body = b'{"Status": "HASH_MISMATCH", "Message": "056528999 sent a bad hash"}'
