@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from callsign import clocks, delivery, retry_schedule
+from callsign import clocks, delivery, outbox_incoming, retry_schedule
 from callsign.delivery import Delivery
 from callsign.doorbell import doorbell_of
 from callsign.http_messages import Answer, Reply
@@ -263,6 +263,32 @@ def test_a_start_that_was_never_tried_is_needless_after_a_stop_and_the_stop_is_s
     assert side.end_of(start) == (State.SUPERSEDED, "a stop came before it was tried")
     assert side.end_of(stop) == (State.DELIVERED, "")
     assert "start 1.1" not in side.vendor.asked
+
+
+@pytest.mark.parametrize("tried", [True, False], ids=["delivered", "needless"])
+def test_a_stop_goes_out_when_it_is_written_what_came_of_its_start(
+    side: Side, tried: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a kill in between would bring the start to life again, behind its stop."""
+    monkeypatch.setattr(outbox_incoming, "LEISURE_SECONDS", FOR_EVER)
+    assert side.end_of(side.add(call_from()))  # what is written next has to wait from here on
+    written: list[tuple[State, str] | None] = []
+
+    def look() -> Reply:
+        written.append(side.reader.state_of(start))
+        return WELL["noojee"]
+
+    side.vendor.answers["stop 1.1"] = look
+    gate = Gate(WELL["noojee"])
+    side.vendor.answers["start 1.1"] = gate
+    others = None if tried else in_the_way(side)
+    start = side.add(recording("start", "1.1"))
+    if tried:
+        assert gate.reached.wait(LONG_SECONDS)
+    stop = side.add(recording("stop", "1.1"))
+    (others or gate).open()
+    assert side.end_of(stop) == (State.DELIVERED, "")
+    assert [found[0] for found in written if found] == [State.DELIVERED if tried else State.SUPERSEDED]
 
 
 def test_a_start_is_not_made_needless_by_the_stop_of_another_recording(side: Side) -> None:

@@ -10,7 +10,7 @@ import pytest
 from callsign import outbox_incoming
 from callsign.outbox_incoming import LEISURE_SECONDS, Incoming, Signal
 from callsign.outbox_rows import put_of
-from callsign.outbox_values import Change, Listen
+from callsign.outbox_values import Change, Listen, Written
 from store_play import LONG_SECONDS, call_from
 
 MOMENT = 1e-6
@@ -75,8 +75,8 @@ def test_a_call_is_taken_at_once_and_does_not_take_changes_along(clock: Clock) -
     assert not group.changes
 
 
-@pytest.mark.parametrize("item", [Listen(None), Signal.LAST])
-def test_who_waits_until_all_is_written_takes_the_changes_along(clock: Clock, item: Listen | Signal) -> None:
+@pytest.mark.parametrize("item", [Listen(None), Written(), Signal.LAST])
+def test_who_waits_until_all_is_written_takes_the_changes_along(clock: Clock, item: Listen | Written | Signal) -> None:
     incoming = Incoming()
     incoming.change(change(1))
     incoming.gather(LONG_SECONDS)

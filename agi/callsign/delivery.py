@@ -34,6 +34,12 @@ LOAD_SECONDS = 10.0
 WRITE_DOWN_SECONDS = 2.0
 """How long the next deliverer may have to wait until we have written down what we delivered."""
 
+IN_ORDER_SECONDS = 0.5
+"""How long the next of a call waits at most until it is written what came of the one before.
+
+Else a start that has ended would come to life behind its stop, when the process is killed in between.
+"""
+
 log = logging.getLogger("callsign.delivery")
 
 
@@ -60,9 +66,9 @@ class Delivery:
         self._stopping = threading.Event()
         self._loaded = threading.Event()
         taking = {name: vendor for name, vendor in VENDORS.items() if vendor.converse}
-        turns = turns or NobodyElse()
+        self._turns = turns or NobodyElse()
         self._workers = {
-            name: LaneWorkers(name, v.concurrency, Lane(v.concurrency, v.makes_needless), self._deal_with, turns)
+            name: LaneWorkers(name, v.concurrency, Lane(v.concurrency, v.makes_needless), self._deal_with, self._turns)
             for name, v in taking.items()
         }
         self._memories = {name: vendor.new_memory() for name, vendor in taking.items()}
@@ -230,6 +236,9 @@ class Delivery:
         self._outcomes.tell(job.id, state, reason)
         self._outbox.end(job, state, reason, milliseconds)
         self._log(job, state.value, reason, milliseconds)
+        if VENDORS[job.notification.system].in_order:
+            self._turns.end_turn()  # it is the disk now that takes its time
+            self._outbox.wait_written(IN_ORDER_SECONDS)
         self._settle(lane, job, state)
 
     def _settle(self, lane: Lane, job: Job, state: State) -> None:

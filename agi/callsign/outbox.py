@@ -14,7 +14,7 @@ from callsign import outbox_schema as sql
 from callsign.notification import Notification, State
 from callsign.outbox_incoming import Signal
 from callsign.outbox_rows import put_of
-from callsign.outbox_values import Added, Job, Listen, OnJobs, OutboxError
+from callsign.outbox_values import Added, Job, Listen, OnJobs, OutboxError, Written
 from callsign.outbox_writer import OutboxWriter
 
 __all__ = ["ADD_SECONDS", "COMMIT_SECONDS", "Added", "Job", "OnJobs", "Outbox", "OutboxError"]
@@ -89,6 +89,12 @@ class Outbox:
                 (sql.DELETE_JOB, which),
             ]
         )
+
+    def wait_written(self, seconds: float) -> None:
+        """Waits up to `seconds` until all that has ended is written, as far as the store can be."""
+        written = Written()
+        self._incoming.put(written)
+        written.heard.wait(seconds)
 
     def listen(self, on_jobs: OnJobs) -> None:
         """From now on `on_jobs` gets every open job, at once, and then every new one, of any process, as stored.

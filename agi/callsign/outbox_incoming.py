@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from callsign.outbox_values import Change, Listen, Put
+from callsign.outbox_values import Change, Listen, Put, Written
 
 MOST_IN_A_GROUP = 500
 
@@ -34,6 +35,7 @@ class Group:
     puts: list[Put] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     listens: list[Listen] = field(default_factory=list)
+    heard: list[threading.Event] = field(default_factory=list)  # of those who wait until all before them is written
     look: bool = False
     last: bool = False
     waited: bool = False  # in vain, for all the time given
@@ -41,24 +43,24 @@ class Group:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do for it."""
-        return not (self.puts or self.changes or self.listens or self.look or self.last)
+        return not (self.puts or self.changes or self.heard or self.look or self.last)
 
     @property
     def takes_all(self) -> bool:
         """Whether somebody waits until everything before it is written."""
-        return self.last or bool(self.listens)
+        return self.last or bool(self.heard)
 
 
 class Incoming:
     """For any thread, but `gather`, which is the writer's."""
 
     def __init__(self) -> None:
-        self._urgent: queue.SimpleQueue[Put | Listen | Signal] = queue.SimpleQueue()
+        self._urgent: queue.SimpleQueue[Put | Listen | Written | Signal] = queue.SimpleQueue()
         self._leisurely: queue.SimpleQueue[list[Change]] = queue.SimpleQueue()
         self._asked = False  # whether the writer is to look at what is leisurely
         self._not_before = 0.0
 
-    def put(self, item: Put | Listen | Signal) -> None:
+    def put(self, item: Put | Listen | Written | Signal) -> None:
         """The writer takes it as soon as it can."""
         self._urgent.put(item)
 
@@ -89,11 +91,13 @@ class Incoming:
             self._take_leisurely(group)
         return group
 
-    def _sort(self, item: Put | Listen | Signal, group: Group) -> None:
+    def _sort(self, item: Put | Listen | Written | Signal, group: Group) -> None:
         if isinstance(item, Put):
             group.puts.append(item)
-        elif isinstance(item, Listen):
-            group.listens.append(item)
+        elif isinstance(item, Listen | Written):
+            group.heard.append(item.heard)
+            if isinstance(item, Listen):
+                group.listens.append(item)
         elif item is Signal.LAST:
             group.last = True
         elif item is Signal.LOOK:

@@ -66,3 +66,10 @@ class Listen:
 
     on_jobs: OnJobs | None
     heard: threading.Event = field(default_factory=threading.Event)  # set when all before it is written
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Nothing to write: somebody waits for what was there before."""
+
+    heard: threading.Event = field(default_factory=threading.Event)  # as that of Listen

@@ -100,8 +100,8 @@ class OutboxWriter:
                     if put.added is None and not put.trouble:
                         put.answer(None, "a fault in callsign itself, see its log")
             self.has_looked.set()
-            for listen in group.listens:
-                listen.heard.set()
+            for heard in group.heard:
+                heard.set()
         self._close()
 
     def _serve(self, group: Group, quiet: bool) -> None:

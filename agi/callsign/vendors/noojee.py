@@ -239,4 +239,5 @@ VENDOR = Vendor(
     converse=converse,
     concurrency=CONCURRENCY,
     makes_needless=makes_needless,
+    in_order=True,
 )

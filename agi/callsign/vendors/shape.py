@@ -70,5 +70,6 @@ class Vendor:
     converse: Callable[[Settings, Notification, Any], Generator[Request, Reply, Outcome]] | None = None  # to deliver
     concurrency: int = 0  # deliveries at once, at most
     makes_needless: Callable[[Notification, Notification], bool] = _never
+    in_order: bool = False  # the next of a call goes out when it is written what came of the one before: see delivery
     asks: Mapping[str, Ask] = field(default_factory=dict)
     keep: Keep | None = None
