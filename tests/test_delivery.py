@@ -51,6 +51,10 @@ class Side:
     def add(self, told: Notification) -> int:
         return self.outbox.add(told, LONG_SECONDS).job
 
+    def is_on_its_lane(self, job: int) -> bool:
+        """Within a while: an add returns when its job is in the store, a moment before its lane hears of it."""
+        return eventually(lambda: self.delivery.newest_seen >= job)
+
     def end_of(self, job: int) -> tuple[State, str] | None:
         return self.delivery.wait_for(job, LONG_SECONDS)
 
@@ -259,6 +263,7 @@ def in_the_way(side: Side) -> Gate:
 def test_a_start_that_was_never_tried_is_needless_after_a_stop_and_the_stop_is_sent(side: Side) -> None:
     gate = in_the_way(side)
     start, stop = side.add(recording("start", "1.1")), side.add(recording("stop", "1.1"))
+    assert side.is_on_its_lane(stop)
     gate.open()
     assert side.end_of(start) == (State.SUPERSEDED, "a stop came before it was tried")
     assert side.end_of(stop) == (State.DELIVERED, "")
@@ -286,6 +291,7 @@ def test_a_stop_goes_out_when_it_is_written_what_came_of_its_start(
     if tried:
         assert gate.reached.wait(LONG_SECONDS)
     stop = side.add(recording("stop", "1.1"))
+    assert side.is_on_its_lane(stop)
     (others or gate).open()
     assert side.end_of(stop) == (State.DELIVERED, "")
     assert [found[0] for found in written if found] == [State.DELIVERED if tried else State.SUPERSEDED]
@@ -294,6 +300,7 @@ def test_a_stop_goes_out_when_it_is_written_what_came_of_its_start(
 def test_a_start_is_not_made_needless_by_the_stop_of_another_recording(side: Side) -> None:
     gate = in_the_way(side)
     start, stop = side.add(recording("start", "1.1")), side.add(recording("stop", "2.2"))
+    assert side.is_on_its_lane(stop)
     gate.open()
     assert side.end_of(start) == (State.DELIVERED, "")
     assert side.end_of(stop) == (State.DELIVERED, "")
@@ -307,6 +314,7 @@ def test_a_start_that_was_tried_is_tried_again_before_its_stop_goes_out(side: Si
     assert gate.reached.wait(LONG_SECONDS)
     stop = side.add(recording("stop", "1.1"))
     side.vendor.answers["start"] = in_turn(BUSY, GONE, WELL["noojee"])
+    assert side.is_on_its_lane(stop)
     gate.open()
     assert side.end_of(start) == (State.DELIVERED, "")
     assert side.end_of(stop) == (State.DELIVERED, "")
