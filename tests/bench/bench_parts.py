@@ -13,10 +13,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,13 +51,20 @@ def process(*command: str | Path) -> Iterator[tuple[int, int]]:
 
 
 @contextmanager
-def c_server() -> Iterator[int]:
-    """The baseline, built now; its port."""
+def c_program(name: str, *arguments: str) -> Iterator[int]:
+    """The server of `name`.c, built now; its port."""
     with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder) / "c_server"
-        subprocess.run(["gcc", "-O2", "-pthread", "-o", program, HERE / "c_server.c"], check=True)
-        with process(program) as (port, _):
+        program = Path(folder) / name
+        subprocess.run(["gcc", "-O2", "-pthread", "-o", program, HERE / f"{name}.c"], check=True)
+        with process(program, *arguments) as (port, _):
             yield port
+
+
+@contextmanager
+def c_server() -> Iterator[int]:
+    """The baseline; its port."""
+    with c_program("c_server") as port:
+        yield port
 
 
 @contextmanager
@@ -67,7 +73,7 @@ def vendor(milliseconds: float | None, receipts: str = "") -> Iterator[int]:
     if milliseconds is None:
         yield DISCARD
         return
-    with process(sys.executable, "-I", HERE / "slow_vendor.py", str(milliseconds), receipts) as (port, _):
+    with c_program("slow_vendor", str(milliseconds), receipts) as port:
         yield port
 
 
@@ -193,9 +199,9 @@ class Load:
         port, secret = (re.search(rf"^{word} = (\S+)", text, re.MULTILINE) for word in ("port", "secret"))
         assert port
         assert secret
+        asterisk.action("Events", EventMask="off")  # nobody looks at them, and each call has several
         self._socket = socket.create_connection(("127.0.0.1", int(port[1])))
         self._send(f"Action: Login\r\nUsername: harness\r\nSecret: {secret[1]}\r\nEvents: off\r\n\r\n")
-        threading.Thread(target=self._drain, daemon=True).start()
 
     def close(self) -> None:
         """The manager's connection ends; calls go on."""
@@ -257,14 +263,11 @@ class Load:
         return times
 
     def _send(self, text: str) -> None:
-        self._socket.sendall(text.encode())
-
-    def _drain(self) -> None:
-        try:
-            while self._socket.recv(65536):
+        """Takes away what Asterisk has answered so far: a thread that waited for it would cost more than a call."""
+        with suppress(BlockingIOError):
+            while self._socket.recv(65536, socket.MSG_DONTWAIT):
                 pass
-        except OSError:  # closed
-            return
+        self._socket.sendall(text.encode())
 
 
 def machine() -> str:
