@@ -701,7 +701,10 @@ def test_a_server_that_drips_is_cut_off_at_the_deadline(
 
 
 @pytest.mark.parametrize("first", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel"])
-def test_a_server_that_falls_silent_is_cut_off_at_the_deadline(transport: HttpTransport, first: bytes) -> None:
+@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+def test_a_server_that_falls_silent_is_cut_off_at_the_deadline(
+    transport: HttpTransport, certificates: Certificates, first: bytes, secure: bool
+) -> None:
     closed = threading.Event()
 
     def play(line: Line) -> None:
@@ -712,9 +715,10 @@ def test_a_server_that_falls_silent_is_cut_off_at_the_deadline(transport: HttpTr
         line.wait_until_closed()
         closed.set()
 
-    with Peer(play) as peer:
-        assert isinstance(transport.send(request_to(peer), LONG_SECONDS), Answer)
-        no_answer(transport.send(request_to(peer), SHORT_SECONDS), "no answer from", sent=True)
+    with Peer(play, certificates.server_context() if secure else None) as peer:
+        request = request_to(peer, verify=str(certificates.ca) if secure else True)
+        assert isinstance(transport.send(request, LONG_SECONDS), Answer)
+        no_answer(transport.send(request, SHORT_SECONDS), "no answer from", sent=True)
         assert closed.wait(LONG_SECONDS)
 
 

@@ -64,6 +64,7 @@ LAYERS = {
         "http_transport",
         "agi_session",
         "agi_connection",
+        "kernel_timeouts",
         "own_call",
         "service_manager",
     ],

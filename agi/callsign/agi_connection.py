@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import os
 import select
 import socket
-import struct
 import time
 from typing import Any, Protocol
+
+from callsign.kernel_timeouts import KernelTimeouts
 
 RECEIVE_BYTES = 8 * 1024
 DRAIN_SECONDS = 1.0
@@ -32,41 +32,28 @@ class Connection(Protocol):
 
 
 class SocketConnection:
-    """FastAGI: a TCP connection from Asterisk.
-
-    The kernel keeps the time (SO_RCVTIMEO, socket(7)): a poll() before each read would make the
-    interpreter change hands twice.
-    """
+    """FastAGI: a TCP connection from Asterisk."""
 
     def __init__(self, sock: socket.socket) -> None:
         """`sock` is a blocking one, as accept() gives it."""
         self._sock = sock
-        self._tenths = {socket.SO_RCVTIMEO: 0, socket.SO_SNDTIMEO: 0}
+        self._limits = KernelTimeouts(sock)
 
     def receive(self, seconds: float) -> bytes:
-        self._limit(socket.SO_RCVTIMEO, seconds, "Asterisk sent nothing")
         try:
+            self._limits.read_within(seconds)
             return self._sock.recv(RECEIVE_BYTES)
-        except BlockingIOError:
+        except (BlockingIOError, TimeoutError):
             raise TimeoutError("Asterisk sent nothing") from None
 
     def send(self, data: bytes, seconds: float) -> None:
         end = time.monotonic() + seconds
         try:
             while data:
-                self._limit(socket.SO_SNDTIMEO, end - time.monotonic(), "Asterisk reads nothing")
+                self._limits.write_within(end - time.monotonic())
                 data = data[self._sock.send(data) :]
-        except BlockingIOError:
+        except (BlockingIOError, TimeoutError):
             raise TimeoutError("Asterisk reads nothing") from None
-
-    def _limit(self, which: int, seconds: float, words: str) -> None:
-        """The next call of its kind takes `seconds` at most, in tenths upwards.  Raises TimeoutError for none."""
-        if seconds <= 0:
-            raise TimeoutError(words)
-        tenths = math.ceil(10 * seconds)
-        if self._tenths[which] != tenths:
-            self._tenths[which] = tenths
-            self._sock.setsockopt(socket.SOL_SOCKET, which, struct.pack("ll", tenths // 10, tenths % 10 * 100_000))
 
     def end_of_commands(self) -> None:
         self._sock.shutdown(socket.SHUT_WR)

@@ -19,22 +19,26 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import DecodeError, HTTPError, NewConnectionError
+from urllib3.util import Retry
 
 from callsign import __version__, clocks
 from callsign.http_messages import Answer, NoAnswer, Reply, Request
+from callsign.kernel_timeouts import KernelTimeouts
 
 CONNECT_SECONDS = 5.0
 """For one address of a host; the next one is tried after that."""
 
 LEAST_SECONDS = 0.001
+
+NO_RETRIES = Retry(False, redirect=False)
 
 HEADERS = {"User-Agent": f"callsign/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
 
@@ -66,38 +70,42 @@ class _Exchange(threading.local):
             raise TimeoutError("the deadline of the exchange has passed")
         return left
 
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Around whatever may take the network's time."""
-        self.before_wait()
-        try:
-            yield
-        finally:
-            self.after_wait()
-
 
 _exchange = _Exchange()
+
+
+class _TlsTimeouts:
+    """What `KernelTimeouts` is, for a TLS connection: it would try for ever where a read of its socket ends in vain."""
+
+    def __init__(self, sock: ssl.SSLSocket) -> None:
+        self.read_within = self.write_within = sock.settimeout
 
 
 class _BoundedReads(io.RawIOBase):
     """The reading side of a socket; each read may take what is left until this thread's deadline."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, limits: KernelTimeouts | _TlsTimeouts) -> None:
         self._sock = sock
-        self._raw: Any = sock.makefile("rb", buffering=0)
+        self._limits = limits
+        self._held_open: Any = sock.makefile("rb", buffering=0)  # also when the connection has let go of it
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int | None:
-        self._sock.settimeout(_exchange.left())
-        with _exchange.waiting():
-            count: int | None = self._raw.readinto(buffer)
+    def readinto(self, buffer: Any) -> int:
+        self._limits.read_within(_exchange.left())
+        _exchange.before_wait()
+        try:
+            count = self._sock.recv_into(buffer)
+        except BlockingIOError:
+            raise TimeoutError("nothing came") from None
+        finally:
+            _exchange.after_wait()
         _exchange.ended = count == 0
         return count
 
     def close(self) -> None:
-        self._raw.close()
+        self._held_open.close()
         super().close()
 
 
@@ -106,14 +114,26 @@ class _BoundedSocket:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._limits: KernelTimeouts | _TlsTimeouts
+        if isinstance(sock, ssl.SSLSocket):
+            self._limits = _TlsTimeouts(sock)
+        else:
+            sock.settimeout(None)
+            self._limits = KernelTimeouts(sock)
 
     def makefile(self, *_: object, **__: object) -> io.BufferedReader:
-        return io.BufferedReader(_BoundedReads(self._sock))
+        return io.BufferedReader(_BoundedReads(self._sock, self._limits))
 
     def sendall(self, data: Any) -> None:
-        self._sock.settimeout(_exchange.left())
+        self._limits.write_within(_exchange.left())
         _exchange.sent = True
-        self._sock.sendall(data)
+        try:
+            self._sock.sendall(data)
+        except BlockingIOError:
+            raise TimeoutError("not all was taken") from None
+
+    def settimeout(self, seconds: float | None) -> None:
+        """What urllib3 wants for each read is nothing to us."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
@@ -147,8 +167,11 @@ class _Connection(HTTPConnection):
 
     def connect(self) -> None:
         _exchange.connected = True
-        with _exchange.waiting():
+        _exchange.before_wait()
+        try:
             super().connect()
+        finally:
+            _exchange.after_wait()
         self.sock: Any = _BoundedSocket(self.sock)
 
 
@@ -165,15 +188,30 @@ class _TlsPool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
+    def __init__(self, connections: int) -> None:
+        super().__init__(pool_maxsize=connections, max_retries=0)
+        self._pools: dict[tuple[str, str, bool | str], Any] = {}
+
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
 
-    def pool_for(self, target: requests.PreparedRequest, verify: bool | str) -> Any:
-        """The connections to the target's host that trust what `verify` says.  Raises requests.InvalidURL."""
-        pool: Any = self.get_connection_with_tls_context(target, verify)
-        self.cert_verify(pool, target.url, verify, None)  # type: ignore[no-untyped-call]
+    def pool_for(self, scheme: str, host: str, verify: bool | str) -> Any:
+        """The connections to `host` that trust what `verify` says.  Raises requests.InvalidURL."""
+        which = scheme, host, verify
+        pool = self._pools.get(which)
+        if pool is None:  # to find it anew for each request takes as long as signing it
+            target = requests.PreparedRequest()
+            target.url = f"{scheme}://{host}/"
+            pool = self.get_connection_with_tls_context(target, verify)
+            self.cert_verify(pool, target.url, verify, None)  # type: ignore[no-untyped-call]
+            self._pools[which] = pool
         return pool
+
+    def close(self) -> None:
+        for pool in list(self._pools.values()):
+            pool.close()
+        super().close()
 
 
 class HttpTransport:
@@ -189,7 +227,7 @@ class HttpTransport:
         after_wait: Callable[[], None] = _nothing,
     ) -> None:
         self._before_wait, self._after_wait = before_wait, after_wait
-        self._adapter = _Adapter(pool_maxsize=connections, max_retries=0)
+        self._adapter = _Adapter(connections)
 
     def send(self, request: Request, seconds: float) -> Reply:
         """One exchange, over within `seconds`.  Never raises for anything that a peer or a network does."""
@@ -207,18 +245,18 @@ class HttpTransport:
     def _exchanged(self, request: Request, seconds: float) -> Reply:
         if isinstance(request.verify, str):
             open(request.verify, "rb").close()  # requests' complaint would not tell it from the peer's faults
-        target = requests.PreparedRequest()
-        target.url = request.full_url()  # nothing puts it in order: some of it is signed
+        url = urlsplit(request.url)
+        target = request.full_url()[len(f"{url.scheme}://{url.netloc}") :]  # nothing puts it in order: some is signed
         headers = {**HEADERS, **request.headers}
         if request.body or request.method != "GET":
             headers["Content-Length"] = str(len(request.body))
-        pool = self._adapter.pool_for(target, request.verify)
+        pool = self._adapter.pool_for(url.scheme, url.netloc, request.verify)
         response = pool.urlopen(
             request.method,
-            target.path_url,
+            target if target.startswith("/") else f"/{target}",
             request.body or None,
             headers,
-            retries=False,
+            retries=NO_RETRIES,
             redirect=False,
             timeout=seconds,
             preload_content=False,
