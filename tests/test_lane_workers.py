@@ -35,13 +35,13 @@ class Desk:
         self.begun.append((job.id, threading.current_thread().name))
         if job.id in self.held:
             self.held[job.id].wait(LONG_SECONDS)
-        with lane.ready:
+        with lane.guard:
             lane.finish(job, verdict=True)
         self.ended.append(job.id)
 
     def add(self, *numbers: int, held: bool = False) -> None:
         """Jobs of calls of their own, at once."""
-        with self.workers.lane.ready:
+        with self.workers.lane.guard:
             for number in numbers:
                 if held:
                     self.held[number] = threading.Event()

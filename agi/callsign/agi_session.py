@@ -87,9 +87,9 @@ class AgiSession(AGI):  # type: ignore[misc]
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._lines: deque[bytes] = deque()
+        self._lines: deque[str] = deque()
         self._begun = b""  # a line whose end has not come yet
-        self._taken_bytes = 0  # of the block or reply that is being read
+        self._received_bytes = 0  # of the block or reply that is being read
         self._ended = False
         self._nothing_follows = False  # behind the next command
         self.hung_up = False
@@ -137,20 +137,15 @@ class AgiSession(AGI):  # type: ignore[misc]
             self.env.setdefault(name, value)
             return
         if name == "agi_threadid":
-            self.env = {known: text for known, text in self.env.items() if not known.startswith("agi_arg_")}
+            for forged in [known for known in self.env if known.startswith("agi_arg_")]:
+                del self.env[forged]
         self.env[name] = value
 
     def _read_line(self, end: float) -> str:
         """One line without its end.  Raises TimeoutError, AGIHangup at end of file, BadPeer if too much comes."""
         while not self._lines:
             self._receive(end)
-        line = self._lines.popleft()
-        if len(line) > MAX_LINE_BYTES:
-            raise BadPeer(f"it sent a line of more than {MAX_LINE_BYTES} bytes")
-        self._taken_bytes += len(line) + 1
-        if self._taken_bytes > MAX_BLOCK_BYTES:
-            raise BadPeer(f"it sent more than {MAX_BLOCK_BYTES} bytes where an agi_ block or a reply should end")
-        return line.decode("utf-8", "replace")
+        return self._lines.popleft()
 
     def _receive(self, end: float) -> None:
         self.test_hangup()
@@ -166,11 +161,15 @@ class AgiSession(AGI):  # type: ignore[misc]
         if not data:
             self._ended = self.hung_up = True
             raise AGIHangup("Asterisk closed the connection")
-        whole, line_end, self._begun = (self._begun + data).rpartition(b"\n")
-        if line_end:
-            self._lines.extend(whole.split(b"\n"))
-        if len(self._begun) > MAX_LINE_BYTES:
+        self._received_bytes += len(data)
+        if self._received_bytes > MAX_BLOCK_BYTES:
+            raise BadPeer(f"it sent more than {MAX_BLOCK_BYTES} bytes where an agi_ block or a reply should end")
+        data = self._begun + data
+        if len(data) > MAX_LINE_BYTES and max(map(len, data.split(b"\n"))) > MAX_LINE_BYTES:
             raise BadPeer(f"it sent a line of more than {MAX_LINE_BYTES} bytes")
+        whole, line_end, self._begun = data.rpartition(b"\n")
+        if line_end:
+            self._lines.extend(whole.decode("utf-8", "replace").split("\n"))
 
     def _gone(self, fault: OSError) -> NoReturn:
         self._ended = self.hung_up = True
@@ -183,7 +182,7 @@ class AgiSession(AGI):  # type: ignore[misc]
         (510), DeadChannel (511), AGIUsageError (520), AGIUnknownError, TimeoutError, and BadPeer.
         """
         end = time.monotonic() + REPLY_SECONDS
-        self._taken_bytes = 0
+        self._received_bytes = 0
         while True:
             line = self._read_line(end)
             if line.strip() == "HANGUP":
@@ -254,7 +253,7 @@ class AgiSession(AGI):  # type: ignore[misc]
 
     def _forget_leftovers(self) -> None:
         """What came unasked is no reply to what is asked now: a HANGUP, or the rest of a value."""
-        self.hung_up = self.hung_up or b"HANGUP" in self._lines
+        self.hung_up = self.hung_up or "HANGUP" in self._lines
         self._lines.clear()
         self._begun = b""
 

@@ -26,7 +26,8 @@ class CallsFirst:
     """Counts the calls that wait for a status; every method belongs to the calling thread."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition(threading.Lock())
+        self._guard = threading.Lock()
+        self._changed = threading.Condition(self._guard)
         self._waiting = 0
         self._taken_by = 0  # a thread
         self._taken_until = 0.0
@@ -37,14 +38,14 @@ class CallsFirst:
     def begin(self) -> None:
         """A call waits for its status from now on."""
         self._here.waits = True
-        with self._changed:
+        with self._guard:
             self._waiting += 1
 
     def end(self) -> None:
         """It has its status, or waits for the vendor; harmless if said twice."""
         if getattr(self._here, "waits", False):
             self._here.waits = False
-            with self._changed:
+            with self._guard:
                 self._waiting -= 1
                 quiet = not self._waiting
                 if quiet:
@@ -56,7 +57,7 @@ class CallsFirst:
         if getattr(self._here, "works", False):
             return
         self._here.works = True
-        with self._changed:
+        with self._guard:
             now = time.monotonic()
             end = now + LONGEST_SECONDS
             while now < end and (self._waiting or now < self._taken_until):
@@ -69,7 +70,7 @@ class CallsFirst:
         """This attempt waits for the vendor, or has ended; harmless without a turn."""
         if getattr(self._here, "works", False):
             self._here.works = False
-            with self._changed:
+            with self._guard:
                 if self._taken_by == threading.get_ident():  # else another took it, which waits no longer for us
                     self._taken_until = 0.0
                     if not self._waiting:

@@ -111,7 +111,7 @@ class Delivery:
         now = clocks.steady()
         soonest = None
         for lane in (workers.lane for workers in self._workers.values()):
-            with lane.ready:
+            with lane.guard:
                 soon = 0.0 if lane.in_flight else lane.seconds_to_next(now)
             if soon is not None:
                 soonest = soon if soonest is None else min(soon, soonest)
@@ -158,11 +158,11 @@ class Delivery:
             if workers is None:
                 self._leave(job)
                 continue
-            with workers.lane.ready:
+            with workers.lane.guard:
                 workers.lane.add(job)
             called[job.notification.system] = workers
         for workers in called.values():
-            with workers.lane.ready:
+            with workers.lane.guard:
                 workers.call()  # it calls the next one
         self.newest_seen = max(self.newest_seen, jobs[-1].id if jobs else 0)
         self._loaded.set()
@@ -223,13 +223,13 @@ class Delivery:
         left = job.steady_deadline - now
         delay = next_delay_seconds(job.attempts, left, outcome.after_seconds, random.random())  # noqa: S311
         if delay is None:
-            with lane.ready:
+            with lane.guard:
                 lane.miss()
             self._end(lane, job, State.EXPIRED, f"too late to try again; last: {outcome.reason}", milliseconds)
             return
         self._log(job, "try later", outcome.reason, milliseconds, f" next={delay:.1f}s")
         self._outbox.note_attempt(job, delay, outcome.reason, milliseconds)
-        with lane.ready:
+        with lane.guard:
             lane.put_back(job, now + delay)
 
     def _end(self, lane: Lane, job: Job, state: State, reason: str, milliseconds: float | None) -> None:
@@ -242,7 +242,7 @@ class Delivery:
         self._settle(lane, job, state)
 
     def _settle(self, lane: Lane, job: Job, state: State) -> None:
-        with lane.ready:
+        with lane.guard:
             lane.finish(job, verdict=state in (State.DELIVERED, State.REFUSED))
 
     def _log(self, job: Job, what: str, reason: str, milliseconds: float | None, more: str = "") -> None:

@@ -73,7 +73,8 @@ class FastAgiServer:
         self._answer = answer
         self._calls = calls or CallsFirst()
         self._overdue = Overdue(longest_seconds)
-        self._changed = threading.Condition(threading.Lock())
+        self._guard = threading.Lock()
+        self._changed = threading.Condition(self._guard)
         self._idle = 0
         self._busy = 0
         self._silent: dict[socket.socket, None] = {}  # whose block is not whole yet, the oldest first
@@ -91,7 +92,7 @@ class FastAgiServer:
     def start(self) -> None:
         """Answers from now on; returns at once."""
         self._overdue.start()
-        with self._changed:
+        with self._guard:
             self._idle = min(SPARE_THREADS, MAX_SESSIONS)
             threads = self._idle
         for _ in range(threads):
@@ -104,14 +105,14 @@ class FastAgiServer:
     def stop(self, seconds: float = STOP_SECONDS) -> int:
         """Takes no new call, answers those that wait already, gives all `seconds`.  Returns how many were cut off."""
         end = time.monotonic() + seconds
-        with self._changed:
+        with self._guard:
             self._stopping = True
         try:
             self._answer_backlog()
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes the threads in accept()
         except OSError:
             log.debug("the listener was shut down already")
-        with self._changed:
+        with self._guard:
             while (self._idle or self._busy) and (left := end - time.monotonic()) > 0:
                 self._changed.wait(left)
             cut_off = self._busy
@@ -127,7 +128,7 @@ class FastAgiServer:
                 sock, peer = self._listener.accept()
             except BlockingIOError:  # nobody waits any more
                 return
-            with self._changed:
+            with self._guard:
                 self._busy += 1
             try:
                 threading.Thread(target=self._last_session, args=(sock, peer), daemon=True).start()
@@ -180,7 +181,7 @@ class FastAgiServer:
 
     def _begin(self) -> bool:
         """From idle to busy.  Whether another thread has to wait in accept(); it counts as idle from here on."""
-        with self._changed:
+        with self._guard:
             self._idle -= 1
             self._busy += 1
             more = not self._idle and self._busy < MAX_SESSIONS and not self._stopping
@@ -189,7 +190,7 @@ class FastAgiServer:
 
     def _end(self) -> bool:
         """From busy to idle.  False where the thread is not needed any more."""
-        with self._changed:
+        with self._guard:
             self._busy -= 1
             if self._stopping:
                 self._changed.notify_all()
@@ -198,7 +199,7 @@ class FastAgiServer:
         return needed
 
     def _leave(self) -> None:
-        with self._changed:
+        with self._guard:
             self._idle -= 1
             self._changed.notify_all()
 
@@ -244,14 +245,14 @@ class FastAgiServer:
 
     def _open(self, sock: socket.socket, connection: SocketConnection) -> AgiSession:
         """The session, once its block is whole."""
-        with self._changed:
+        with self._guard:
             if len(self._silent) >= MAX_SILENT:
                 self._close_a_silent_one()
             self._silent[sock] = None
         try:
             return AgiSession(connection)
         finally:
-            with self._changed:
+            with self._guard:
                 self._silent.pop(sock, None)
 
     def _close_a_silent_one(self) -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timezone
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlsplit
 
 MAX_ANSWER_BYTES = 1 << 20
 """More than this is no answer to a notification but a fault; the transport stops reading there."""
@@ -49,7 +49,7 @@ class Request:
         """The URL as it goes out, every value percent-encoded (a bare + would arrive as a space)."""
         if not self.query:
             return self.url
-        return f"{self.url}?{urlencode(self.query, quote_via=quote, safe='')}"
+        return f"{self.url}?{'&'.join([f'{_encoded(name)}={_encoded(value)}' for name, value in self.query])}"
 
     def host(self) -> str:
         """Host and port, the only part of the address that may be told."""
@@ -93,6 +93,10 @@ class Answer:
         return None if date is None else max(0.0, date - self.at)
 
 
+def _encoded(text: str) -> str:
+    return text if text.isascii() and text.isalnum() else quote(text, safe="")
+
+
 def _epoch_seconds(http_date: str) -> float | None:
     """A date of HTTP, which counts in UTC also where it does not say so (RFC 9110 5.6.7); None if it is none."""
     from email.utils import parsedate_to_datetime  # a tenth of a plain script's start
@@ -130,13 +134,15 @@ def vendor_words(text: object, limit: int = REASON_LENGTH, hidden: str = "") -> 
     line = _one_line(str(text)[:_LOOKED_AT])
     if len(str(text)) > _LOOKED_AT:
         line = line.rpartition(" ")[0]  # the last word may be half of a number
-    for secret in {hidden, quote(hidden, safe="")} - {""}:
+    for secret in {hidden, quote(hidden, safe="")} if hidden else ():
         line = line.replace(secret, "…")
     return _cut(_MASKED.sub("…", line), limit)
 
 
 def _one_line(text: str) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(text.split())
 
 
 def _cut(line: str, limit: int) -> str:

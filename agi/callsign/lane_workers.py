@@ -38,7 +38,7 @@ class LaneWorkers:
         self._stopping = False
 
     def call(self) -> None:
-        """Something has changed: somebody must watch when the next job is due.  With the lane's `ready` held."""
+        """Something has changed: somebody must watch when the next job is due.  With the lane's `guard` held."""
         now = clocks.steady()
         seconds = self.lane.seconds_to_next(now, at_hand=False)
         if self._stopping or seconds is None or self._watched_until <= now + seconds:
@@ -56,20 +56,20 @@ class LaneWorkers:
 
     def stop(self) -> None:
         """Begin no further job."""
-        with self.lane.ready:
+        with self.lane.guard:
             self._stopping = True
             self.lane.ready.notify_all()
 
     def wait_until_idle(self, end: float) -> None:
         """Behind `stop`: until the jobs under way have ended, or that moment of time.monotonic()."""
-        with self.lane.ready:
+        with self.lane.guard:
             while self.lane.in_flight and (left := end - time.monotonic()) > 0:
                 self.lane.ready.wait(left)
 
     def _work(self) -> None:
         job = None
         while True:
-            with self.lane.ready:
+            with self.lane.guard:
                 job = self._next(at_hand=job is not None)
                 if job is None:
                     self.lane.ready.notify_all()  # who waits until we are idle

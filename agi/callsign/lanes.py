@@ -33,10 +33,11 @@ SWEEP_SECONDS = 1.0
 
 
 class Lane:
-    """The open jobs of one vendor.  All methods are called with `ready` held."""
+    """The open jobs of one vendor.  All methods are called with `guard` held."""
 
     def __init__(self, concurrency: int, makes_needless: Callable[[Notification, Notification], bool]) -> None:
-        self.ready = threading.Condition(threading.Lock())
+        self.guard = threading.Lock()
+        self.ready = threading.Condition(self.guard)
         self._concurrency = concurrency
         self._makes_needless = makes_needless
         self._by_call: dict[str, Job] = {}  # the first of each, which alone may go out; the rest stand behind it

@@ -26,7 +26,8 @@ class WalSync:
 
     def committed(self) -> None:
         """Something is to be put on disk."""
-        self._dirty.set()
+        if not self._dirty.is_set():
+            self._dirty.set()
 
     def close(self) -> None:
         """Puts on disk what is not there yet and ends."""

@@ -55,6 +55,8 @@ def set_up_logging() -> None:
     stamp = "%(asctime)s " if sys.stderr.isatty() else ""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=f"{stamp}%(levelname)s %(name)s: %(message)s")
     logging.raiseExceptions = False  # a full disk under stderr is no reason for tracebacks
+    logging._srcfile = None  # as logging's manual has it ("Optimization"): our lines name no file, thread or process
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def allow_open_files() -> None:

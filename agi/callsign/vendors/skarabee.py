@@ -127,13 +127,13 @@ def judge(reply: Reply, section: Skarabee, at: float) -> Outcome:
     if isinstance(reply, NoAnswer):
         return TryLater(reply.reason)
     status = status_of(reply)
+    if status == "OK" and 200 <= reply.status < 300:
+        return Delivered()
     message = ": ".join(filter(None, (vendor_words(status, 40), vendor_words(_word(reply, "message")))))
     if status == CLOCK_FAULT:
         return Refused(f"{status}: {_clock_advice(reply, section, at)}")
     if status in KEY_FAULTS:
         return Refused(f"{message.removesuffix('.')}; {KEY_FAULTS[status]}")
-    if status == "OK" and 200 <= reply.status < 300:
-        return Delivered()
     if status and status != "OK" and not reply.is_temporary():
         return Refused(message)
     what = message or "an answer without a Status; is [skarabee] url right?"
