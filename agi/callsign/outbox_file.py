@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import sqlite3
 from pathlib import Path
 
@@ -105,6 +104,6 @@ def _carry_over(db: sqlite3.Connection, steps: tuple[str, ...] = sql.STEPS) -> N
         raise sqlite3.DatabaseError("it is a database of something else, not a store of callsign")
     db.execute("PRAGMA journal_mode = WAL")
     if version == 0:
-        db.execute(f"PRAGMA application_id = {random.getrandbits(31)}")
+        db.execute(f"PRAGMA application_id = {int.from_bytes(os.urandom(4), 'big') >> 1}")
     for number, step in enumerate(steps[version:], version + 1):
         db.executescript(f"BEGIN IMMEDIATE; {step}; PRAGMA user_version = {number}; COMMIT;")

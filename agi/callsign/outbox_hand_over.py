@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from callsign.doorbell import ring
-from callsign.outbox_backlog import Backlog
 from callsign.outbox_values import Job, OnJobs
+
+if TYPE_CHECKING:
+    from callsign.outbox_backlog import Backlog
 
 AFTER_SECONDS = 0.0005
 """The calls that a commit has answered go on first, a tenth of their step quicker; then their jobs are handed over."""
@@ -46,6 +49,8 @@ class HandOver:
     def add(self, jobs: list[Job], known_up_to: int) -> None:
         """Committed just now; what is open up to that id is the backlog of a new listener."""
         if self.listener is not None and self._backlog is None:
+            from callsign.outbox_backlog import Backlog  # a plain script has its status before it listens
+
             self._backlog = Backlog(self._path, known_up_to, self.listener)
         if not self._jobs:
             self._since = time.monotonic()
