@@ -1,6 +1,9 @@
 """How many calls a second until the median step doubles: callsign and the C server, in turns.
 
-    CALLSIGN_ASTERISK_22=ROOT python tests/bench/sustained.py [seconds] [vendor's milliseconds, or "down"]
+    CALLSIGN_ASTERISK_22=ROOT python tests/bench/sustained.py [seconds] [vendor's milliseconds, or "down"] [core]
+
+With a core callsign is bound to that one, as `CPUAffinity=` does it: its threads share one interpreter, and
+under load to hand that to another core takes longer than what is done with it.
 
 The base is the median at 10 calls a second.  The load comes from an Asterisk on the same machine, whose
 own work for a call is more than either server's: where the C server's median doubles too, it is the machine.
@@ -8,6 +11,7 @@ own work for a call is more than either server's: where the C server's median do
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -36,10 +40,17 @@ def busy_and_all() -> tuple[float, float]:
     return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
 
 
+def bind(pid: int, core: int) -> None:
+    """Every thread of that process; those to come are made by these, and stay with them."""
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), {core})
+
+
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 5
     given = sys.argv[2] if len(sys.argv) > 2 else "0"
     milliseconds = None if given == "down" else float(given)
+    core = int(sys.argv[3]) if len(sys.argv) > 3 else None
     print(machine())
     base = dict.fromkeys(STEPS, 0.0)
     over: set[str] = set()
@@ -51,6 +62,8 @@ def main() -> None:
                 load = Load(asterisk, [name])
                 with vendor(milliseconds) as vendor_port, callsign(vendor_port) as server:
                     load.set_global(C=f"agi://127.0.0.1:{port}", CALLSIGN=server.url)
+                    if core is not None:
+                        bind(server.process.pid, core)
                     load.run(10, 1)
                     before, began, spent = busy_and_all(), time.monotonic(), cpu_seconds(server.process.pid)
                     times = load.run(rate, seconds)[name]
