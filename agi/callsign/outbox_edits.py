@@ -13,7 +13,7 @@ from callsign import clocks
 from callsign import outbox_schema as sql
 from callsign.doorbell import ring
 from callsign.notification import State
-from callsign.outbox_file import LOCK_SECONDS, StoreFile, write_lock_of
+from callsign.outbox_file import LOCK_SECONDS, StoreFile, begin, write_lock_of
 from callsign.outbox_reader import must_exist
 from callsign.outbox_values import OutboxError
 
@@ -109,7 +109,7 @@ def _transaction(store: Path) -> Iterator[sqlite3.Connection]:
         with lock.held(LOCK_SECONDS):
             try:
                 db = file.opened(0, on_disk=True)
-                db.execute("BEGIN IMMEDIATE")
+                begin(db, LOCK_SECONDS)
                 yield db
                 db.execute("COMMIT")
             finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import time
 from pathlib import Path
 
 from callsign import outbox_schema as sql
@@ -12,6 +13,8 @@ from callsign.file_lock import FileLock, open_or_make
 
 LOCK_SECONDS = 5.0
 """How long others may keep the store locked before it counts as broken."""
+
+BUSY_PAUSE_SECONDS = 0.005
 
 log = logging.getLogger("callsign.outbox")
 
@@ -83,12 +86,30 @@ class StoreFile:
             db.execute("PRAGMA wal_autocheckpoint = 0")  # only the writer, at its leisure and under the lock
             if highest_id:
                 db.execute(sql.KEEP_IDS_RISING, (highest_id, highest_id))
+            db.execute("PRAGMA busy_timeout = 0")  # from here on `begin` has the patience
             (self.identity,) = db.execute("PRAGMA application_id").fetchone()
         except BaseException:
             db.close()
             raise
         self._inode = inode
         return db
+
+
+def begin(db: sqlite3.Connection, patience_seconds: float) -> None:
+    """BEGIN IMMEDIATE.  Raises sqlite3.OperationalError when others keep SQLite's own lock too long.
+
+    Only who knows nothing of the write lock has that one: a shell, a backup.  SQLite's own patience would have
+    to be set anew for each transaction, which takes as long as to write a job.
+    """
+    end = time.monotonic() + patience_seconds
+    while True:
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as fault:
+            if "locked" not in str(fault) or time.monotonic() >= end:
+                raise
+        time.sleep(BUSY_PAUSE_SECONDS)
 
 
 def _inode_of(path: Path) -> tuple[int, int]:

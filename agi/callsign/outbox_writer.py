@@ -18,7 +18,7 @@ from pathlib import Path
 
 from callsign import outbox_schema as sql
 from callsign.fault_place import where
-from callsign.outbox_file import LOCK_SECONDS, StoreFile, write_lock_of
+from callsign.outbox_file import LOCK_SECONDS, StoreFile, begin, write_lock_of
 from callsign.outbox_hand_over import AFTER_SECONDS, HandOver
 from callsign.outbox_incoming import Group, Incoming, Signal
 from callsign.outbox_rows import insert, jobs_of
@@ -200,8 +200,7 @@ class OutboxWriter:
         with self._opened(on_disk, patient) as db:
             try:
                 self._note_connection()
-                db.execute(f"PRAGMA busy_timeout = {1000 * LOCK_SECONDS if patient else 0:.0f}")
-                db.execute("BEGIN IMMEDIATE")
+                begin(db, LOCK_SECONDS if patient else 0)
                 yield db
                 db.execute("COMMIT")
             except BaseException:
