@@ -21,11 +21,11 @@ class Connection(Protocol):
     def receive(self, seconds: float) -> bytes:
         """Some bytes; empty at end of file.  Raises TimeoutError, OSError."""
 
-    def send(self, data: bytes, seconds: float) -> None:
-        """All of `data`.  Raises TimeoutError, OSError."""
+    def send(self, data: bytes, seconds: float, last: bool = False) -> None:
+        """All of `data`, and if it is the `last`, that nothing follows, where Asterisk listens for that.
 
-    def end_of_commands(self) -> None:
-        """Tells Asterisk that no command follows, where it listens for that.  Raises OSError."""
+        Raises TimeoutError, OSError.
+        """
 
     def finish(self) -> None:
         """Tells Asterisk that the session is over, so that the call goes on.  Never raises."""
@@ -46,17 +46,17 @@ class SocketConnection:
         except (BlockingIOError, TimeoutError):
             raise TimeoutError("Asterisk sent nothing") from None
 
-    def send(self, data: bytes, seconds: float) -> None:
+    def send(self, data: bytes, seconds: float, last: bool = False) -> None:
         end = time.monotonic() + seconds
+        flags = socket.MSG_MORE if last else 0  # the end goes with it, in one packet
         try:
             while data:
                 self._limits.write_within(end - time.monotonic())
-                data = data[self._sock.send(data) :]
+                data = data[self._sock.send(data, flags) :]
+            if last:
+                self._sock.shutdown(socket.SHUT_WR)
         except (BlockingIOError, TimeoutError):
             raise TimeoutError("Asterisk reads nothing") from None
-
-    def end_of_commands(self) -> None:
-        self._sock.shutdown(socket.SHUT_WR)
 
     def finish(self) -> None:
         """Half-closes, and only then reads to the end: a HANGUP that Asterisk still sends finds us there."""
@@ -86,16 +86,16 @@ class StreamConnection:
             raise TimeoutError("Asterisk sent nothing")
         return os.read(self._reader.fileno(), RECEIVE_BYTES)
 
-    def send(self, data: bytes, seconds: float) -> None:
-        """A pipe that is writable has room for 4096 bytes (PIPE_BUF), more than a command may have."""
+    def send(self, data: bytes, seconds: float, last: bool = False) -> None:
+        """A pipe that is writable has room for 4096 bytes (PIPE_BUF), more than a command may have.
+
+        `last` is nothing here: Asterisk waits for the end of the script's process, see script_process.
+        """
         writable = select.poll()
         writable.register(self._writer, select.POLLOUT)
         if not writable.poll(max(0.0, 1000 * seconds)):
             raise TimeoutError("Asterisk reads nothing")
         os.write(self._writer.fileno(), data)
-
-    def end_of_commands(self) -> None:
-        """Asterisk waits for the end of the script's process, see script_process."""
 
     def finish(self) -> None:
         """Closes our end."""

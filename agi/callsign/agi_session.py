@@ -243,9 +243,7 @@ class AgiSession(AGI):  # type: ignore[misc]
             raise UnfitCommand(f"the command is longer than {MAX_COMMAND_BYTES} bytes")
         self._forget_leftovers()
         try:
-            self._connection.send(data, REPLY_SECONDS)
-            if self._nothing_follows:
-                self._connection.end_of_commands()
+            self._connection.send(data, REPLY_SECONDS, last=self._nothing_follows)
         except TimeoutError:
             raise
         except OSError as fault:
