@@ -9,9 +9,11 @@ import sqlite3
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -155,6 +157,33 @@ def test_a_patient_caller_hears_who_keeps_the_store(path: Path, kind: str) -> No
     other.close()
     assert outbox.add(call_from(), LONG_SECONDS).job == 2
     outbox.close()
+
+
+def test_a_transaction_waits_for_sqlites_own_lock_and_for_nothing_else(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Outbox(path).close()
+    ours, other = (sqlite3.connect(path, isolation_level=None, timeout=0) for _ in range(2))
+    waits: list[float] = []
+
+    def pause(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            other.execute("COMMIT")
+
+    monkeypatch.setattr(outbox_file, "time", SimpleNamespace(monotonic=time.monotonic, sleep=pause))
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sqlite3.OperationalError, match="database is locked"):
+        outbox_file.begin(ours, 0)
+    assert not waits
+    outbox_file.begin(ours, LONG_SECONDS)
+    assert ours.in_transaction
+    assert len(waits) == 3
+    with pytest.raises(sqlite3.OperationalError, match="within a transaction"):
+        outbox_file.begin(ours, LONG_SECONDS)
+    assert len(waits) == 3
+    ours.close()
+    other.close()
 
 
 class SlowCommit(sqlite3.Connection):
