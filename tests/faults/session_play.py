@@ -51,7 +51,7 @@ class PlayedPeer:
             raise TimeoutError("played")
         return b""
 
-    def send(self, data: bytes, seconds: float) -> None:
+    def send(self, data: bytes, seconds: float, last: bool = False) -> None:
         assert not self._over, "it sent behind the end"
         line = data.decode()
         assert line.endswith("\n")
