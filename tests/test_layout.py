@@ -62,6 +62,8 @@ LAYERS = {
         "outbox",
         "outbox_*",
         "http_transport",
+        "http_connections",
+        "http_faults",
         "agi_session",
         "agi_connection",
         "kernel_timeouts",
@@ -84,8 +86,8 @@ OTHER_ENDS = {
 # What belongs to one module alone: everything else goes through it.
 ONLY_DOOR = {
     "sqlite3": ["outbox", "outbox_*"],
-    "requests": ["http_transport"],
-    "urllib3": ["http_transport"],
+    "requests": ["http_connections"],
+    "urllib3": ["http_transport", "http_connections", "http_faults"],
     "asterisk": ["agi_session"],
     "tomli": ["config"],
     "phonenumbers": ["phone_numbers"],

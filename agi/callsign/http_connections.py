@@ -1,0 +1,198 @@
+"""Connections to a vendor: found once and kept alive, each read and write held to the deadline of its exchange.
+
+requests' adapter finds them and settles TLS, urllib3 below it makes the exchange.  Both know a timeout for each
+read only, so that a server that drips a byte a second would hold one for ever; here every step gets only what is
+left of the whole exchange.  Name resolution alone cannot be bounded from here.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import NewConnectionError
+
+from callsign import clocks
+from callsign.kernel_timeouts import KernelTimeouts
+
+CONNECT_SECONDS = 5.0
+"""For one address of a host; the next one is tried after that."""
+
+logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # its warnings hold the URL, and with it the signature
+
+
+def nothing() -> None:
+    """What is to be done around a wait where nobody cares."""
+
+
+class Exchange(threading.local):
+    """The exchange that this thread is in."""
+
+    before_wait: Callable[[], None] = staticmethod(nothing)
+    after_wait: Callable[[], None] = staticmethod(nothing)
+    deadline = 0.0  # steady seconds
+    sent = False  # a byte of the request may be on its way
+    connected = False  # over a connection made for it, none that was kept alive
+    ended = False  # the peer has closed
+
+    def left(self) -> float:
+        """Seconds until the deadline.  Raises TimeoutError when there are none."""
+        left = self.deadline - clocks.steady()
+        if left <= 0:
+            raise TimeoutError("the deadline of the exchange has passed")
+        return left
+
+
+exchange = Exchange()
+
+
+class _TlsTimeouts:
+    """What `KernelTimeouts` is, for a TLS connection: it would try for ever where a read of its socket ends in vain."""
+
+    def __init__(self, sock: ssl.SSLSocket) -> None:
+        self.read_within = self.write_within = sock.settimeout
+
+
+class _BoundedReads(io.RawIOBase):
+    """The reading side of a socket; each read may take what is left until this thread's deadline."""
+
+    def __init__(self, sock: socket.socket, limits: KernelTimeouts | _TlsTimeouts) -> None:
+        self._sock = sock
+        self._limits = limits
+        self._held_open: Any = sock.makefile("rb", buffering=0)  # also when the connection has let go of it
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._limits.read_within(exchange.left())
+        exchange.before_wait()
+        try:
+            count = self._sock.recv_into(buffer)
+        except BlockingIOError:
+            raise TimeoutError("nothing came") from None
+        finally:
+            exchange.after_wait()
+        exchange.ended = count == 0
+        return count
+
+    def close(self) -> None:
+        self._held_open.close()
+        super().close()
+
+
+class _BoundedSocket:
+    """A connected socket whose reads and writes end at the deadline; everything else is the socket's own."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._limits: KernelTimeouts | _TlsTimeouts
+        if isinstance(sock, ssl.SSLSocket):
+            self._limits = _TlsTimeouts(sock)
+        else:
+            sock.settimeout(None)
+            self._limits = KernelTimeouts(sock)
+
+    def makefile(self, *_: object, **__: object) -> io.BufferedReader:
+        return io.BufferedReader(_BoundedReads(self._sock, self._limits))
+
+    def sendall(self, data: Any) -> None:
+        self._limits.write_within(exchange.left())
+        exchange.sent = True
+        try:
+            self._sock.sendall(data)
+        except BlockingIOError:
+            raise TimeoutError("not all was taken") from None
+
+    def settimeout(self, seconds: float | None) -> None:
+        """What urllib3 wants for each read is nothing to us."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+def _connected(host: str, port: int) -> socket.socket:
+    """A connection to the first address of `host` that takes one.  Raises OSError."""
+    trouble: OSError | None = None
+    for family, kind, protocol, _, address in socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM):
+        sock = None
+        try:
+            sock = socket.socket(family, kind, protocol)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.settimeout(min(CONNECT_SECONDS, exchange.left()))
+            sock.connect(address)
+            sock.settimeout(exchange.left())  # for the TLS handshake
+            return sock
+        except OSError as fault:
+            trouble = fault
+            if sock is not None:
+                sock.close()
+    raise trouble or OSError("no address")
+
+
+class _Connection(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        try:
+            return _connected(self._dns_host, self.port or self.default_port)
+        except OSError as fault:
+            raise NewConnectionError(self, "no connection") from fault
+
+    def connect(self) -> None:
+        exchange.connected = True
+        exchange.before_wait()
+        try:
+            super().connect()
+        finally:
+            exchange.after_wait()
+        self.sock: Any = _BoundedSocket(self.sock)
+
+
+class _TlsConnection(_Connection, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+class Connections(HTTPAdapter):
+    """Those of one transport, for any thread: at most `each` are kept for a host."""
+
+    def __init__(self, each: int) -> None:
+        super().__init__(pool_maxsize=each, max_retries=0)
+        self._pools: dict[tuple[str, str, bool | str], Any] = {}
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+
+    def of(self, scheme: str, host: str, verify: bool | str) -> Any:
+        """Those to `host` that trust what `verify` says.  Raises requests.InvalidURL."""
+        which = scheme, host, verify
+        pool = self._pools.get(which)
+        if pool is None:  # to find it anew for each request takes as long as signing it
+            target = requests.PreparedRequest()
+            target.url = f"{scheme}://{host}/"
+            pool = self.get_connection_with_tls_context(target, verify)
+            self.cert_verify(pool, target.url, verify, None)  # type: ignore[no-untyped-call]
+            self._pools[which] = pool
+        return pool
+
+    def close(self) -> None:
+        """Closes those that are kept."""
+        for pool in list(self._pools.values()):
+            pool.close()
+        super().close()
