@@ -28,7 +28,7 @@ from asterisk.agi import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callsign import agi_connection, agi_session
+from callsign import agi_connection, agi_session, bounded_lines
 from callsign.agi_connection import SocketConnection, StreamConnection
 from callsign.agi_session import (
     AgiSession,
@@ -230,7 +230,7 @@ class TestTheBlock:
     def test_65536_bytes_are_taken_and_no_more(self) -> None:
         line_of_64 = b"agi_arg_1: ".ljust(63, b"x") + b"\n"
         whole = line_of_64 * 1023 + b"agi_arg_2: ".ljust(62, b"y") + b"\n\n"
-        assert len(whole) == agi_session.MAX_BLOCK_BYTES
+        assert len(whole) == bounded_lines.MAX_BLOCK_BYTES
         assert "agi_arg_2" in environment(whole)
         with pytest.raises(BadPeer, match="more than 65536 bytes"):
             environment(b"agi_x: \n" + whole)
@@ -241,8 +241,8 @@ class TestTheBlock:
             environment(line * 20 + b"\n")
 
     def test_a_line_may_have_8192_bytes_and_no_more(self, chunk: int) -> None:
-        longest = b"agi_arg_1: ".ljust(agi_session.MAX_LINE_BYTES, b"x")
-        assert len(environment(longest + b"\n\n")["agi_arg_1"]) == agi_session.MAX_LINE_BYTES - len("agi_arg_1: ")
+        longest = b"agi_arg_1: ".ljust(bounded_lines.MAX_LINE_BYTES, b"x")
+        assert len(environment(longest + b"\n\n")["agi_arg_1"]) == bounded_lines.MAX_LINE_BYTES - len("agi_arg_1: ")
         for too_long in (longest + b"x\n\n", longest + b"x"):
             with pytest.raises(BadPeer, match="a line of more than 8192 bytes"):
                 environment(too_long)
@@ -257,8 +257,8 @@ class TestTheBlock:
         with (
             Line(sent) as line,
             mock.patch.object(agi_connection, "RECEIVE_BYTES", chunk),
-            mock.patch.object(agi_session, "MAX_BLOCK_BYTES", 100),
-            mock.patch.object(agi_session, "MAX_LINE_BYTES", 30),
+            mock.patch.object(bounded_lines, "MAX_BLOCK_BYTES", 100),
+            mock.patch.object(bounded_lines, "MAX_LINE_BYTES", 30),
         ):
             line.theirs.shutdown(socket.SHUT_WR)
             try:
@@ -461,8 +461,8 @@ class TestReplies:
         with (
             Line() as line,
             mock.patch.object(agi_connection, "RECEIVE_BYTES", chunk),
-            mock.patch.object(agi_session, "MAX_BLOCK_BYTES", 100),
-            mock.patch.object(agi_session, "MAX_LINE_BYTES", 45),
+            mock.patch.object(bounded_lines, "MAX_BLOCK_BYTES", 100),
+            mock.patch.object(bounded_lines, "MAX_LINE_BYTES", 45),
         ):
             line.open()
             with suppress(AGIError, BadPeer):

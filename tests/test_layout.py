@@ -66,6 +66,7 @@ LAYERS = {
         "http_faults",
         "agi_session",
         "agi_connection",
+        "bounded_lines",
         "kernel_timeouts",
         "own_call",
         "service_manager",

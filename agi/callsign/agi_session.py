@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections import deque
 from collections.abc import Mapping
 from typing import NoReturn
 
@@ -37,11 +36,9 @@ from asterisk.agi import AGIError as AGIError  # for those who run a session: no
 from asterisk.agi import AGIHangup as AGIHangup
 
 from callsign.agi_connection import Connection
+from callsign.bounded_lines import BadPeer as BadPeer
+from callsign.bounded_lines import BoundedLines
 
-MAX_BLOCK_BYTES = 64 * 1024
-"""Of the `agi_*` block, and of one reply."""
-
-MAX_LINE_BYTES = 8 * 1024
 MAX_COMMAND_BYTES = 2000
 """Asterisk before 20.16 and 22.6 reads 2048 bytes a line and runs the rest as the next command."""
 
@@ -60,10 +57,6 @@ _REMARK = re.compile(r"\(([a-z]*)\) (endpos=.*)")  # "(timeout) endpos=1000": As
 _PAIR = re.compile(r"(\w+)=(\S+)")
 
 Result = dict[str, tuple[str, str]]
-
-
-class BadPeer(Exception):
-    """Whoever connected does not speak AGI; the text is fit for the log."""
 
 
 class UnfitCommand(AGIError):  # type: ignore[misc]
@@ -87,9 +80,7 @@ class AgiSession(AGI):  # type: ignore[misc]
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._lines: deque[str] = deque()
-        self._begun = b""  # a line whose end has not come yet
-        self._received_bytes = 0  # of the block or reply that is being read
+        self._lines = BoundedLines(connection)
         self._ended = False
         self._nothing_follows = False  # behind the next command
         self.hung_up = False
@@ -143,33 +134,15 @@ class AgiSession(AGI):  # type: ignore[misc]
 
     def _read_line(self, end: float) -> str:
         """One line without its end.  Raises TimeoutError, AGIHangup at end of file, BadPeer if too much comes."""
-        while not self._lines:
-            self._receive(end)
-        return self._lines.popleft()
-
-    def _receive(self, end: float) -> None:
-        self.test_hangup()
-        left = end - time.monotonic()
-        if left <= 0:  # also for a peer that sends without end
-            raise TimeoutError("Asterisk did not come to an end")
         try:
-            data = self._connection.receive(left)
+            return self._lines.read(end)
+        except EOFError:
+            self._ended = self.hung_up = True
+            raise AGIHangup("Asterisk closed the connection") from None
         except TimeoutError:
             raise
         except OSError as fault:
             self._gone(fault)
-        if not data:
-            self._ended = self.hung_up = True
-            raise AGIHangup("Asterisk closed the connection")
-        self._received_bytes += len(data)
-        if self._received_bytes > MAX_BLOCK_BYTES:
-            raise BadPeer(f"it sent more than {MAX_BLOCK_BYTES} bytes where an agi_ block or a reply should end")
-        data = self._begun + data
-        if len(data) > MAX_LINE_BYTES and max(map(len, data.split(b"\n"))) > MAX_LINE_BYTES:
-            raise BadPeer(f"it sent a line of more than {MAX_LINE_BYTES} bytes")
-        whole, line_end, self._begun = data.rpartition(b"\n")
-        if line_end:
-            self._lines.extend(whole.decode("utf-8", "replace").split("\n"))
 
     def _gone(self, fault: OSError) -> NoReturn:
         self._ended = self.hung_up = True
@@ -182,7 +155,7 @@ class AgiSession(AGI):  # type: ignore[misc]
         (510), DeadChannel (511), AGIUsageError (520), AGIUnknownError, TimeoutError, and BadPeer.
         """
         end = time.monotonic() + REPLY_SECONDS
-        self._received_bytes = 0
+        self._lines.begin()
         while True:
             line = self._read_line(end)
             if line.strip() == "HANGUP":
@@ -251,9 +224,8 @@ class AgiSession(AGI):  # type: ignore[misc]
 
     def _forget_leftovers(self) -> None:
         """What came unasked is no reply to what is asked now: a HANGUP, or the rest of a value."""
-        self.hung_up = self.hung_up or "HANGUP" in self._lines
-        self._lines.clear()
-        self._begun = b""
+        if "HANGUP" in self._lines.forget():
+            self.hung_up = True
 
     def execute(self, command: str, *args: object) -> Result:
         """Sends a command and reads its reply; see `send_command` and `get_result` for what it raises."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from unittest import mock
 
-from callsign import agi_session
+from callsign import agi_session, bounded_lines
 from callsign.agi_session import AGIError, AGIHangup, AgiSession, BadPeer
 from callsign.asterisk_side.words import split_words
 from callsign.dialplan_step import StepFault, read_step
@@ -72,8 +72,8 @@ def play(sent: bytes, chunk: int) -> dict[str, str] | None:
     What fastagi_server catches by name may come out of a session, a StepFault out of its step: nothing else.
     """
     with (
-        mock.patch.object(agi_session, "MAX_BLOCK_BYTES", BLOCK_BYTES),
-        mock.patch.object(agi_session, "MAX_LINE_BYTES", LINE_BYTES),
+        mock.patch.object(bounded_lines, "MAX_BLOCK_BYTES", BLOCK_BYTES),
+        mock.patch.object(bounded_lines, "MAX_LINE_BYTES", LINE_BYTES),
         mock.patch.object(agi_session, "MAX_COMMAND_BYTES", COMMAND_BYTES),
     ):
         peer = PlayedPeer(sent, chunk)
