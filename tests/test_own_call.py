@@ -11,7 +11,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from callsign import fastagi_server
+from callsign import fastagi_server, own_call
 from callsign.fastagi_server import FastAgiServer
 from callsign.outbox import Outbox
 from callsign.own_call import BLOCK, is_answered
@@ -45,6 +45,57 @@ def test_another_call_is_not_taken_for_its_own(server: FastAgiServer, caplog: py
         with suppress(ConnectionResetError):
             assert sock.recv(100) == b""
     wait_until(lambda: [record.getMessage()[-8:] for record in caplog.records] == [": closed"])
+
+
+@pytest.mark.parametrize("server", ["127.0.0.1"], indirect=True)
+def test_whoever_comes_from_the_port_that_its_own_call_had_is_admitted_by_allow_alone(
+    server: FastAgiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[tuple[str, int]] = []
+    bind = socket.socket.bind
+
+    def note(sock: socket.socket, address: tuple[str, int]) -> None:
+        bind(sock, address)
+        used.append(sock.getsockname())
+
+    monkeypatch.setattr(socket.socket, "bind", note)
+    assert server.answers(LONG_SECONDS)
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(used[0])
+        sock.settimeout(LONG_SECONDS)
+        sock.connect(server.address)
+        with suppress(ConnectionError):
+            sock.sendall(BLOCK)
+            assert sock.recv(100) == b""
+
+
+@pytest.mark.parametrize("server", ["127.0.0.1"], indirect=True)
+def test_one_connection_is_its_own_call_and_no_second_one(server: FastAgiServer) -> None:
+    with socket.socket() as first, socket.socket() as second:
+        for sock in (first, second):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.settimeout(LONG_SECONDS)
+        first.bind(("127.0.0.1", 0))
+        server._own_call = caller = first.getsockname()
+        first.connect(server.address)
+        first.sendall(BLOCK)
+        assert first.recv(100).startswith(b"SET VARIABLE")
+        first.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # leaves no TIME_WAIT
+        first.close()
+        second.bind(caller)
+        second.connect(server.address)
+        with suppress(ConnectionError):
+            second.sendall(BLOCK)
+            assert second.recv(100) == b""
+
+
+@pytest.mark.parametrize("server", ["127.0.0.1"], indirect=True)
+def test_its_own_call_may_ask_for_ping_alone(server: FastAgiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_call, "BLOCK", BLOCK.replace(b"ping\n\n", b"noojee/start\n\n"))
+    assert server.answers(LONG_SECONDS)  # agi_request: Asterisk's own words, which nobody asks
+    monkeypatch.setattr(own_call, "BLOCK", BLOCK.replace(b"script: ping", b"script: noojee/start"))
+    assert not server.answers(LONG_SECONDS)
 
 
 def test_a_server_whose_every_place_is_taken_by_calls_that_hang_does_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,7 @@ class FastAgiServer:
         self._silent: dict[socket.socket, None] = {}  # whose block is not whole yet, the oldest first
         self._stopping = False
         self._trouble = ""  # why accept() failed last
-        self._own_call: own_call.Address | None = None  # where one of our own comes from
+        self._own_call: own_call.Address | None = None  # where the one of our own that is expected comes from
         self.on_step: OnStep | None = None
         """Is told each step, its variables and its seconds when the dialplan has gone on; must not raise."""
 
@@ -100,7 +100,10 @@ class FastAgiServer:
 
     def answers(self, seconds: float) -> bool:
         """Whether a call that comes now is answered within `seconds`: places one.  For one thread at a time."""
-        return own_call.is_answered(self.address, seconds, lambda caller: setattr(self, "_own_call", caller))
+        try:
+            return own_call.is_answered(self.address, seconds, lambda caller: setattr(self, "_own_call", caller))
+        finally:
+            self._own_call = None
 
     def stop(self, seconds: float = STOP_SECONDS) -> int:
         """Takes no new call, answers those that wait already, gives all `seconds`.  Returns how many were cut off."""
@@ -203,10 +206,17 @@ class FastAgiServer:
             self._idle -= 1
             self._changed.notify_all()
 
+    def _is_own(self, address: Peer) -> bool:
+        """Whether it is the expected call of our own; the next connection from there is somebody else's."""
+        if address[:2] != self._own_call:
+            return False
+        self._own_call = None
+        return True
+
     def _session(self, sock: socket.socket, address: Peer) -> None:
         began = time.perf_counter()
         peer = address[0]
-        is_own = address[:2] == self._own_call
+        is_own = self._is_own(address)
         if not is_own and not is_allowed(peer, self._allow()):
             log.warning("peer %s is not in [server] allow: closed", peer)
             sock.close()
@@ -219,6 +229,8 @@ class FastAgiServer:
             session = self._open(sock, connection)
             call = session.env.get("agi_uniqueid", "-")
             step = read_step(session.env, session.args)
+            if is_own and step.path != own_call.PATH:
+                raise BadPeer("it came from where our own call comes from, and is none")
             self._calls.begin()
             self._overdue.begin(session, step)
             told = self._answer(step)

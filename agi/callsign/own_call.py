@@ -9,6 +9,7 @@ from collections.abc import Callable
 Address = tuple[str, int]
 
 LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (where a server that listens everywhere is reached)
+PATH = "ping"
 BLOCK = b"agi_network: yes\nagi_network_script: ping\nagi_request: agi://own/ping\n\n"
 MOST_BYTES = 4096
 
