@@ -1,4 +1,4 @@
-"""What all tests share: how thorough they are, which need a real Asterisk, and that Asterisk itself.
+"""What all tests share: how thorough they are, which need a real Asterisk or systemd, and these themselves.
 
 CALLSIGN_TESTS_BRIEF asks the property tests for few examples, for one more Python, say.
 """
@@ -12,8 +12,9 @@ import pytest
 from hypothesis import settings
 
 from asterisk_fixtures import LEFT_OUT, asterisk, asterisk_root
+from systemd_fixtures import systemd_machine, systemd_root
 
-__all__ = ["asterisk", "asterisk_root"]
+__all__ = ["asterisk", "asterisk_root", "systemd_machine", "systemd_root"]
 
 HERE = Path(__file__).parent
 
@@ -27,8 +28,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE / "faults"):
             item.add_marker("faults")
-        on_asterisk = isinstance(item, pytest.Function) and "asterisk_root" in item.fixturenames
-        if on_asterisk or any(item.path.is_relative_to(HERE / folder) for folder in ("asterisk", "install")):
+        needed = item.fixturenames if isinstance(item, pytest.Function) else ()
+        if "systemd_root" in needed:
+            item.add_marker("systemd")
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+        if "asterisk_root" in needed or any(item.path.is_relative_to(HERE / name) for name in ("asterisk", "install")):
             params = item.callspec.params if hasattr(item, "callspec") else {}
             item.add_marker("asterisk")
             one_each = params.get("pbx") or params.get("asterisk_root")

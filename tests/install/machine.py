@@ -78,16 +78,7 @@ class Machine:
         for name, minor in (("null", 3), ("urandom", 9)):
             os.mknod(self.folder / "dev" / name, 0o020666, os.makedev(1, minor))
             (self.folder / "dev" / name).chmod(0o666)
-        # An Asterisk root in the cache may be a file system of its own: copied, not linked.
-        shutil.copytree(portable_python(CACHE), self.folder / "opt/python3", symlinks=True)
-        shutil.copytree(wheels(CACHE, PROJECT / "agi/requirements.txt"), self.folder / "usr/src/wheels")
-        source = self.folder / SOURCE.lstrip("/")
-        source.mkdir(parents=True)
-        for part in PARTS:
-            if (PROJECT / part).is_dir():
-                shutil.copytree(PROJECT / part, source / part, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy2(PROJECT / part, source / part)
+        furnish(self.folder)
 
     def add_systemd(self) -> None:
         """A stand-in for `systemctl` and the part of systemd behind it that a service needs."""
@@ -135,3 +126,17 @@ class Machine:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def furnish(root: Path) -> None:
+    """What the installer needs, into a machine's files: a Python, packages, and the project's own files."""
+    # Copied, not linked: an Asterisk root in the cache may be a file system of its own.
+    shutil.copytree(portable_python(CACHE), root / "opt/python3", symlinks=True)
+    shutil.copytree(wheels(CACHE, PROJECT / "agi/requirements.txt"), root / "usr/src/wheels")
+    source = root / SOURCE.lstrip("/")
+    source.mkdir(parents=True)
+    for part in PARTS:
+        if (PROJECT / part).is_dir():
+            shutil.copytree(PROJECT / part, source / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(PROJECT / part, source / part)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,7 @@ LEFT_OUT = shutil.ignore_patterns(
 
 def portable_python(cache: Path) -> Path:
     """A folder whose `bin/python3` runs; made once."""
-    key = hashlib.sha256(f"{sys.version} {sys.base_prefix}".encode()).hexdigest()[:12]
+    key = hashlib.sha256(f"{sys.version} {sys.base_prefix} compiled".encode()).hexdigest()[:12]
     cache.mkdir(parents=True, exist_ok=True)
     with locked(cache / "portable-python.lock"):
         there = cache / f"portable-python-{key}"
@@ -80,6 +81,8 @@ def _make(folder: Path) -> None:
         'here=$(dirname "$(dirname "$(readlink -f "$0")")")\n'
         f'exec "$here/libraries/{loader}" --library-path "$here/libraries" --argv0 "$0" "$here/bin/program" "$@"\n',
     )
+    # A service may not write there: it would compile all that it imports at each start.
+    subprocess.run([folder / "bin/python3", "-m", "compileall", "-q", copied], env={"PATH": os.defpath}, check=True)
 
 
 def _beside_libc(name: str) -> Path:
