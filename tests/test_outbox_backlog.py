@@ -6,14 +6,17 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from callsign import outbox_backlog
+from callsign.delivery import Delivery
 from callsign.outbox import Job, Outbox
 from callsign.outbox_backlog import Backlog
-from store_play import LONG_SECONDS, call_from, eventually
+from callsign.vendors import VENDORS
+from store_play import LONG_SECONDS, SETTINGS, PlayedVendor, call_from, eventually
 
 STORED = 25
 
@@ -63,6 +66,21 @@ def test_all_that_was_open_comes_at_once_in_order_though_it_is_read_in_pieces(pa
     assert heard.groups[0] == list(range(1, STORED + 1))
     assert all(job.recovered for job in heard.jobs)
     assert heard.jobs[3].notification.facts["phonefrom"] == "0470000003"
+
+
+def test_what_was_stored_a_moment_before_somebody_listened_goes_out_before_an_old_backlog(path: Path) -> None:
+    old, vendor = Outbox(path), PlayedVendor()
+    for number in range(STORED):
+        told = call_from(f"047000{number:04}")
+        old.add(replace(told, at=told.at - 60), LONG_SECONDS)
+    old.add(call_from("0470999999"), LONG_SECONDS)  # a call that waits for it
+    delivery = Delivery(old, lambda: SETTINGS, vendor.send)
+    assert delivery.try_start()
+    assert vendor.was_asked_times(STORED + 1)
+    delivery.stop(LONG_SECONDS)
+    old.close()
+    concurrency = VENDORS["skarabee"].concurrency
+    assert "skarabee 0470999999" in vendor.asked[:concurrency]
 
 
 @pytest.mark.usefixtures("outbox")

@@ -16,6 +16,12 @@ from callsign.notification import Notification
 from callsign.outbox_values import Added, Job, Put
 from callsign.retry_schedule import JITTER, LONGEST_SECONDS
 
+FRESH_SECONDS = 10.0
+"""A job stored so shortly before somebody began to listen, and never tried, goes before the rest of the backlog.
+
+A call may wait for it: it came between the opening of the store and the listening, or while another process ended.
+"""
+
 log = logging.getLogger("callsign.outbox")
 
 
@@ -84,4 +90,5 @@ def _job_of(row: tuple[Any, ...], recovered: bool) -> Job:
     if pause > LONGEST_SECONDS * (1 + JITTER):  # the clock was set back, or the vendor wished for so long
         pause = 0.0
     now = clocks.steady()
-    return Job(id_, told, now + left, attempts, now + pause, recovered)
+    is_fresh = not attempts and 0 <= clocks.wall() - at < FRESH_SECONDS
+    return Job(id_, told, now + left, attempts, 0.0 if is_fresh else now + pause, recovered)
