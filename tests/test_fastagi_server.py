@@ -8,16 +8,17 @@ import logging
 import os
 import resource
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from ipaddress import ip_network
 
 import pytest
 
-from callsign import agi_connection, agi_session, calls_first, fastagi_server
+from callsign import agi_connection, agi_session, calls_first, fastagi_server, peer_log, waiting_peers
 from callsign.asterisk_side import Call, Conduct, Cut, Session, run_fastagi
 from callsign.calls_first import CallsFirst
 from callsign.dialplan_step import Step
@@ -357,6 +358,8 @@ class TestABadPeer:
         "sent",
         [
             b"GET / HTTP/1.1\r\nHost: pbx\r\n\r\n",
+            b"PROXY TCP4 192.0.2.1 192.0.2.2 41234 4591\r\n",
+            b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
             b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n\x00",
             b"SSH-2.0-scanner\r\n",
             b"x" * 65535,
@@ -365,7 +368,18 @@ class TestABadPeer:
             b"\n",
             bytes(range(256)) * 300,
         ],
-        ids=["http", "tls", "ssh", "no-line", "long-line", "endless-block", "empty-block", "binary"],
+        ids=[
+            "http",
+            "proxy-1",
+            "proxy-2",
+            "tls",
+            "ssh",
+            "no-line",
+            "long-line",
+            "endless-block",
+            "empty-block",
+            "binary",
+        ],
     )
     def test_is_closed_with_one_line_in_the_log_and_the_next_call_is_served(
         self, sent: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -393,6 +407,47 @@ class TestABadPeer:
             connect(server, sent).close()
             assert place_call(server).variables == TOLD
         assert lines(caplog) == ["peer 127.0.0.1: its connection was closed before its agi_ block was whole: closed"]
+
+    @pytest.mark.parametrize(
+        "header",
+        [
+            b"PROXY TCP4 192.0.2.1 192.0.2.2 41234 4591\r\n" + BLOCK,
+            b"PROXY UNKNOWN\r\n",
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes(range(12)) + BLOCK,
+            b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+        ],
+        ids=["1", "1-of-a-check", "2", "2-of-a-check"],
+    )
+    def test_that_sends_a_proxy_header_is_told_apart(self, header: bytes, caplog: pytest.LogCaptureFixture) -> None:
+        with running() as server, connect(server, header) as sock:
+            assert is_closed(sock)
+        assert ["HAProxy's PROXY header" in line for line in lines(caplog)] == [True]
+
+    @pytest.mark.parametrize("behave", ["closes", "resets", "is-not-allowed"])
+    def test_that_comes_again_and_again_is_one_line_then_a_count(
+        self, behave: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        allow = (ip_network("10.0.0.0/8"),) if behave == "is-not-allowed" else LOOPBACK
+        with running(allow=allow) as server:
+
+            def probe() -> None:
+                with connect(server) as sock:
+                    if behave == "resets":
+                        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+            for _ in range(20):
+                probe()
+            wait_until(lambda: sum(told.counted for told in server._peers._told.values()) == 19)
+            said = lines(caplog)
+            assert len(said) == 1
+            later = time.monotonic() + peer_log.FIRST_PAUSE_SECONDS
+            monkeypatch.setattr(peer_log.time, "monotonic", lambda: later)
+            probe()
+            wait_until(lambda: len(lines(caplog)) == 2)
+            assert lines(caplog)[1] == said[0] + " (19 times more since the last such line)"
+            server.settings_are_new()
+            probe()
+            wait_until(lambda: lines(caplog)[2:] == said)
 
     def test_that_says_nothing_is_closed_when_its_time_is_up(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -499,6 +554,54 @@ class TestManyCalls:
             list(callers.map(disturb, range(400)))
             assert place_call(server).variables == TOLD
             assert len(agi_threads()) <= 4
+
+
+class TestThoseThatKeepUsWaiting:
+    """Here there are 10 places, and they are short when fewer than 4 are free."""
+
+    @pytest.fixture(autouse=True)
+    def few_places(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 10)
+        monkeypatch.setattr(waiting_peers, "PLACES_KEPT", 4)
+
+    @pytest.mark.parametrize("block", [b"agi_network: yes\n", BLOCK], ids=["for-a-block", "for-a-reply"])
+    def test_are_left_alone_while_places_are_free(self, block: bytes) -> None:
+        with running() as server, ExitStack() as peers:
+            slow = [peers.enter_context(connect(server, block)) for _ in range(4)]
+            assert place_call(server).variables == TOLD
+            for sock in slow:
+                sock.sendall(b"\n" if block != BLOCK else b"")
+                assert sock.recv(100).startswith(b"EXEC MSet")
+                sock.sendall(b"200 result=0\n")
+                assert is_closed(sock)
+
+    def test_give_way_the_longest_first_when_places_run_short(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.INFO)
+        with running() as server, ExitStack() as peers:
+            slow = []
+            for block in (b"agi_network: yes\n", BLOCK) * 10:
+                slow.append(peers.enter_context(connect(server, block)))
+                if block == BLOCK:
+                    assert slow[-1].recv(100).startswith(b"EXEC MSet")
+                else:
+                    wait_until(lambda: slow[-1].getsockname() in [s.getpeername() for s in server._waiting._waiting])
+            assert place_call(server).variables == TOLD
+            assert is_closed(slow[0])
+            slow[-2].sendall(b"\n")
+            assert slow[-2].recv(100).startswith(b"EXEC MSet")
+        assert [line for line in lines(caplog) if "places ran short" in line] == [
+            "peer 127.0.0.1: places ran short, and it had kept us waiting for longest: closed"
+        ]
+
+    def test_do_not_give_way_to_calls_that_a_vendor_holds(self, gate: Gate, callers: ThreadPoolExecutor) -> None:
+        with running(gate) as server, connect(server, b"agi_network: yes\n") as slow:
+            calls = [callers.submit(place_call, server) for _ in range(9)]
+            assert gate.holds(9)
+            slow.sendall(b"\n")
+            assert gate.holds(10)
+            gate.opened.set()
+            assert slow.recv(100).startswith(b"EXEC MSet")
+            assert [call.result(WAIT_SECONDS).variables for call in calls] == [TOLD] * 9
 
 
 class TestStopping:

@@ -54,7 +54,9 @@ LAYERS = {
         "metrics",
         "metrics_page",
         "outcomes",
+        "peer_log",
         "script_*",
+        "waiting_peers",
     ],
     "handlers": ["handlers", "dialplan_step"],
     "rims": [

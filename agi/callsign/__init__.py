@@ -24,6 +24,8 @@ is read by outbox_backlog.  Beside the calls, keeping fetches what questions are
 for a call whose thread hangs.  `jobs` and `status` look by outbox_reader, `retry` and `drop` write by
 outbox_edits.  systemd hears of `serve` through the service_manager, whose watchdog is fed after an own_call
 was answered.
+Of sessions that wait for their peers waiting_peers ends the longest when places run short; peer_log says
+of each peer what is wrong with it.
 Where `[server] metrics` is set, metrics hears of each step's and attempt's end, and metrics_page shows it;
 `status --check` is nagios_check; `cdr` (cdr_command, cdr_joining) downloads a KalliopePBX's call register.
 

@@ -46,6 +46,9 @@ _BEFORE = ("network", "network_script", "request", "channel", "language", "type"
 BEFORE_CALLERS_TEXT = frozenset(f"agi_{name}" for name in _BEFORE)
 """What res_agi.c's setup_env writes up to the caller's number."""
 
+PROXY_HEADER = "it sent HAProxy's PROXY header, which Asterisk does not: no send-proxy, nor -v2, for this port"
+"""Its first line in version 1, in version 2 an empty one with QUIT behind it (doc/proxy-protocol.txt)."""
+
 BLOCK_SECONDS = 10.0
 REPLY_SECONDS = 10.0
 
@@ -110,13 +113,13 @@ class AgiSession(AGI):  # type: ignore[misc]
                 if colon and name.startswith("agi_"):
                     self._note(name.rstrip(), value.lstrip())
                 elif not self.env:
-                    raise BadPeer("what it sent is no agi_ line")
+                    raise BadPeer(PROXY_HEADER if line.startswith("PROXY ") else "what it sent is no agi_ line")
         except TimeoutError:
             raise BadPeer(f"its agi_ block was not whole within {BLOCK_SECONDS:g} s") from None
         except AGIHangup:
             raise BadPeer("its connection was closed before its agi_ block was whole") from None
         if not self.env:
-            raise BadPeer("it sent an empty agi_ block")
+            raise BadPeer(PROXY_HEADER if "QUIT" in self._lines.forget() else "it sent an empty agi_ block")
 
     def _note(self, name: str, value: str) -> None:
         """A line break in the caller's number, name or extension forges lines behind it, also agi_arg_ ones.

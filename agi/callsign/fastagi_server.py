@@ -12,7 +12,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
@@ -25,6 +24,8 @@ from callsign.dialplan_step import Step, read_step
 from callsign.fault_place import where
 from callsign.http_messages import printable
 from callsign.overdue import Overdue
+from callsign.peer_log import PeerLog
+from callsign.waiting_peers import WaitingPeers
 
 MAX_SESSIONS = 1000
 SPARE_THREADS = 4
@@ -32,9 +33,6 @@ SPARE_THREADS = 4
 
 The kernel takes the one that has waited longest: the fewer, the warmer.
 """
-
-MAX_SILENT = 250
-"""Of the sessions, whose block is not whole; Asterisk sends it at once, so the rest of the places is for calls."""
 
 BACKLOG = 1024
 FAILED_ACCEPT_SECONDS = 0.1
@@ -77,7 +75,8 @@ class FastAgiServer:
         self._changed = threading.Condition(self._guard)
         self._idle = 0
         self._busy = 0
-        self._silent: dict[socket.socket, None] = {}  # whose block is not whole yet, the oldest first
+        self._waiting = WaitingPeers(lambda: MAX_SESSIONS - self._busy)
+        self._peers = PeerLog()
         self._stopping = False
         self._trouble = ""  # why accept() failed last
         self._own_call: own_call.Address | None = None  # where the one of our own that is expected comes from
@@ -104,6 +103,10 @@ class FastAgiServer:
             return own_call.is_answered(self.address, seconds, lambda caller: setattr(self, "_own_call", caller))
         finally:
             self._own_call = None
+
+    def settings_are_new(self) -> None:
+        """Who is closed from now on is told in the log at once, whatever was said before."""
+        self._peers.forget()
 
     def stop(self, seconds: float = STOP_SECONDS) -> int:
         """Takes no new call, answers those that wait already, gives all `seconds`.  Returns how many were cut off."""
@@ -218,7 +221,7 @@ class FastAgiServer:
         peer = address[0]
         is_own = self._is_own(address)
         if not is_own and not is_allowed(peer, self._allow()):
-            log.warning("peer %s is not in [server] allow: closed", peer)
+            self._peers.closed(peer, " is not in [server] allow")
             sock.close()
             return
         connection = SocketConnection(sock)
@@ -226,7 +229,8 @@ class FastAgiServer:
         call = "-"
         step = None
         try:
-            session = self._open(sock, connection)
+            with self._waiting.wait(sock):
+                session = AgiSession(connection)
             call = session.env.get("agi_uniqueid", "-")
             step = read_step(session.env, session.args)
             if is_own and step.path != own_call.PATH:
@@ -237,9 +241,10 @@ class FastAgiServer:
             if not self._overdue.end(session):  # somebody else has talked to it, and ends it
                 self._calls.end()
                 return
-            session.set_variables(told, then_end=True)
+            with self._waiting.wait(sock):
+                session.set_variables(told, then_end=True)
         except BadPeer as fault:
-            log.warning("peer %s: %s: closed", peer, fault)
+            self._peers.closed(peer, f": {fault}")
             sock.close()  # at once: what it may still send is nobody's
         except AGIHangup:
             log.info("call=%s: Asterisk closed the connection before it had the status", printable(call))
@@ -254,31 +259,6 @@ class FastAgiServer:
             log_step(step, told, 1000 * took)
             if self.on_step is not None:
                 self.on_step(step, told, took)
-
-    def _open(self, sock: socket.socket, connection: SocketConnection) -> AgiSession:
-        """The session, once its block is whole."""
-        with self._guard:
-            if len(self._silent) >= MAX_SILENT:
-                self._close_a_silent_one()
-            self._silent[sock] = None
-        try:
-            return AgiSession(connection)
-        finally:
-            with self._guard:
-                self._silent.pop(sock, None)
-
-    def _close_a_silent_one(self) -> None:
-        """The one that has been so for longest; not one whose bytes are there and only its thread had no turn yet."""
-        for sock in self._silent:
-            try:
-                sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                del self._silent[sock]
-                with suppress(OSError):  # reset by now
-                    sock.shutdown(socket.SHUT_RDWR)  # wakes its thread, which closes it
-                return
-            except OSError:  # it ends by itself
-                continue
 
 
 @lru_cache(maxsize=256)

@@ -151,6 +151,7 @@ class Server:
         if new != (old.server.listen, old.server.metrics, old.outbox):
             log.warning("[server] listen, [server] metrics and [outbox] take effect at the next restart")
         self.settings = settings
+        self.fastagi.settings_are_new()
         self._note = ""
         log.info("the settings were read again from %s", self._path)
 

@@ -1,0 +1,61 @@
+"""A peer's trouble in the log: once, then a count now and then, for a health probe comes every few seconds."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+
+FIRST_PAUSE_SECONDS = 60.0
+LONGEST_PAUSE_SECONDS = 3600.0
+"""A pause is twice as long as the one before, up to this."""
+
+MOST_PEERS = 100
+"""So many are told apart; who comes beyond them shares one line."""
+
+log = logging.getLogger("callsign.server")
+
+
+@dataclass(slots=True)
+class _Told:
+    """What was said of one peer."""
+
+    pause: float = FIRST_PAUSE_SECONDS
+    until: float = 0.0  # monotonic seconds: counted till then
+    counted: int = 0
+
+
+class PeerLog:
+    """Says of each peer what is wrong with it, for any thread."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._told: dict[tuple[str, str], _Told] = {}
+
+    def closed(self, peer: str, why: str) -> None:
+        """The connection of `peer` was closed; `why` goes on behind its address."""
+        now = time.monotonic()
+        with self._guard:
+            if len(self._told) >= MOST_PEERS and (peer, why) not in self._told:
+                self._told = {key: told for key, told in self._told.items() if told.until > now}
+            one_of_many = len(self._told) >= MOST_PEERS and (peer, why) not in self._told
+            told = self._told.setdefault(("", "") if one_of_many else (peer, why), _Told())
+            if now < told.until:
+                told.counted += 1
+                return
+            counted, told.counted = told.counted, 0
+            told.until = now + told.pause
+            told.pause = min(2 * told.pause, LONGEST_PAUSE_SECONDS)
+        log.warning(
+            "peer %s%s%s: closed%s",
+            peer,
+            " (one of many)" if one_of_many else "",
+            why,
+            f" ({counted} times more since the last such line)" if counted else "",
+        )
+
+    def forget(self) -> None:
+        """Of each peer the next trouble is said at once: the settings are new."""
+        with self._guard:
+            self._told.clear()
