@@ -6,6 +6,7 @@ CALLSIGN_TESTS_BRIEF asks the property tests for few examples, for one more Pyth
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,13 @@ from systemd_fixtures import systemd_machine, systemd_root
 __all__ = ["asterisk", "asterisk_root", "systemd_machine", "systemd_root"]
 
 HERE = Path(__file__).parent
+
+for ignored_in_the_background in (
+    signal.SIGINT,
+    signal.SIGHUP,
+):  # `tests/run &`, nohup: what tests start would inherit it
+    if signal.getsignal(ignored_in_the_background) is signal.SIG_IGN:
+        signal.signal(ignored_in_the_background, signal.default_int_handler)
 
 settings.register_profile("whole", deadline=None)  # a busy machine is no fault
 settings.register_profile("brief", deadline=None, max_examples=15)

@@ -21,6 +21,7 @@ import pytest
 
 from callsign.cdr_command import begin_of, days_of, end_of, months
 from callsign.sandbox import Sandbox, Trouble
+from command_line import callsign
 from product import COMMAND
 
 LONG_SECONDS = 60.0
@@ -53,7 +54,7 @@ def command(settings: Path, *options: str) -> list[str]:
 
 
 def cdr(settings: Path, *options: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(command(settings, *options), capture_output=True, timeout=LONG_SECONDS)
+    return callsign("cdr", "--config", str(settings), *options)
 
 
 def good(settings: Path, *options: str) -> bytes:

@@ -15,6 +15,7 @@ import pytest
 
 from callsign.asterisk_side import Call, run_fastagi
 from callsign.sandbox import Sandbox, Trouble
+from command_line import callsign_text as run
 from product import COMMAND, PROJECT, Product, vendor_sections
 from waiting import wait_until
 
@@ -26,12 +27,6 @@ INFOSHEET = {
     "hash": "fce3bd3536e69f7fe78b15db89464f1979d06beef6d33f2477e641fbecd61d43",
 }
 ACCOUNTS = {"skarabee": {"8103": OFFICE_KEY}, "noojee": {"key": "recorder-key", "auth": "hash"}}
-
-
-def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(COMMAND), *arguments], capture_output=True, text=True, timeout=60, check=False, env=env
-    )
 
 
 def sections(box: Sandbox) -> str:
@@ -252,6 +247,7 @@ def test_status_for_nagios_is_one_line_and_its_own_exit_status(server: Product, 
     assert run_fastagi(f"{server.url}/skarabee", caller).variables["SKARABEESTATUS"] == "QUEUED"
     server.wait_log(lambda line: "TRY LATER" in line)
     assert run(*check).returncode == 0
+    wait_until(lambda: run(*check, "--warn-age", "0").returncode != 0)  # ages are whole tenths of a second
     old = run(*check, "--warn-age", "0")
     assert (old.returncode, "skarabee: the oldest of 1 waiting jobs is" in old.stdout) == (1, True)
     older = run(*check, "--warn-age", "0", "--crit-age", "0")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 
 from callsign.sandbox import Sandbox, Trouble
 from callsign.vendors.mor_methods import EFFECTS, READS, effect_of
-from product import COMMAND
+from command_line import callsign_text
 
 KEY = "the-key-of-mor"
 
@@ -42,14 +41,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 def run(settings: Path, *arguments: str | bytes) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, str(COMMAND), *arguments, "--config", str(settings)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr
+    done = callsign_text(*arguments, "--config", str(settings))
     assert KEY not in done.stdout + done.stderr
     return done
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ import pytest
 
 from callsign.sandbox import Sandbox, Trouble
 from callsign.sandbox.command import DEMO_ACCOUNTS, settings_for
-from product import COMMAND, vendor_sections
+from command_line import callsign_text
+from product import vendor_sections
 from settings_file import write
 
 ACCOUNTS = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
@@ -21,8 +21,7 @@ ACCOUNTS = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key"
 
 def check(folder: Path, sections: str, *options: str) -> subprocess.CompletedProcess[str]:
     settings = write(folder, f'[outbox]\npath = "{folder}/outbox.db"\n{sections}')
-    command = [sys.executable, str(COMMAND), "check", "--online", "--config", str(settings), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return callsign_text("check", "--online", "--config", str(settings), *options)
 
 
 def findings(folder: Path, sections: str) -> tuple[int, dict[str, dict[str, Any]]]:
