@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -54,6 +55,7 @@ class Product:
         server = f'[server]\nlisten = "{listen}"\n' + (f'metrics = "{metrics}"\n' if metrics else "")
         store = f'[outbox]\npath = "{self.store}"\n{outbox}\n'
         self.settings.write_text(f"{server}{store}{sections}\n", encoding="utf-8")
+        os.utime(self.settings, (0, 0))  # as if long ago: what was just written is looked at twice
 
     def start(self) -> None:
         """Starts the process and waits until it listens."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -74,10 +75,11 @@ NOOJEE = '[noojee]\nurl = "https://pbx.example/rest"\nkey = "the-key"\n'
 
 
 def write(folder: Path, text: str, name: str = "callsign.toml") -> Path:
-    """A file that only its owner can read."""
+    """A file that only its owner can read, and that nobody has just written to."""
     path = folder / name
     path.touch(mode=0o600)
     path.write_text(text, encoding="utf-8")
+    os.utime(path, (0, 0))
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import zoneinfo
 from ipaddress import ip_network
@@ -13,7 +14,7 @@ from callsign import config
 from callsign.phone_numbers import NumberPatterns
 from callsign.secret import Secret
 from callsign.settings import SECTIONS, Kalliope, Mor, Noojee, Numbers, Office, OutboxSection, Skarabee, Sraps
-from settings_file import NOOJEE, SKARABEE, WHOLE, certificate, faults, load, whole
+from settings_file import NOOJEE, SKARABEE, WHOLE, certificate, faults, load, whole, write
 
 # -- what is right -------------------------------------------------------------------------------------
 
@@ -83,6 +84,41 @@ def test_only_the_sections_in_use_are_needed(tmp_path: Path) -> None:
 
 def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> None:
     assert load(tmp_path, "\ufeff" + SKARABEE.replace("\n", "\r\n")).skarabee is not None
+
+
+def test_a_file_that_is_being_written_is_read_when_it_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, "")
+    parts = ["", SKARABEE, SKARABEE + NOOJEE, SKARABEE + NOOJEE]
+
+    def write_on(_: float) -> None:
+        text = parts.pop(0)
+        path.write_text(text)
+        if not parts:
+            os.utime(path, (0, 0))  # a while ago by now
+
+    monkeypatch.setattr(config.time, "sleep", write_on)
+    path.write_text("")  # just now
+    read, _ = config.load(path)
+    assert parts == []
+    assert (read.skarabee is not None, read.noojee is not None) == (True, True)
+
+
+def test_a_file_that_is_written_without_end_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, SKARABEE)
+    waits: list[float] = []
+    monkeypatch.setattr(config.time, "sleep", lambda seconds: waits.append(seconds) or path.write_text(SKARABEE))
+    path.write_text(SKARABEE)
+    assert config.load(path)[0].skarabee is not None
+    assert sum(waits) <= config.MOST_LOOKS * config.SETTLE_SECONDS
+
+
+def test_a_clock_that_was_wrong_when_the_file_was_written_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, SKARABEE)
+    os.utime(path, (4e9, 4e9))
+    monkeypatch.setattr(config.time, "sleep", lambda _: pytest.fail("it waits"))
+    assert config.load(path)[0].skarabee is not None
 
 
 def test_an_ipv6_address_is_listened_to_in_brackets(tmp_path: Path) -> None:
@@ -243,10 +279,95 @@ def test_what_is_no_toml_is_told_by_its_place_and_not_quoted(tmp_path: Path, tex
     assert "MY-SECRET" not in found
 
 
+@pytest.mark.parametrize(
+    ("text", "what", "line"),
+    [
+        (SKARABEE + NOOJEE + SKARABEE, "[skarabee], or a part of it,", 8),
+        (SKARABEE + "[[skarabee.office]]\n[skarabee.office]\n", "[skarabee], or a part of it,", 6),
+        (SKARABEE + 'key = "MY-SECRET"\n[mor]', "a key or section", 5),
+    ],
+)
+def test_what_stands_twice_is_named(tmp_path: Path, text: str, what: str, line: int) -> None:
+    (found,) = faults(tmp_path, text)
+    assert found.startswith(f"is no TOML: {what} stands twice (at line {line}, ")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (
+            "\ufeff\ufeff" + NOOJEE,
+            "Invalid statement (at line 1, column 1): U+FEFF ZERO WIDTH NO-BREAK SPACE stands there",
+        ),
+        ("[noojee]\r\n\u200burl = 1", "Invalid statement (at line 2, column 1): U+200B ZERO WIDTH SPACE stands there"),
+        (
+            "[noojee]\nurl\u00a0= 1",
+            "Expected '=' after a key in a key/value pair (at line 2, column 4): U+00A0 NO-BREAK SPACE stands there",
+        ),
+        (
+            "[noojee]\nkey = \u201cMY-SECRET\u201d",
+            "Invalid value (at line 2, column 7): U+201C LEFT DOUBLE QUOTATION MARK stands there",
+        ),
+    ],
+)
+def test_what_nobody_sees_beside_the_values_is_named_where_it_stands(tmp_path: Path, text: str, fault: str) -> None:
+    assert faults(tmp_path, text) == [f"is no TOML: {fault}"]
+
+
+@pytest.mark.parametrize("character", "\u200b\u200e\u202e\u2060\ufeff\u00ad\u00a0\ufe0f\u3164\u2028\ue000")
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        (SKARABEE.replace("the-key", "the-{}key"), "[skarabee] key"),
+        (SKARABEE.replace("voip", "voi{}p"), "[skarabee] url"),
+        (SKARABEE.replace("8103", "81{}03"), "[skarabee] businessid"),
+        (SKARABEE + 'clock = "unix{}"', "[skarabee] clock"),
+        (SKARABEE + 'phoneto = {{ "201{}" = "056528998" }}', "[skarabee] phoneto"),
+        (
+            SKARABEE + '[[skarabee.office]]\nbusinessid = "1"\nkey = "k"\nnumbers = ["050{}"]',
+            "[[skarabee.office]] 1: numbers",
+        ),
+        ('[numbers]\ncountry = "BE{}"', "[numbers] country"),
+        ('[server]\nlisten = "127.0.0.1:4591{}"', "[server] listen"),
+        (SKARABEE + '"clock{}" = "unix"', "[skarabee] clock"),
+        ('["noojee{}"]', "[noojee"),
+    ],
+)
+def test_a_character_that_nobody_sees_is_refused_with_its_place(
+    tmp_path: Path, text: str, where: str, character: str
+) -> None:
+    found = faults(tmp_path, text.format(character))
+    assert len(found) == 1
+    assert found[0].startswith(where)
+    assert re.search(rf"character \d+ is U\+{ord(character):04X}", found[0])
+
+
+def test_other_scripts_and_spaces_between_words_are_seen(tmp_path: Path) -> None:
+    read = load(tmp_path, '[mor]\nurl = "https://m.example"\nkey = "k"\nuser = "Zoë Peeters 山田"').mor
+    assert read is not None
+    assert read.user == "Zoë Peeters 山田"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "fault"),
+    [
+        ("utf-16", "is UTF-16: save it as UTF-8"),
+        ("utf-16-le", "line 1 holds a NUL, as UTF-16 has them: save it as UTF-8"),
+        ("latin-1", "line 4 holds a byte that is not UTF-8: save it as UTF-8"),
+    ],
+)
+def test_another_encoding_is_named_with_what_to_save_the_file_as(tmp_path: Path, encoding: str, fault: str) -> None:
+    path = write(tmp_path, "")
+    path.write_bytes(SKARABEE.replace("the-key", "the-kéy").encode(encoding))
+    with pytest.raises(config.ConfigError) as refusal:
+        config.load(path)
+    assert refusal.value.faults == [f"{path}: {fault}"]
+
+
 def test_bytes_that_are_no_text_are_told_by_their_place(tmp_path: Path) -> None:
     path = tmp_path / "callsign.toml"
     path.write_bytes(b'[skarabee]\nkey = "\xe9"')
     path.chmod(0o600)
     with pytest.raises(config.ConfigError) as refusal:
         config.load(path)
-    assert refusal.value.faults == [f"{path}: is no TOML: byte 18 is not UTF-8"]
+    assert refusal.value.faults == [f"{path}: line 2 holds a byte that is not UTF-8: save it as UTF-8"]

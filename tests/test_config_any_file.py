@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ def read(folder: Path, raw: bytes) -> tuple[Settings | None, list[str]]:
     """The settings and warnings, or none and the faults."""
     path = folder / "callsign.toml"
     path.write_bytes(raw)
+    os.utime(path, (0, 0))  # nobody has just written to it
     try:
         return config.load(path)
     except config.ConfigError as refusal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import stat
@@ -13,6 +14,8 @@ import pytest
 from callsign import config
 from callsign.secret import Secret
 from settings_file import NOOJEE, SECRETS, SKARABEE, faults, load, whole, write
+
+SEEN = ": must be one line of visible characters"
 
 
 @pytest.mark.parametrize(
@@ -42,12 +45,19 @@ def test_a_key_file_that_gives_no_key_says_why(tmp_path: Path) -> None:
         Path("/dev/zero"): "is no regular file",
         write(tmp_path, "", "empty"): ": must not be empty",
         write(tmp_path, " \n", "blank"): ": must not be empty",
-        write(tmp_path, "one\ntwo\n", "lines"): ": must be one line without control characters",
+        write(tmp_path, "one\ntwo\n", "lines"): ": must be one line of visible characters: character 4 is U+000A",
         write(tmp_path, "x" * 4097, "large"): "is too large for a key",
     }
-    (tmp_path / "binary").write_bytes(b"\xff\xfe")
-    (tmp_path / "binary").chmod(0o600)
-    cases[tmp_path / "binary"] = ": is not UTF-8"
+    for name, content, reason in (
+        ("latin", b"the\nk\xe9y", ": line 2 holds a byte that is not UTF-8: save it as UTF-8"),
+        ("utf-16", "the-key".encode("utf-16"), ": is UTF-16: save it as UTF-8"),
+        ("utf-16-be", "the-key".encode("utf-16-be"), ": line 1 holds a NUL, as UTF-16 has them: save it as UTF-8"),
+        ("two-boms", codecs.BOM_UTF8 * 2 + b"the-key", f"{SEEN}: character 1 is U+FEFF ZERO WIDTH NO-BREAK SPACE"),
+        ("pasted", "the\u200b-key".encode(), f"{SEEN}: character 4 is U+200B ZERO WIDTH SPACE"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / name).chmod(0o600)
+        cases[tmp_path / name] = reason
     for path, reason in cases.items():
         (found,) = faults(tmp_path, section.format(path))
         assert found.startswith("[noojee] key_file: ")

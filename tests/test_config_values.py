@@ -70,8 +70,14 @@ WRONG = [
     ),
     (SKARABEE.replace('"the-key"', '""'), "[skarabee] key: must not be empty"),
     (SKARABEE.replace('"the-key"', '"  "'), "[skarabee] key: must not be empty"),
-    (SKARABEE.replace('"the-key"', '"a\\nb"'), "[skarabee] key: must be one line without control characters"),
-    (SKARABEE.replace('"the-key"', '"a\\u007Fb"'), "[skarabee] key: must be one line without control characters"),
+    (
+        SKARABEE.replace('"the-key"', '"a\\nb"'),
+        "[skarabee] key: must be one line of visible characters: character 2 is U+000A",
+    ),
+    (
+        SKARABEE.replace('"the-key"', '"a\\u007Fb"'),
+        "[skarabee] key: must be one line of visible characters: character 2 is U+007F",
+    ),
     (SKARABEE.replace('"the-key"', "12345"), "[skarabee] key: wanted a text in quotes, found a number"),
     (SKARABEE + 'clock = "utc"', '[skarabee] clock: wanted "unix" or "local" or "auto", found "utc"'),
     (
@@ -115,7 +121,10 @@ WRONG = [
     ("zzz = 1", "zzz: stands before any [section]"),
     ('noojee = "https://pbx.example"', "noojee: is a section: write [noojee] on a line of its own"),
     ("[[noojee]]", "noojee: is a section: write [noojee] on a line of its own"),
-    (NOOJEE + 'verify = "/a\\u0000b"', '[noojee] verify: wanted true or the absolute path of a CA file, found "/a b"'),
+    (
+        NOOJEE + 'verify = "/a\\u0000b"',
+        "[noojee] verify: must be one line of visible characters: character 3 is U+0000",
+    ),
     (
         '[server]\nlisten = "[::1:4591"',
         '[server] listen: wanted ADDRESS:PORT such as "127.0.0.1:4591", found "[::1:4591"',

@@ -51,6 +51,7 @@ LAYERS = {
         "delivery",
         "lane_workers",
         "lanes",
+        "lost_sections",
         "metrics",
         "metrics_page",
         "outcomes",
@@ -75,7 +76,16 @@ LAYERS = {
     ],
     "vendors": ["vendors", "vendors.*"],
     "values": [
-        *("settings", "config_values", "secret", "phone_numbers", "notification", "question", "http_messages"),
+        *(
+            "settings",
+            "config_values",
+            "config_text",
+            "secret",
+            "phone_numbers",
+            "notification",
+            "question",
+            "http_messages",
+        ),
         "conversations",
         "nonces",
         *("retry_schedule", "clocks", "fault_place", "file_lock", "doorbell", ""),  # "" is callsign's own __version__
@@ -92,7 +102,7 @@ ONLY_DOOR = {
     "requests": ["http_connections"],
     "urllib3": ["http_transport", "http_connections", "http_faults"],
     "asterisk": ["agi_session"],
-    "tomli": ["config"],
+    "tomli": ["config_text"],
     "phonenumbers": ["phone_numbers"],
     "prometheus_client": ["metrics"],
 }

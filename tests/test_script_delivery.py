@@ -139,9 +139,36 @@ def test_a_script_that_stays_through_an_outage_follows_the_settings(
     write(tmp_path, "[skarabee]\nhalf-written")
     assert vendor.was_asked_times(3)
     write(tmp_path, section.format("the-key"))
-    eventually(lambda: len({dict(request.query)["hash"] for request in vendor.requests}) == 2)
+    assert eventually(lambda: len({dict(request.query)["hash"] for request in vendor.requests}) == 2)
     vendor.answers.clear()
     assert script.has_left()
+
+
+@pytest.mark.parametrize(
+    "cut_short", ["", '[noojee]\nurl = "https://pbx.example"\nkey = "k"\n'], ids=["empty", "other"]
+)
+@pytest.mark.usefixtures("restless")
+def test_a_script_does_not_take_a_file_that_lost_the_section_of_a_waiting_job_for_new_settings(
+    scripts: Callable[[], Script],
+    vendor: PlayedVendor,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    cut_short: str,
+) -> None:
+    section = '[skarabee]\nurl = "https://voip.example/"\nbusinessid = "8103"\nkey = "the-key"\n'
+    script = scripts()
+    script.share = ScriptDelivery(script.outbox, load(tmp_path, section))
+    vendor.answers["skarabee"] = GONE
+    script.outbox.add(call_from())
+    script.goes_on_behind()
+    assert vendor.was_asked_times(1)
+    write(tmp_path, cut_short)
+    assert vendor.was_asked_times(4)
+    vendor.answers.clear()
+    assert script.has_left()
+    assert [r.getMessage() for r in caplog.records if "section" in r.getMessage()] == [
+        "the settings have no section [skarabee], whose jobs wait: this script goes on with those it began with"
+    ]
 
 
 @pytest.mark.usefixtures("restless")

@@ -158,8 +158,8 @@ class TestACall:
         assert named in session.variables[status.replace("STATUS", "REASON")]
         assert session.ended_well
 
-    def test_after_bad_peers_is_served_and_each_of_them_is_one_line_in_the_log(self, product: Product) -> None:
-        junk = [b"GET / HTTP/1.1\r\n\r\n", bytes(range(256)) * 300, b"agi_x: " + b"x" * 65528, b"agi_x: y\n" * 10000]
+    def test_after_bad_peers_is_served_and_each_kind_of_trouble_is_one_line_in_the_log(self, product: Product) -> None:
+        junk = [b"GET / HTTP/1.1\r\n\r\n", b"\n", b"agi_x: " + b"x" * 65528, b"agi_x: y\n" * 10000]
         for data in junk:
             send(product, data)
         assert place_call(product, "ping").variables["CALLSIGNSTATUS"] == "OK"
@@ -298,6 +298,22 @@ class TestSighup:
         reload(product, "the settings ")
         assert place_call(product, "ping").variables["CALLSIGNSTATUS"] == "OK"
         assert not any("Traceback" in line for line in product.log)
+
+    def test_with_a_file_that_lost_the_section_of_a_waiting_job_warns_and_so_does_a_restart(
+        self, product: Product, vendor: Vendor
+    ) -> None:
+        vendor.answering.clear()
+        assert place_call(product, "skarabee?wait=0").variables["SKARABEESTATUS"] == "QUEUED"
+        product.write_settings("")
+        reload(product)
+        product.wait_log(lambda line: "the settings have no section [skarabee], whose jobs wait: mend" in line)
+        product.kill()
+        vendor.answering.set()
+        product.start()
+        product.wait_log(lambda line: "the settings have no section [skarabee], whose jobs wait: mend" in line)
+        product.write_settings(vendor.section)
+        reload(product)
+        assert count(product, "whose jobs wait") == 1
 
     def test_without_a_file_keeps_the_old_settings(self, product: Product) -> None:
         product.settings.unlink()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
+import time
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
-import tomli
-
+from callsign import config_text
 from callsign import config_values as read
 from callsign.http_messages import printable
 from callsign.phone_numbers import knows_country
@@ -20,9 +19,10 @@ DEFAULT_PATH = "/etc/callsign/callsign.toml"
 MAX_SECRET_BYTES = 4096
 MAX_NAME_CHARACTERS = 60
 MAX_FAULT_CHARACTERS = 400
+SETTLE_SECONDS = 0.3
+"""A file that was changed more recently may still be being written: it is looked at again."""
 
-_PLAIN_WORDS = re.compile(r"(?:[A-Za-z /-]|'\W{1,2}')*")
-_POSITION = re.compile(r"\(at [a-z0-9 ,]+\)$")
+MOST_LOOKS = 10
 
 
 class ConfigError(Exception):
@@ -45,9 +45,8 @@ def load(path: Path, thorough: bool = False) -> tuple[Settings, list[str]]:
     and `check` do, a plain AGI script that only stores a notification does not.
     """
     try:
-        with path.open("rb") as file:
-            warnings = _open_to_others(path, file.fileno())
-            tree = tomli.loads(file.read().decode("utf-8-sig"))
+        content, warnings = _settled(path)
+        tree = config_text.tree(content, SECTIONS)
     except OSError as fault:
         hint = (
             "let this user read it"
@@ -55,8 +54,8 @@ def load(path: Path, thorough: bool = False) -> tuple[Settings, list[str]]:
             else "--config or $CALLSIGN_CONFIG can name another"
         )
         raise ConfigError([f"{path}: cannot be read: {fault.strerror}; {hint}"]) from fault
-    except (ValueError, RecursionError) as fault:
-        raise ConfigError([f"{path}: is no TOML: {_toml_fault(fault)}"]) from None
+    except ValueError as fault:
+        raise ConfigError([f"{path}: {fault}"]) from None
     reader = _Reader(path)
     settings = reader.whole(tree)
     if thorough and not knows_country(settings.numbers.country):
@@ -66,18 +65,17 @@ def load(path: Path, thorough: bool = False) -> tuple[Settings, list[str]]:
     return settings, warnings + reader.warnings
 
 
-def _toml_fault(fault: Exception) -> str:
-    """Where the text goes wrong, without quoting it: the line may hold a key."""
-    if isinstance(fault, UnicodeDecodeError):
-        return f"byte {fault.start} is not UTF-8"
-    if isinstance(fault, RecursionError):
-        return "it is nested too deep"
-    if not isinstance(fault, tomli.TOMLDecodeError):
-        return "a number has too many digits"
-    text = str(fault).splitlines()[0]
-    place = _POSITION.search(text)
-    words = _PLAIN_WORDS.match(text[: place.start()] if place else text)
-    return " ".join(filter(None, (words and words[0].strip(), place and place[0])))
+def _settled(path: Path) -> tuple[bytes, list[str]]:
+    """What is in the file once nobody has written to it for `SETTLE_SECONDS`, and warnings.  Raises OSError."""
+    for _ in range(MOST_LOOKS):
+        with path.open("rb") as file:
+            warnings = _open_to_others(path, file.fileno())
+            content = file.read()
+            age = time.time() - os.fstat(file.fileno()).st_mtime
+        if abs(age) >= SETTLE_SECONDS:
+            break
+        time.sleep(SETTLE_SECONDS - abs(age))
+    return content, warnings
 
 
 def _open_to_others(path: Path, file: int) -> list[str]:
@@ -165,6 +163,7 @@ class _Reader:
 
     def keep(self, values: dict[str, object], name: str, where: str, reader: Any, value: object) -> None:
         try:
+            read.all_seen(value)
             values[name] = reader(value)
         except ValueError as fault:
             self.fault(where, str(fault))
@@ -185,10 +184,11 @@ class _Reader:
         if len(content) > MAX_SECRET_BYTES:
             raise ValueError(f"{path} is too large for a key")
         try:
-            return read.secret(content.decode("utf-8-sig").strip())
+            text = config_text.decoded(content).strip()
+            read.all_seen(text)
+            return read.secret(text)
         except ValueError as fault:
-            what = "is not UTF-8" if isinstance(fault, UnicodeDecodeError) else str(fault)
-            raise ValueError(f"{path}: {what}") from None
+            raise ValueError(f"{path}: {fault}") from None
 
 
 def _name(key: str) -> str:
@@ -201,6 +201,8 @@ def _home_of(name: str) -> str:
 
 
 def _nearest(name: str, known: Any) -> str:
+    if unseen := config_text.unseen(name):
+        return f": {unseen}, which nobody sees"
     import difflib  # only where something is misspelt
 
     close = difflib.get_close_matches(_name(name).lower(), list(known), n=1, cutoff=0.5)

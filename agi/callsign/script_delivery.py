@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import suppress
 from functools import lru_cache
@@ -12,6 +13,7 @@ from callsign import config
 from callsign.delivery import Delivery
 from callsign.file_lock import FileLock
 from callsign.http_messages import Reply, Request
+from callsign.lost_sections import without_section, words
 from callsign.notification import State
 from callsign.outbox import Outbox, OutboxError
 from callsign.outbox_reader import OutboxReader
@@ -32,6 +34,8 @@ GAP_SECONDS = 0.3
 
 STOP_SECONDS = 10.0
 
+log = logging.getLogger("callsign.script")
+
 
 class ScriptDelivery:
     """This process's share: its own job at least once, the rest unless somebody else takes care of it."""
@@ -42,6 +46,7 @@ class ScriptDelivery:
         self._watch = FileLock(outbox.path.with_name(outbox.path.name + ".linger"))
         self._in_round = False
         self._newest_known = 0
+        self._has_warned = False
         self.delivery = self._new_delivery()
 
     def begin(self) -> None:
@@ -120,9 +125,19 @@ class ScriptDelivery:
         return is_new
 
     def _read_settings_again(self) -> None:
-        """Who stays through an outage delivers others' jobs too: by the settings that hold by then."""
+        """Who stays through an outage delivers others' jobs too: by the settings that hold by then.
+
+        A file without the section of a job that waits may have been cut short: only who starts anew goes by it.
+        """
         with suppress(config.ConfigError):
-            self._settings = config.load(Path(self._settings.source))[0]
+            settings = config.load(Path(self._settings.source))[0]
+            store = self._outbox.path
+            lost = without_section(settings, store) - without_section(self._settings, store)
+            if not lost:
+                self._settings = settings
+            elif not self._has_warned:
+                self._has_warned = True
+                log.warning("%s: this script goes on with those it began with", words(lost))
 
     def _new_delivery(self) -> Delivery:
         return Delivery(self._outbox, lambda: self._settings, _send)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from callsign import __version__, config
+from callsign import __version__, config, lost_sections
 from callsign.answering import Services, answer
 from callsign.asking import Asking
 from callsign.calls_first import CallsFirst
@@ -117,6 +117,7 @@ class Server:
             log.info("metrics at %s", self._metrics.url)
         listens_on = _shown(self.fastagi.address)
         log.info("callsign %s listens on %s, store %s", __version__, listens_on, self.settings.outbox.path)
+        self._warn_of_lost_sections()
 
     @property
     def state(self) -> str:
@@ -154,6 +155,13 @@ class Server:
         self.fastagi.settings_are_new()
         self._note = ""
         log.info("the settings were read again from %s", self._path)
+        self._warn_of_lost_sections()
+
+    def _warn_of_lost_sections(self) -> None:
+        if lost := lost_sections.without_section(self.settings, self.settings.outbox.path):
+            log.warning(
+                "%s: mend %s and reload, or give them up with callsign drop", lost_sections.words(lost), self._path
+            )
 
     def stop(self) -> None:
         """No new calls; running ones and attempts under way get a few seconds."""

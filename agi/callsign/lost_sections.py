@@ -1,0 +1,24 @@
+"""Jobs that wait while the settings have no section of their vendor: on purpose, or a file that was cut short."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+from callsign.outbox_reader import OutboxReader
+from callsign.outbox_values import OutboxError
+from callsign.settings import Settings
+
+
+def without_section(settings: Settings, store: Path) -> set[str]:
+    """The vendors whose jobs wait in `store` and that `settings` do not name; none where it cannot be read."""
+    with closing(OutboxReader(store)) as reader:
+        try:
+            return {system for system in reader.waiting() if getattr(settings, system, None) is None}
+        except OutboxError:
+            return set()
+
+
+def words(systems: set[str]) -> str:
+    """For the log."""
+    return f"the settings have no section {', '.join(f'[{name}]' for name in sorted(systems))}, whose jobs wait"
