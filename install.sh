@@ -9,6 +9,7 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 root=''      # --root: in front of every path below
 dry_run=''
 purge=''
+wheels=''    # --wheels: instead of a package index
 changes=0
 changed=''   # whether the last step had something to change
 for_service='' # whether the Python is to run as the service
@@ -32,6 +33,7 @@ sudo ./install.sh        on a PBX: /opt/callsign, commands, plain AGI script, se
                          also upgrades; safe to run twice
      --dry-run           says what it would change, and changes nothing
      --root DIR          builds the tree in DIR for a package: no users, no service
+     --wheels DIR        takes the Python packages from DIR instead of a package index (demo and --local too)
      --uninstall         takes all away but settings and jobs; with --purge these too
 
 ./install.sh --help      this text
@@ -114,7 +116,7 @@ os_release() { # NAME: its value
 }
 
 requirements_of() { # PYTHON: what an environment is made of; equal text, equal environment
-  cat "$here/agi/requirements.txt"
+  cat "$here/agi/requirements.lock"
   "$1" -c 'import sys; print("#", sys.version.split()[0], sys.base_prefix)'
 }
 
@@ -123,10 +125,11 @@ is_whole() { # VENV PYTHON
   is_usable "$1/bin/python" && requirements_of "$2" | cmp -s - "$1/callsign-requirements.txt"
 }
 
-make_environment() { # VENV PYTHON
+make_environment() { # VENV PYTHON: wheels alone, and only those of the lock: nothing of a package runs before it was compared
   "$2" -m venv --clear "$1" || fail "no virtual environment could be made in $1"
-  "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile -r "$here/agi/requirements.txt" ||
-    fail "the packages of agi/requirements.txt could not be installed: is a package index reachable?"
+  "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile --only-binary :all: --require-hashes \
+    ${wheels:+--no-index --find-links "$wheels"} -r "$here/agi/requirements.lock" ||
+    fail "the packages of agi/requirements.lock could not be installed: is a package index reachable?  Without one: --wheels"
 }
 
 stamp() { # VENV PYTHON
@@ -614,43 +617,40 @@ on_a_pbx() { # install|uninstall
 }
 
 main() {
-  case "${1:-}" in
-    demo | --local | -h | --help)
-      [ $# = 1 ] || misused "$1 takes nothing more"
-      ;;
-  esac
-  case "${1:-}" in
-    demo)
-      local_install
-      PYTHONPATH="$here/agi" exec "$venv/bin/python" -m callsign.demo
-      ;;
-    --local)
-      local_install
-      say "Ready: .venv/bin/callsign, .venv/bin/agi-debug and the plain script .venv/bin/callsign.agi"
-      exit
-      ;;
-    -h | --help)
-      usage
-      exit
-      ;;
-  esac
   what=install
   while [ $# -gt 0 ]; do
     case $1 in
+      demo | --local | --uninstall)
+        [ "$what" = install ] || misused "$1 does not go with $what"
+        what=${1#--}
+        ;;
       --dry-run) dry_run=yes ;;
-      --uninstall) what=uninstall ;;
       --purge) purge=yes ;;
-      --root)
-        [ -n "${2:-}" ] || misused "--root wants a folder"
-        root=$(readlink -m "$2")
+      --root | --wheels)
+        case ${2:-} in '' | -*) misused "$1 wants a folder" ;; esac
+        folder=$(readlink -m "$2")
+        if [ "$1" = --root ]; then root=$folder; else wheels=$folder; fi
         shift
+        ;;
+      -h | --help)
+        usage
+        exit
         ;;
       *) misused "unknown: $1" ;;
     esac
     shift
   done
+  [ -z "$wheels" ] || [ -d "$wheels" ] || misused "--wheels: there is no folder $wheels"
   [ -z "$purge" ] || [ "$what" = uninstall ] || misused "--purge goes with --uninstall"
-  on_a_pbx "$what"
+  case $what in
+    install | uninstall) on_a_pbx "$what" ;;
+    *)
+      [ -z "$dry_run$root" ] || misused "$what takes --wheels and nothing more"
+      local_install
+      [ "$what" = local ] || PYTHONPATH="$here/agi" exec "$venv/bin/python" -m callsign.demo
+      say "Ready: .venv/bin/callsign, .venv/bin/agi-debug and the plain script .venv/bin/callsign.agi"
+      ;;
+  esac
 }
 
 main "$@"

@@ -21,6 +21,7 @@ CACHE = Path(os.environ.get("CALLSIGN_CACHE") or Path.home() / ".cache/callsign"
 PARTS = ("agi", "conf", "dialplan", "README.md", "install.sh")
 SOURCE = "/usr/src/callsign"
 PYTHON = "/opt/python3/bin/python3"
+WHEELS = ("--wheels", "/usr/src/wheels")
 HERE = Path(__file__).parent
 
 # The first process of the machine: brings loopback up, and buries whoever dies.
@@ -107,8 +108,7 @@ class Machine:
 
     def install(self, *options: str, python: str = PYTHON) -> subprocess.CompletedProcess[str]:
         """`./install.sh OPTIONS` as root; packages come from a folder."""
-        given = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/usr/src/wheels", "PYTHON": python}
-        return self.run([f"{SOURCE}/install.sh", *options], {name: text for name, text in given.items() if text})
+        return self.run([f"{SOURCE}/install.sh", *options, *WHEELS], {"PYTHON": python} if python else {})
 
     def path(self, inside: str) -> Path:
         return self.folder / inside.lstrip("/")
@@ -132,7 +132,7 @@ def furnish(root: Path) -> None:
     """What the installer needs, into a machine's files: a Python, packages, and the project's own files."""
     # Copied, not linked: an Asterisk root in the cache may be a file system of its own.
     shutil.copytree(portable_python(CACHE), root / "opt/python3", symlinks=True)
-    shutil.copytree(wheels(CACHE, PROJECT / "agi/requirements.txt"), root / "usr/src/wheels")
+    shutil.copytree(wheels(CACHE, PROJECT / "agi/requirements.lock"), root / "usr/src/wheels")
     source = root / SOURCE.lstrip("/")
     source.mkdir(parents=True)
     for part in PARTS:

@@ -37,17 +37,18 @@ def portable_python(cache: Path) -> Path:
     return there
 
 
-def wheels(cache: Path, requirements: Path) -> Path:
-    """A folder with all that the product needs at run time, so that an installation needs no network; made once."""
-    key = hashlib.sha256(f"{sys.version} {requirements.read_text()}".encode()).hexdigest()[:12]
+def wheels(cache: Path, lock: Path) -> Path:
+    """A folder with all that the product needs at run time, filled as README says; made once."""
+    key = hashlib.sha256(f"{sys.version} {lock.read_text()}".encode()).hexdigest()[:12]
     cache.mkdir(parents=True, exist_ok=True)
     with locked(cache / "wheels.lock"):
         there = cache / f"wheels-{key}"
         if not there.exists():
             half_made = cache / f"wheels-{key}.part"
             shutil.rmtree(half_made, ignore_errors=True)
-            pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"]
-            subprocess.run([*pip, "-r", str(requirements), "--wheel-dir", str(half_made)], check=True)
+            download = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+            only = ["--only-binary", ":all:", "--require-hashes"]
+            subprocess.run([*download, *only, "--dest", str(half_made), "-r", str(lock)], check=True)
             half_made.rename(there)
     return there
 

@@ -146,7 +146,16 @@ def test_who_is_not_root(machine: Machine) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [["--dry"], ["--purge"], ["--root"], ["demo", "--dry-run"], ["--local", "x"], ["--dry-run", "demo"], ["-x"]],
+    [
+        ["--dry"],
+        ["--purge"],
+        ["--root"],
+        ["demo", "--dry-run"],
+        ["--local", "x"],
+        ["--dry-run", "demo"],
+        ["-x"],
+        ["demo", "--uninstall"],
+    ],
     ids=" ".join,
 )
 def test_an_unknown_option_ends_with_2_and_the_usage(machine: Machine, options: list[str]) -> None:

@@ -219,6 +219,32 @@ def test_an_upgrade_keeps_settings_and_jobs_and_restarts_the_service(pbx: Pbx) -
     assert not pbx.machine.path("/opt/callsign/agi/callsign/conf_of_the_new_version.py").exists()
 
 
+def test_an_upgrade_with_another_lock_makes_another_environment(pbx: Pbx) -> None:
+    lock = pbx.machine.path(f"{SOURCE}/agi/requirements.lock")
+    text = lock.read_text()
+    lock.write_text(f"{text}# another\n")
+    told = steps(pbx.install())
+    assert told[:2] == ["  environment /opt/callsign/venv", "  code /opt/callsign/agi"]
+    assert told[2].startswith("  systemctl restart callsign ")
+    lock.write_text(text)
+    pbx.install()
+
+
+def test_a_package_that_is_not_the_one_of_the_lock_is_not_installed(pbx: Pbx) -> None:
+    lock = pbx.machine.path(f"{SOURCE}/agi/requirements.lock")
+    text = lock.read_text()
+    lock.write_text(
+        re.sub(r"(?<=^requests==)(.*)((?:\n    --hash.*)+)", rf"\1\n    --hash=sha256:{'0' * 64}", text, flags=re.M)
+    )
+    service = pbx.service()
+    refused = pbx.machine.install()
+    lock.write_text(text)
+    assert refused.returncode == 1
+    assert "THESE PACKAGES DO NOT MATCH THE HASHES" in refused.stdout
+    assert pbx.service() == service
+    assert steps(pbx.install()) == ["  nothing, all is as it should be"]
+
+
 def test_an_upgrade_that_the_settings_do_not_fit_leaves_all_as_it_runs(pbx: Pbx) -> None:
     package = pbx.machine.path(f"{SOURCE}/agi/callsign/__init__.py")
     text = package.read_text()

@@ -18,7 +18,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from machine import PYTHON, SOURCE, furnish
+from machine import PYTHON, SOURCE, WHEELS, furnish
 from waiting import wait_until
 
 BOOT = Path(__file__).with_name("boot.sh")
@@ -104,8 +104,7 @@ class SystemdMachine:
 
     def install(self, *options: str) -> subprocess.CompletedProcess[str]:
         """`./install.sh OPTIONS` as root; packages come from a folder."""
-        given = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/usr/src/wheels", "PYTHON": PYTHON}
-        return self.run([f"{SOURCE}/install.sh", *options], given)
+        return self.run([f"{SOURCE}/install.sh", *options, *WHEELS], {"PYTHON": PYTHON})
 
     def path(self, inside: str) -> Path:
         """A file of the machine; one that is reached by an absolute link is the test's own, not the machine's."""
