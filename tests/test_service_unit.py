@@ -42,6 +42,10 @@ def test_it_is_watched_and_started_again_without_end(unit: Repeated) -> None:
     assert unit["Unit"]["StartLimitIntervalSec"] == "0"
 
 
+def test_its_memory_is_bounded_so_that_it_never_costs_asterisk_any(unit: Repeated) -> None:
+    assert unit["Service"]["MemoryMax"] == "512M"
+
+
 def test_what_it_makes_belongs_to_its_group_and_to_nobody_else(unit: Repeated) -> None:
     service = unit["Service"]
     assert (service["User"], service["Group"], service["UMask"]) == ("callsign", "callsign", "0007")
