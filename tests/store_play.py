@@ -33,6 +33,7 @@ WELL = {
     "noojee": Answer(200, {}, b'{"Message":"","Code":0}'),
 }
 GONE = NoAnswer("nobody there", sent=False)
+SILENT = NoAnswer("no answer", sent=True)
 CALLER = "0478123456"
 
 
@@ -42,9 +43,9 @@ def call_from(caller: str = CALLER, call: str = "", lifetime: float = 840.0, onc
     return Notification("skarabee", "skarabee", call or f"call-{caller[-4:]}", facts, clocks.wall(), lifetime, once)
 
 
-def recording(action: str, call: str, lifetime: float = 3600.0) -> Notification:
-    """A start or stop of a call's recording."""
-    facts = {"extenOrUniqueId": call}
+def recording(action: str, call: str, lifetime: float = 3600.0, whose: str = "") -> Notification:
+    """A start or stop of a call's recording; `whose` is the recording's own name."""
+    facts = {"extenOrUniqueId": whose or call}
     return Notification("noojee", f"noojee/{action}", call, facts, clocks.wall(), lifetime)
 
 
@@ -62,7 +63,7 @@ def eventually(holds: Callable[[], object], seconds: float = LONG_SECONDS) -> bo
 class PlayedVendor:
     """Both vendors, as `send` reaches them.
 
-    `asked` has a word for each request: "skarabee CALLER", "start CALL", "stop CALL".  `answers` maps the
+    `asked` has a word for each request: "skarabee CALLER", "start RECORDING", "stop RECORDING".  `answers` maps the
     beginning of such a word to a reply, or to a function that makes one; what is not in it goes well.
     """
 

@@ -25,6 +25,7 @@ from store_play import (
     GONE,
     LONG_SECONDS,
     SETTINGS,
+    SILENT,
     WELL,
     Gate,
     PlayedVendor,
@@ -343,6 +344,150 @@ def test_the_commands_of_each_call_arrive_in_order_though_many_fail_at_first(sid
         asked = [word.split()[0] for word in side.vendor.asked if word.endswith(f" {call}")]
         assert asked[-1] == "stop"
         assert asked.count("stop") == 1
+
+
+# -- start and stop of one recording on two channels --------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_start_and_a_stop_of_one_recording_keep_their_order_on_two_channels(side: Side) -> None:
+    gate = Gate(GONE)
+    side.vendor.answers["start"] = gate
+    side.add(recording("start", "1.1", whose="201"))
+    assert gate.reached.wait(LONG_SECONDS)
+    side.vendor.answers["start"] = in_turn(GONE, BUSY, WELL["noojee"])
+    stop = side.add(recording("stop", "2.2", whose="201"))
+    assert side.is_on_its_lane(stop)
+    gate.open()
+    assert side.end_of(stop) == (State.DELIVERED, "")
+    assert side.vendor.asked == ["start 201"] * 4 + ["stop 201"]
+
+
+def test_a_stop_on_another_channel_makes_a_start_that_was_never_tried_needless(side: Side) -> None:
+    gate = in_the_way(side)
+    start = side.add(recording("start", "1.1", whose="201"))
+    stop = side.add(recording("stop", "2.2", whose="201"))
+    assert side.is_on_its_lane(stop)
+    gate.open()
+    assert side.end_of(start) == (State.SUPERSEDED, "a stop came before it was tried")
+    assert side.end_of(stop) == (State.DELIVERED, "")
+
+
+# -- a start that the recorder carries out late -------------------------------------------------------------------
+
+
+class LateRecorder:
+    """Takes the first start and says nothing; carries it out behind the first stop, which it was too slow for."""
+
+    def __init__(self, side: Side) -> None:
+        self.recording = False
+        self.late = False
+        side.vendor.answers |= {"start": self._start, "stop": self._stop}
+
+    def _start(self) -> Reply:
+        if not self.late:
+            self.late = True
+            return SILENT
+        self.recording = True
+        return WELL["noojee"]
+
+    def _stop(self) -> Reply:
+        self.recording, self.late = self.late, False
+        return WELL["noojee"]
+
+
+def tried_start(side: Side) -> int:
+    """A start that was tried once at least, so that no stop makes it needless."""
+    job = side.add(recording("start", "1.1"))
+    assert side.vendor.was_asked("start 1.1")
+    return job
+
+
+@pytest.fixture
+def soon_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "AGAIN_SECONDS", 0.05)
+
+
+@pytest.mark.usefixtures("hurried", "soon_again")
+def test_a_recording_ends_though_the_recorder_carries_out_its_start_behind_the_stop(side: Side) -> None:
+    recorder = LateRecorder(side)
+    start, stop = tried_start(side), side.add(recording("stop", "1.1"))
+    assert side.end_of(start) == (State.DELIVERED, "")
+    assert side.end_of(stop) == (State.DELIVERED, "")  # the call does not wait for the repetition
+    assert eventually(lambda: side.reader.state_of(stop) == (State.DELIVERED, ""))
+    assert not recorder.recording
+    assert side.vendor.asked == ["start 1.1", "start 1.1", "stop 1.1", "stop 1.1"]
+    assert [(line.event, line.reason) for line in side.reader.life_of(stop)] == [
+        ("try later", "delivered; once more, for what it undoes had no answer and may be carried out late"),
+        ("delivered", ""),
+    ]
+
+
+@pytest.mark.usefixtures("hurried", "soon_again")
+def test_a_start_that_had_expired_unanswered_is_remembered_for_its_stop(side: Side) -> None:
+    side.vendor.answers["start"] = SILENT
+    assert (side.end_of(side.add(recording("start", "1.1", lifetime=0.6))) or (None,))[0] is State.EXPIRED
+    before = len(side.vendor.asked)
+    side.add(recording("stop", "2.2", whose="1.1"))
+    assert side.vendor.was_asked_times(before + 2)
+    assert side.vendor.asked[before:] == ["stop 1.1", "stop 1.1"]
+
+
+@pytest.mark.usefixtures("hurried", "soon_again")
+def test_a_stop_that_finds_nothing_to_stop_the_second_time_was_taken_the_first_time(side: Side) -> None:
+    side.vendor.answers |= {
+        "start": in_turn(SILENT, WELL["noojee"]),
+        "stop": in_turn(WELL["noojee"], Answer(200, {}, b'{"Message":"no recording","Code":-1}')),
+    }
+    tried_start(side)
+    stop = side.add(recording("stop", "1.1"))
+    assert eventually(lambda: side.reader.state_of(stop) == (State.DELIVERED, ""))
+    assert side.vendor.asked[-2:] == ["stop 1.1", "stop 1.1"]
+
+
+@pytest.mark.usefixtures("hurried", "soon_again")
+@pytest.mark.parametrize("second", [GONE, SILENT], ids=["not sent", "no answer"])
+def test_a_stop_is_sent_once_more_and_not_more_often(side: Side, second: Reply) -> None:
+    side.vendor.answers |= {"start": in_turn(SILENT, WELL["noojee"]), "stop": in_turn(WELL["noojee"], second)}
+    tried_start(side)
+    stop = side.add(recording("stop", "1.1"))
+    assert eventually(lambda: side.reader.state_of(stop) == (State.DELIVERED, ""))
+    assert side.vendor.asked.count("stop 1.1") == 2
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_newer_start_goes_out_at_once_and_no_repetition_behind_it(side: Side) -> None:
+    side.vendor.answers["start"] = in_turn(SILENT, WELL["noojee"])
+    tried_start(side)
+    stop = side.add(recording("stop", "1.1"))
+    assert side.end_of(stop) == (State.DELIVERED, "")
+    assert side.end_of(side.add(recording("start", "1.1"))) == (State.DELIVERED, "")
+    assert eventually(lambda: side.reader.state_of(stop) == (State.DELIVERED, ""))
+    assert side.vendor.asked == ["start 1.1", "start 1.1", "stop 1.1", "start 1.1"]
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_start_that_was_answered_or_never_sent_has_its_stop_sent_once(side: Side) -> None:
+    side.vendor.answers["start"] = in_turn(GONE, WELL["noojee"])
+    tried_start(side)
+    stop = side.add(recording("stop", "1.1"))
+    assert eventually(lambda: side.reader.state_of(stop) == (State.DELIVERED, ""))
+    assert side.vendor.asked == ["start 1.1", "start 1.1", "stop 1.1"]
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_repetition_that_is_due_survives_a_restart(side: Side, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "AGAIN_SECONDS", 1000.0)
+    side.vendor.answers["start"] = in_turn(SILENT, WELL["noojee"])
+    tried_start(side)
+    stop = side.add(recording("stop", "1.1"))
+    assert side.end_of(stop) == (State.DELIVERED, "")
+    side.close()
+    again = Side(path)
+    assert again.delivery.try_start()
+    assert again.end_of(stop) == (State.DELIVERED, "")
+    assert again.vendor.asked == ["stop 1.1"]
+    again.close()
 
 
 # -- ending and starting again ------------------------------------------------------------------------------------

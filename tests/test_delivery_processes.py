@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from callsign import outbox_writer, retry_schedule
+from callsign import delivery, outbox_writer, retry_schedule
 from callsign.delivery import Delivery
 from callsign.notification import State
 from callsign.outbox import Outbox
@@ -32,7 +32,7 @@ from pathlib import Path
 from callsign import retry_schedule
 from callsign.delivery import Delivery
 from callsign.outbox import Outbox
-from store_play import GONE, LONG_SECONDS, SETTINGS, WELL, Gate, PlayedVendor, call_from, recording
+from store_play import GONE, LONG_SECONDS, SETTINGS, SILENT, WELL, Gate, PlayedVendor, call_from, recording
 
 retry_schedule.FIRST_SECONDS = 0.01
 vendor, gate = PlayedVendor(), Gate(WELL["noojee"])
@@ -51,6 +51,9 @@ for line in sys.stdin:
         said = True
     elif word == "fail":
         vendor.answers[value] = GONE
+        said = True
+    elif word == "silence":
+        vendor.answers[value] = SILENT
         said = True
     elif word == "reached":
         said = gate.reached.wait(LONG_SECONDS)
@@ -182,6 +185,21 @@ def test_the_order_holds_when_the_deliverer_dies_between_start_and_stop(here: Si
     assert here.delivery.wait_for(stop, LONG_SECONDS) == (State.DELIVERED, "")
     assert here.vendor.asked[-1] == "stop 1.1"
     assert set(here.vendor.asked[:-1]) == {"start 1.1"}
+
+
+def test_a_start_that_a_killed_deliverer_had_no_answer_to_has_its_stop_sent_twice(
+    here: Side, other: Other, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "AGAIN_SECONDS", 0.05)
+    assert other.does("deliver") is True
+    assert other.does("silence start") is True
+    here.outbox.add(recording("start", "1.1", whose="201"))
+    assert other.does("asked 1") == ["start 201"]
+    here.delivery.start()
+    other.kill()
+    stop = here.outbox.add(recording("stop", "2.2", whose="201")).job
+    assert eventually(lambda: here.reader.state_of(stop) == (State.DELIVERED, ""))
+    assert here.vendor.asked == ["start 201", "stop 201", "stop 201"]
 
 
 def test_a_standby_takes_over_what_a_killed_deliverer_had_under_way(here: Side, other: Other) -> None:

@@ -26,7 +26,9 @@ class Desk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, head_start: float) -> None:
         monkeypatch.setattr(lanes, "HEAD_START_SECONDS", head_start)
-        self.workers = LaneWorkers("vendor", MOST, Lane(MOST, lambda newer, older: False), self._deal, NobodyElse())
+        self.workers = LaneWorkers(
+            "vendor", MOST, Lane(MOST, lambda told: (told.call,), lambda newer, older: False), self._deal, NobodyElse()
+        )
         self.begun: list[tuple[int, str]] = []  # job and thread
         self.ended: list[int] = []
         self.held: dict[int, threading.Event] = {}

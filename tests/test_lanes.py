@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from callsign import lanes
 from callsign.lanes import (
     BACKLOG_PAUSE_SECONDS,
     CONCURRENCY_IN_TROUBLE,
@@ -17,16 +18,16 @@ from callsign.lanes import (
     TROUBLE_AFTER,
     Lane,
 )
-from callsign.notification import Notification
+from callsign.notification import Notification, State
 from callsign.outbox import Job
+from callsign.vendors import noojee
 
 NOW = 1000.0
 MOMENT = 1e-9
 LIFETIME_SECONDS = 60.0
 
 
-def stop_after_start(newer: Notification, older: Notification) -> bool:
-    return (newer.action, older.action) == ("stop", "start")
+TAKEN = State.DELIVERED, ""
 
 
 def never(_newer: Notification, _older: Notification) -> bool:
@@ -34,7 +35,7 @@ def never(_newer: Notification, _older: Notification) -> bool:
 
 
 def a_lane(concurrency: int = 100) -> Lane:
-    return Lane(concurrency, stop_after_start)
+    return Lane(concurrency, noojee.keys_of, noojee.undoes)
 
 
 def job(
@@ -44,10 +45,13 @@ def job(
     recovered: bool = False,
     due: float = 0.0,
     deadline: float = NOW + LIFETIME_SECONDS,
+    recording: str | None = None,
 ) -> Job:
-    """A job of a call of its own, unless `call` names one."""
-    told = Notification("noojee", action, call or f"call {number}", {}, NOW, LIFETIME_SECONDS)
-    return Job(number, told, deadline, recovered=recovered, due=due)
+    """A job of a call of its own, unless `call` names one, and of the recording that is named as the call."""
+    call = call or f"call {number}"
+    facts = {"extenOrUniqueId": recording or call}
+    told = Notification("noojee", f"noojee/{action}", call, facts, NOW, LIFETIME_SECONDS)
+    return Job(number, told, deadline, recovered=recovered, due=due, in_doubt=recovered)
 
 
 def filled(lane: Lane, jobs: Sequence[Job]) -> Lane:
@@ -240,8 +244,8 @@ def test_a_call_that_has_ended_may_begin_again() -> None:
 # -- a start that a stop has made needless -----------------------------------------------------------
 
 
-def needless(jobs: Sequence[Job], makes_needless: bool = True) -> bool:
-    lane = filled(Lane(5, stop_after_start if makes_needless else never), jobs)
+def needless(jobs: Sequence[Job], undoes: Callable[[Notification, Notification], bool] = noojee.undoes) -> bool:
+    lane = filled(Lane(5, noojee.keys_of, undoes), jobs)
     return lane.is_needless(taken(lane))
 
 
@@ -256,8 +260,7 @@ def test_a_start_alone_is_not_needless() -> None:
 
 
 def test_no_job_makes_itself_needless() -> None:
-    lane = filled(Lane(5, lambda _newer, _older: True), [job(1, "a")])
-    assert not lane.is_needless(taken(lane))
+    assert not needless([job(1, "a")], lambda _newer, _older: True)
 
 
 def test_a_stop_of_another_call_makes_nothing_needless() -> None:
@@ -269,7 +272,7 @@ def test_a_stop_is_never_needless() -> None:
 
 
 def test_a_vendor_that_knows_no_such_thing_has_no_needless_jobs() -> None:
-    assert not needless([job(1, "a"), job(2, "a", "stop")], makes_needless=False)
+    assert not needless([job(1, "a"), job(2, "a", "stop")], never)
 
 
 def test_a_start_that_was_attempted_is_not_needless() -> None:
@@ -288,6 +291,125 @@ def test_the_stop_before_a_start_does_not_make_that_one_needless() -> None:
     lane = filled(a_lane(), [job(1, "a", "stop"), job(2, "a")])
     lane.finish(taken(lane), verdict=True)
     assert not lane.is_needless(taken(lane))
+
+
+# -- a recording that two calls name -----------------------------------------------------------------
+
+
+def test_commands_for_one_recording_keep_their_order_whatever_call_they_name() -> None:
+    lane = filled(a_lane(), [job(1, "a", recording="201"), job(2, "b", "stop", recording="201"), job(3, "c")])
+    start = taken(lane)
+    start.attempts += 1
+    lane.put_back(start, NOW + 5)
+    assert numbers(lane) == [3]
+    lane.finish(taken(lane, NOW + 5), verdict=True)
+    assert numbers(lane, NOW + 5) == [2]
+
+
+def test_a_job_waits_for_its_call_and_for_its_recording() -> None:
+    lane = filled(
+        a_lane(), [job(1, "a", recording="201"), job(2, "b", recording="202"), job(3, "a", "stop", recording="202")]
+    )
+    one, two = taken(lane), taken(lane)
+    lane.finish(two, verdict=True)
+    assert lane.take(NOW) is None
+    lane.finish(one, verdict=True)
+    assert numbers(lane) == [3]
+
+
+def test_a_stop_in_another_calls_name_makes_a_start_of_the_same_recording_needless() -> None:
+    assert needless([job(1, "a", recording="201"), job(2, "b", "stop", recording="201")])
+
+
+def test_a_stop_of_the_same_call_for_another_recording_makes_nothing_needless() -> None:
+    assert not needless([job(1, "a", recording="201"), job(2, "a", "stop", recording="202")])
+
+
+# -- a start that may come late, and the stop that is sent twice --------------------------------------
+
+
+def started(lane: Lane, number: int, in_doubt: bool = True, **names: str) -> None:
+    """A start that has ended, with or without an attempt that had no answer."""
+    lane.add(job(number, **names))
+    one = taken(lane)
+    one.in_doubt = in_doubt
+    lane.finish(one, verdict=True)
+
+
+def stopped(lane: Lane, number: int, **names: str) -> Job:
+    """A stop that the recorder has just taken."""
+    lane.add(job(number, action="stop", **names))
+    return taken(lane)
+
+
+def put_back_to_repeat(lane: Lane, one: Job) -> None:
+    assert lane.has_to_be_repeated(one)
+    one.word = TAKEN
+    lane.put_back(one, NOW + 5, verdict=True, firm=True)
+
+
+def test_a_stop_is_repeated_where_its_start_had_no_answer_and_only_then() -> None:
+    lane = a_lane()
+    started(lane, 1, in_doubt=False, call="a")
+    assert not lane.has_to_be_repeated(stopped(lane, 2, call="a"))
+    started(lane, 3, call="b")
+    assert lane.has_to_be_repeated(stopped(lane, 4, call="b"))
+
+
+def test_a_stop_in_another_calls_name_is_repeated_and_one_of_another_recording_is_not() -> None:
+    lane = a_lane()
+    started(lane, 1, call="a", recording="201")
+    assert not lane.has_to_be_repeated(stopped(lane, 2, call="a", recording="202"))
+    assert lane.has_to_be_repeated(stopped(lane, 3, call="b", recording="201"))
+
+
+def test_a_stop_is_repeated_once_and_the_next_one_not_at_all() -> None:
+    lane = a_lane()
+    started(lane, 1, call="a")
+    put_back_to_repeat(lane, stopped(lane, 2, call="a"))
+    assert lane.take(NOW + 5 - MOMENT) is None
+    again = taken(lane, NOW + 5)
+    assert not lane.has_to_be_repeated(again)
+    lane.finish(again, verdict=True)
+    assert not lane.has_to_be_repeated(stopped(lane, 3, call="a"))
+
+
+def test_the_repetition_of_a_stop_never_comes_behind_a_newer_start() -> None:
+    lane = a_lane()
+    started(lane, 1, call="a")
+    put_back_to_repeat(lane, stopped(lane, 2, call="a"))
+    lane.add(job(3, "a"))
+    ends = taken(lane)
+    assert (ends.id, ends.over) == (2, True)
+    lane.finish(ends, verdict=False)
+    assert numbers(lane) == [3]
+
+
+def test_a_start_that_waits_already_is_not_stopped_by_a_repetition_and_the_doubt_stays_for_its_stop() -> None:
+    lane = a_lane()
+    started(lane, 1, call="a")
+    stop = stopped(lane, 2, call="a")
+    lane.add(job(3, "a"))
+    assert not lane.has_to_be_repeated(stop)
+    lane.finish(stop, verdict=True)
+    lane.finish(taken(lane), verdict=True)
+    assert lane.has_to_be_repeated(stopped(lane, 4, call="a"))
+
+
+def test_a_doubt_that_is_old_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "DOUBT_SECONDS", 0.0)
+    lane = a_lane()
+    started(lane, 1, call="a")
+    assert not lane.has_to_be_repeated(stopped(lane, 2, call="a"))
+
+
+def test_no_more_doubts_are_held_than_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "MOST_DOUBTS", 3)
+    lane = a_lane()
+    for number in range(1, 6):
+        started(lane, number)
+    repeated = [lane.has_to_be_repeated(stopped(lane, 10 + n, call=f"call {n}")) for n in range(1, 6)]
+    assert repeated == [False, False, True, True, True]
 
 
 # -- trouble -----------------------------------------------------------------------------------------
@@ -353,7 +475,62 @@ def test_the_first_verdict_ends_the_trouble() -> None:
     lane.finish(taken(lane), verdict=True)
     assert not lane.in_trouble
     assert lane.seconds_to_next(NOW) == 0
-    assert numbers(lane) == list(range(11, 30))
+    assert numbers(lane) == [*range(11, 30), 1]
+
+
+def test_a_verdict_behind_trouble_makes_all_that_waits_due_at_the_pace_of_a_backlog() -> None:
+    lane = filled(a_lane(), [job(n) for n in range(1, 41)])
+    for one in [taken(lane) for _ in range(40)]:
+        lane.put_back(one, NOW + 18)
+    lane.add(job(99))
+    lane.finish(taken(lane, NOW + 1), verdict=True)
+    now, out = NOW + 1, []
+    while now < NOW + 1.5:
+        out += numbers(lane, now)
+        now += 0.001
+    assert out == list(range(1, 41))
+    assert len(out) * BACKLOG_PAUSE_SECONDS >= 0.2
+
+
+def test_the_first_verdict_behind_a_start_makes_due_what_the_last_process_had_put_off() -> None:
+    lane = filled(a_lane(), [job(1, recovered=True, due=NOW + 18), job(2)])
+    lane.finish(taken(lane), verdict=True)
+    assert numbers(lane) == [1]
+
+
+def test_an_attempt_that_was_under_way_when_the_vendor_came_back_is_made_again_at_once() -> None:
+    lane = filled(a_lane(), [job(1), job(2)])
+    hung = taken(lane)
+    for _ in range(TROUBLE_AFTER):
+        lane.miss()
+    lane.finish(taken(lane, NOW + 1), verdict=True)
+    lane.put_back(hung, NOW + 30)
+    assert taken(lane, NOW + 2) is hung
+
+
+def test_the_vendors_own_wish_is_kept_though_it_is_back() -> None:
+    lane = filled(a_lane(), [job(n) for n in range(1, TROUBLE_AFTER + 2)])
+    for one in [taken(lane) for _ in range(TROUBLE_AFTER)]:
+        lane.put_back(one, NOW + 18, firm=True)
+    lane.finish(taken(lane, NOW + 1), verdict=True)
+    assert lane.take(NOW + 18 - MOMENT) is None
+    assert taken(lane, NOW + 18).id == 1
+
+
+def test_a_job_that_always_fails_though_the_vendor_is_well_is_hurried_a_few_times_only() -> None:
+    lane = filled(a_lane(), [job(1)])
+    attempted(lane, due=NOW + 1000)
+    hurries = 0
+    for number in range(2, 12):
+        for _ in range(TROUBLE_AFTER):
+            lane.miss()
+        lane.add(job(number))
+        lane.finish(taken(lane, NOW + number), verdict=True)
+        one = lane.take(NOW + number + 0.5)
+        if one is not None:
+            hurries += 1
+            lane.put_back(one, NOW + 1000)
+    assert hurries == 3
 
 
 def test_a_job_that_ends_without_the_vendors_word_ends_no_trouble() -> None:
@@ -380,21 +557,45 @@ class AnyLane(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.lane = Lane(self.CONCURRENCY, stop_after_start)
+        self.lane = a_lane(self.CONCURRENCY)
         self.now = NOW
         self.added = 0
-        self.calls: dict[str, list[Job]] = {}  # open ones, in the order given
+        self.open: list[Job] = []  # in the order given
         self.flying: list[Job] = []
         self.ended: list[int] = []
+        self.doubts: list[Job] = []  # starts that have ended and may be carried out late
+
+    def line(self, one: Job) -> Iterator[tuple[bool, Job]]:
+        """Who shares its call or its recording, and whether that one was given later."""
+        keys = set(noojee.keys_of(one.notification))
+        at = self.open.index(one)
+        for n, other in enumerate(self.open):
+            if n != at and keys & set(noojee.keys_of(other.notification)):
+                yield n > at, other
 
     def heads(self) -> list[Job]:
-        return [jobs[0] for jobs in self.calls.values() if jobs and jobs[0] not in self.flying]
+        waiting = (one for one in self.open if one not in self.flying)
+        return [one for one in waiting if all(later for later, _ in self.line(one))]
 
-    @rule(call=st.sampled_from("abcdef"), action=st.sampled_from(["start", "stop"]), recovered=st.booleans())
-    def add(self, call: str, action: str, recovered: bool) -> None:
+    def undoes_one_behind_it(self, one: Job) -> bool:
+        behind = (other for later, other in self.line(one) if later)
+        return any(noojee.undoes(one.notification, other.notification) for other in behind)
+
+    def is_cancelled(self, one: Job) -> bool:
+        return one.word is not None and self.undoes_one_behind_it(one)
+
+    @rule(
+        call=st.sampled_from(["", "a", "b", "c"]),
+        recording=st.sampled_from(["a", "201", "202"]),
+        action=st.sampled_from(["start", "stop"]),
+        recovered=st.booleans(),
+    )
+    def add(self, call: str, recording: str, action: str, recovered: bool) -> None:
+        """Without `call` on a channel of its own."""
         self.added += 1
-        one = job(self.added, call, action, recovered, due=self.now, deadline=self.now + LIFETIME_SECONDS)
-        self.calls.setdefault(call, []).append(one)
+        end = self.now + LIFETIME_SECONDS
+        one = job(self.added, call, action, recovered, due=self.now, deadline=end, recording=recording)
+        self.open.append(one)
         self.lane.add(one)
 
     @rule(seconds=st.sampled_from([0.0, 0.001, BACKLOG_PAUSE_SECONDS, PAUSE_IN_TROUBLE_SECONDS, 1.0, 40.0]))
@@ -411,41 +612,61 @@ class AnyLane(RuleBasedStateMachine):
             return
         assert soon == 0
         heads = self.heads()
-        if one.steady_deadline > self.now:
+        if one.steady_deadline > self.now and not self.is_cancelled(one):
             assert one in heads
             fresh = [head for head in heads if not head.attempts and not head.recovered]
             assert one in fresh or not fresh
             assert one in fresh or one.due <= self.now
-        wanted = one.notification.action == "start" and not one.attempts and not one.recovered
-        line = self.calls[one.notification.call]
-        followers = line[line.index(one) + 1 :]
-        stopped = any(later.notification.action == "stop" for later in followers)
+        wanted = one.notification.action == "noojee/start" and not one.attempts and not one.recovered
+        followers = [other for later, other in self.line(one) if later]
+        stopped = any(noojee.undoes(later.notification, one.notification) for later in followers)
         assert self.lane.is_needless(one) == (wanted and stopped)
         self.flying.append(one)
 
     def in_time(self) -> list[Job]:
-        return [one for one in self.flying if one.steady_deadline > self.now]
+        return [one for one in self.flying if not one.over]
 
     @precondition(lambda self: self.in_time())
-    @rule(data=st.data(), seconds=st.floats(0, 40))
-    def put_back(self, data: st.DataObject, seconds: float) -> None:
+    @rule(data=st.data(), seconds=st.floats(0, 40), in_doubt=st.booleans(), firm=st.booleans())
+    def put_back(self, data: st.DataObject, seconds: float, in_doubt: bool, firm: bool) -> None:
         one = data.draw(st.sampled_from(self.in_time()))
+        if one.word:  # it is sent once more, and not more often
+            self.end(one, verdict=False)
+            return
         self.flying.remove(one)
         one.attempts += 1
-        self.lane.put_back(one, self.now + seconds)
+        one.in_doubt |= in_doubt
+        self.lane.put_back(one, self.now + seconds, firm=firm)
+
+    @precondition(lambda self: self.in_time())
+    @rule(data=st.data())
+    def have_word(self, data: st.DataObject) -> None:
+        one = data.draw(st.sampled_from(self.in_time()))
+        doubted = any(noojee.undoes(one.notification, older.notification) for older in self.doubts)
+        again = self.lane.has_to_be_repeated(one)
+        assert again == (doubted and not one.word and not self.undoes_one_behind_it(one))
+        if not again:
+            self.end(one, verdict=True)
+        else:
+            self.flying.remove(one)
+            one.attempts += 1
+            one.word = TAKEN
+            self.lane.put_back(one, self.now + 5, verdict=True, firm=True)
+        assert not self.lane.in_trouble
 
     @precondition(lambda self: self.flying)
-    @rule(data=st.data(), verdict=st.booleans())
-    def finish(self, data: st.DataObject, verdict: bool) -> None:
-        one = data.draw(st.sampled_from(self.flying))
-        self.end(one, verdict)
-        if verdict:
-            assert not self.lane.in_trouble
+    @rule(data=st.data())
+    def finish(self, data: st.DataObject) -> None:
+        self.end(data.draw(st.sampled_from(self.flying)), verdict=False)
 
     def end(self, one: Job, verdict: bool) -> None:
         self.flying.remove(one)
-        self.calls[one.notification.call].remove(one)
+        self.open.remove(one)
         self.ended.append(one.id)
+        if one.in_doubt and one.notification.action == "noojee/start":
+            self.doubts.append(one)
+        if one.word and not one.over:
+            self.doubts = [it for it in self.doubts if not noojee.undoes(one.notification, it.notification)]
         self.lane.finish(one, verdict)
 
     @invariant()
@@ -453,10 +674,15 @@ class AnyLane(RuleBasedStateMachine):
         assert self.lane.in_flight == len(self.flying) <= self.CONCURRENCY
 
     @invariant()
+    def no_two_of_one_recording_or_call_are_under_way(self) -> None:
+        names = [name for one in self.flying if not one.over for name in noojee.keys_of(one.notification)]
+        assert len(names) == len(set(names))
+
+    @invariant()
     def it_can_say_when_to_look_again(self) -> None:
         soon = self.lane.seconds_to_next(self.now)
         most = CONCURRENCY_IN_TROUBLE if self.lane.in_trouble else self.CONCURRENCY
-        if len(self.flying) >= most or not any(self.calls.values()):
+        if len(self.flying) >= most or not self.open:
             assert soon is None
         elif self.heads():
             assert soon is not None
@@ -470,11 +696,11 @@ class AnyLane(RuleBasedStateMachine):
             self.now += soon + MOMENT
             one = self.lane.take(self.now)
             if one is not None:
-                assert one in self.heads() or one.steady_deadline <= self.now
+                assert one in self.heads() or one.steady_deadline <= self.now or self.is_cancelled(one)
                 self.flying.append(one)
                 self.end(one, verdict=False)
         assert sorted(self.ended) == list(range(1, self.added + 1))
-        assert not any(self.calls.values())
+        assert not self.open
 
 
 AnyLane.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -51,6 +51,7 @@ LAYERS = {
         "delivery",
         "lane_workers",
         "lanes",
+        "job_order",
         "lost_sections",
         "metrics",
         "metrics_page",

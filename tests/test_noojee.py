@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -448,8 +449,9 @@ def test_a_page_that_is_not_there_may_come_while_the_recorder_starts() -> None:
 
 def test_no_answer_to_the_command_is_worth_another_try_for_its_own_reason() -> None:
     assert verdict(NoAnswer("no answer from pbx.example within 10.0 s", sent=True)) == TryLater(
-        "no answer from pbx.example within 10.0 s"
+        "no answer from pbx.example within 10.0 s", may_be_done=True
     )
+    assert verdict(NoAnswer("nobody there", sent=False)) == TryLater("nobody there")
 
 
 def test_retry_after_is_handed_on() -> None:
@@ -722,14 +724,20 @@ def test_the_delivery_never_holds_more_conversations_than_the_recorder_allows() 
 # -- start and stop of one recording -----------------------------------------------------------------
 
 
-def test_a_stop_makes_a_start_of_the_same_recording_needless_and_nothing_else() -> None:
+def test_a_stop_undoes_a_start_of_the_same_recording_and_nothing_else() -> None:
     start, stop = command("noojee/start"), command("noojee/stop")
     elsewhere = command("noojee/stop", extenOrUniqueId="410")
-    assert noojee.makes_needless(stop, start)
-    assert not noojee.makes_needless(start, stop)
-    assert not noojee.makes_needless(start, start)
-    assert not noojee.makes_needless(stop, stop)
-    assert not noojee.makes_needless(elsewhere, start)
+    assert noojee.undoes(stop, start)
+    assert not noojee.undoes(start, stop)
+    assert not noojee.undoes(start, start)
+    assert not noojee.undoes(stop, stop)
+    assert not noojee.undoes(elsewhere, start)
+
+
+def test_a_command_keeps_the_order_of_its_call_and_of_its_recording() -> None:
+    told = command("noojee/start", extenOrUniqueId="201")
+    assert noojee.keys_of(told) == (told.call, "201")
+    assert noojee.keys_of(replace(told, call="201")) == ("201",)
 
 
 def test_the_lifetimes_are_those_promised() -> None:

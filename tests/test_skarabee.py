@@ -538,4 +538,4 @@ def test_the_registry_makes_a_memory_of_its_own_for_every_process() -> None:
     one, other = vendor.new_memory(), vendor.new_memory()
     assert one == other == skarabee.Memory()
     assert one is not other
-    assert not vendor.makes_needless(call(), call())
+    assert not vendor.undoes(call(), call())

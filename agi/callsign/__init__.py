@@ -11,7 +11,7 @@ The way of a call through the files is a straight line::
       or, for what the dialplan wants to know at once:
       -> handlers -> asking              a conversation with the vendor, beside the call and bounded by its wait
     and behind it, when no call waits (calls_first, outbox_hand_over):
-      outbox -> delivery -> lanes        which job is next, per vendor, per call in order; lane_workers are the
+      outbox -> delivery -> lanes        which job is next, per vendor, in order (job_order); lane_workers are the
                                          threads that lead each to its end; outcomes tells who waits
       -> vendors.*                       a conversation: sign with the clock of this attempt, judge the answer
                                          (notifications and questions alike; vendors.shape says what a vendor is)

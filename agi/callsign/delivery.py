@@ -20,7 +20,7 @@ from callsign.fault_place import where
 from callsign.file_lock import FileLock
 from callsign.lane_workers import LaneWorkers
 from callsign.lanes import Lane
-from callsign.notification import Delivered, Outcome, Refused, State, TryLater
+from callsign.notification import Delivered, Outcome, State, TryLater
 from callsign.outbox import Job, Outbox, OutboxError
 from callsign.outbox_reader import OutboxReader
 from callsign.outcomes import LOOK_SECONDS, Outcomes
@@ -35,10 +35,13 @@ WRITE_DOWN_SECONDS = 2.0
 """How long the next deliverer may have to wait until we have written down what we delivered."""
 
 IN_ORDER_SECONDS = 0.5
-"""How long the next of a call waits at most until it is written what came of the one before.
+"""How long the next in order waits at most until it is written what came of the one before.
 
 Else a start that has ended would come to life behind its stop, when the process is killed in between.
 """
+
+AGAIN_SECONDS = 5.0
+"""So long after its own verdict a stop is sent once more, where the start before it may be carried out late."""
 
 log = logging.getLogger("callsign.delivery")
 
@@ -68,7 +71,9 @@ class Delivery:
         taking = {name: vendor for name, vendor in VENDORS.items() if vendor.converse}
         self._turns = turns or NobodyElse()
         self._workers = {
-            name: LaneWorkers(name, v.concurrency, Lane(v.concurrency, v.makes_needless), self._deal_with, self._turns)
+            name: LaneWorkers(
+                name, v.concurrency, Lane(v.concurrency, v.keys_of, v.undoes), self._deal_with, self._turns
+            )
             for name, v in taking.items()
         }
         self._memories = {name: vendor.new_memory() for name, vendor in taking.items()}
@@ -178,12 +183,14 @@ class Delivery:
         """Ends the job where no attempt makes sense any more, else attempts it."""
         if needless:
             self._end(lane, job, State.SUPERSEDED, "a stop came before it was tried", None)
+        elif job.over and job.word:  # it needs no repetition: a newer start came, or its time is over
+            self._end(lane, job, *job.word, None)
         elif clocks.steady() >= job.steady_deadline:
             self._end(lane, job, State.EXPIRED, "too late to be of use", None)
         elif (job.attempts or job.recovered) and (given_up := self._look_up(job.id, job.notification.at)):
             self._outcomes.tell(job.id, *given_up)  # by somebody's `drop`: it is written down already
             self._log(job, given_up[0].value, given_up[1], None)
-            self._settle(lane, job, given_up[0])
+            self._settle(lane, job, verdict=False)
         else:
             self._attempt(lane, job)
 
@@ -199,14 +206,13 @@ class Delivery:
             return
         except Exception as fault:  # our own fault must not end the lane
             log.error("job=%d system=%s: a fault in callsign itself: %s", job.id, told.system, where(fault))
-            outcome = TryLater("a fault in callsign itself, see its log")
+            outcome = TryLater("a fault in callsign itself, see its log", may_be_done=True)
         milliseconds = 1000 * (time.perf_counter() - began)
-        if isinstance(outcome, Delivered):
-            self._end(lane, job, State.DELIVERED, outcome.reason, milliseconds)
-        elif isinstance(outcome, Refused):
-            self._end(lane, job, State.REFUSED, outcome.reason, milliseconds)
-        else:
+        if isinstance(outcome, TryLater):
             self._try_later(lane, job, outcome, milliseconds)
+        else:
+            state = State.DELIVERED if isinstance(outcome, Delivered) else State.REFUSED
+            self._have_word(lane, job, state, outcome.reason, milliseconds)
 
     def _converse(self, job: Job) -> Outcome:
         system = job.notification.system
@@ -218,32 +224,58 @@ class Delivery:
         conversation = converse(settings, job.notification, self._memories[system])
         return lead(conversation, self._send, clocks.steady, job.steady_deadline, ATTEMPT_SECONDS)
 
+    def _have_word(self, lane: Lane, job: Job, state: State, reason: str, milliseconds: float) -> None:
+        """The vendor's verdict ends the job, unless something that it undoes may still be carried out behind it."""
+        with lane.guard:
+            is_last = not lane.has_to_be_repeated(job)
+        if is_last:
+            if job.word and state is State.REFUSED:  # there was nothing more to stop
+                state, reason = job.word
+            self._end(lane, job, state, reason, milliseconds)
+            return
+        job.word = state, reason
+        self._outcomes.tell(job.id, state, reason)
+        delay = min(AGAIN_SECONDS, (job.steady_deadline - clocks.steady()) / 2)
+        why = f"{state.value}; once more, for what it undoes had no answer and may be carried out late"
+        self._put_off(lane, job, delay, why, milliseconds, verdict=True, firm=True)
+
     def _try_later(self, lane: Lane, job: Job, outcome: TryLater, milliseconds: float) -> None:
-        now = clocks.steady()
-        left = job.steady_deadline - now
+        if job.word:  # sent once more in vain
+            with lane.guard:
+                lane.miss()
+            self._end(lane, job, *job.word, None)
+            return
+        job.in_doubt |= outcome.may_be_done
+        left = job.steady_deadline - clocks.steady()
         delay = next_delay_seconds(job.attempts, left, outcome.after_seconds, random.random())  # noqa: S311
         if delay is None:
             with lane.guard:
                 lane.miss()
             self._end(lane, job, State.EXPIRED, f"too late to try again; last: {outcome.reason}", milliseconds)
             return
-        self._log(job, "try later", outcome.reason, milliseconds, f" next={delay:.1f}s")
-        self._outbox.note_attempt(job, delay, outcome.reason, milliseconds)
+        self._put_off(lane, job, delay, outcome.reason, milliseconds, firm=outcome.after_seconds is not None)
+
+    def _put_off(
+        self, lane: Lane, job: Job, delay: float, why: str, milliseconds: float, firm: bool, verdict: bool = False
+    ) -> None:
+        self._log(job, "try later", why, milliseconds, f" next={delay:.1f}s")
+        self._outbox.note_attempt(job, delay, why, milliseconds)
         with lane.guard:
-            lane.put_back(job, now + delay)
+            lane.put_back(job, clocks.steady() + delay, verdict, firm)
 
     def _end(self, lane: Lane, job: Job, state: State, reason: str, milliseconds: float | None) -> None:
+        """The job has ended so; without `milliseconds` by no attempt, or by one without a verdict."""
         self._outcomes.tell(job.id, state, reason)
         self._outbox.end(job, state, reason, milliseconds)
         self._log(job, state.value, reason, milliseconds)
         if VENDORS[job.notification.system].in_order:
             self._turns.end_turn()  # it is the disk now that takes its time
             self._outbox.wait_written(IN_ORDER_SECONDS)
-        self._settle(lane, job, state)
+        self._settle(lane, job, verdict=milliseconds is not None and state in (State.DELIVERED, State.REFUSED))
 
-    def _settle(self, lane: Lane, job: Job, state: State) -> None:
+    def _settle(self, lane: Lane, job: Job, verdict: bool) -> None:
         with lane.guard:
-            lane.finish(job, verdict=state in (State.DELIVERED, State.REFUSED))
+            lane.finish(job, verdict)
 
     def _log(self, job: Job, what: str, reason: str, milliseconds: float | None, more: str = "") -> None:
         told = job.notification

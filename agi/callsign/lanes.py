@@ -1,4 +1,4 @@
-"""Which job is next for one vendor: fresh before backlog, per call in order, gently while it is in trouble.
+"""Which job is next for one vendor: fresh before backlog, in order, gently while it is in trouble.
 
 A lane has no thread and no clock of its own; `lane_workers` drive it under the lane's condition.
 """
@@ -8,9 +8,10 @@ from __future__ import annotations
 import heapq
 import math
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import OrderedDict, deque
+from collections.abc import Callable
 
+from callsign.job_order import JobOrder
 from callsign.notification import Notification
 from callsign.outbox import Job
 
@@ -31,22 +32,38 @@ Where the vendor answers at once a second worker is no gain: both share one inte
 SWEEP_SECONDS = 1.0
 """So often at most all that waits is looked through for jobs whose time is over."""
 
+DOUBT_SECONDS = 3600.0
+"""So long after a command that may still be carried out, one that undoes it is sent twice."""
+
+MOST_DOUBTS = 4096
+
 
 class Lane:
     """The open jobs of one vendor.  All methods are called with `guard` held."""
 
-    def __init__(self, concurrency: int, makes_needless: Callable[[Notification, Notification], bool]) -> None:
+    def __init__(
+        self,
+        concurrency: int,
+        keys_of: Callable[[Notification], tuple[str, ...]],
+        undoes: Callable[[Notification, Notification], bool],
+    ) -> None:
+        """For `keys_of` and `undoes` see vendors.shape."""
         self.guard = threading.Lock()
         self.ready = threading.Condition(self.guard)
         self._concurrency = concurrency
-        self._makes_needless = makes_needless
-        self._by_call: dict[str, Job] = {}  # the first of each, which alone may go out; the rest stand behind it
+        self._keys_of = keys_of
+        self._undoes = undoes
+        self._order = JobOrder(keys_of)
         self._fresh: deque[Job] = deque()
         self._later: list[tuple[float, int, Job]] = []  # by the moment they are due, then by id
+        self._hurried: list[tuple[float, int, Job]] = []  # those that need not wait for it: the vendor is back
         self._overdue: deque[Job] = deque()
-        self._under_way: set[int] = set()
+        self._under_way: dict[int, int] = {}  # by id: how often the vendor had come back when it began
         self._opens = 0.0  # no start before this moment, where starts are paced
         self._without_verdict = 0
+        self._is_known_well = False  # by a verdict since the start, and since the last trouble
+        self._returns = 0  # how often it became so
+        self._doubts: OrderedDict[str, Notification] = OrderedDict()  # by key: what the vendor may still carry out
         self._first_deadline = math.inf  # of all jobs here, or earlier
         self._swept = -math.inf
         self._left_alone_until = 0.0
@@ -73,14 +90,12 @@ class Lane:
     def add(self, job: Job) -> None:
         """A job just stored, or found in the store."""
         self._first_deadline = min(self._first_deadline, job.steady_deadline)
-        last = self._by_call.get(job.notification.call)
-        if last is None:
-            self._by_call[job.notification.call] = job
+        for first in self._order.firsts(job.notification):
+            if first.word and first.id not in self._under_way and self._undoes(first.notification, job.notification):
+                self._let_end(first)
+        self._order.add(job)
+        if self._order.is_free(job):
             self._offer(job)
-            return
-        while last.behind is not None:
-            last = last.behind
-        last.behind = job
 
     def _offer(self, job: Job) -> None:
         if job.attempts == 0 and not job.recovered:
@@ -100,7 +115,7 @@ class Lane:
         self._sweep(now)
         job = self._overdue.popleft() if self._overdue else self._next(now)
         if job is not None:
-            self._under_way.add(job.id)
+            self._under_way[job.id] = self._returns
             self._left_alone_until = now + HEAD_START_SECONDS
         return job
 
@@ -108,25 +123,39 @@ class Lane:
         paced = self.in_trouble
         if self._fresh and not (paced and now < self._opens):
             job = self._fresh.popleft()
-        elif self._later and self._later[0][0] <= now and now >= self._opens:
-            job = heapq.heappop(self._later)[2]
-            paced = True
         else:
-            return None
+            due = self._due(now) if now >= self._opens else None
+            if due is None:
+                return None
+            job, paced = due, True
         if paced:
             pause = PAUSE_IN_TROUBLE_SECONDS if self.in_trouble else BACKLOG_PAUSE_SECONDS
             self._opens = max(self._opens, now - pause) + pause
         return job
+
+    def _due(self, now: float) -> Job | None:
+        while self._hurried:
+            entry = heapq.heappop(self._hurried)
+            due, _, job = entry
+            if job.over:
+                continue
+            if due <= now or job.hurries:  # not what fails again and again though the vendor is well, or has to wait
+                job.hurries -= due > now
+                job.due = now
+                return job
+            heapq.heappush(self._later, entry)
+        return heapq.heappop(self._later)[2] if self._later and self._later[0][0] <= now else None
 
     def _sweep(self, now: float) -> None:
         """Jobs whose time is over need no turn: they end at once, whatever the pace and whoever is before them."""
         if now >= max(self._first_deadline, self._swept + SWEEP_SECONDS):
             self._swept = now
             self._first_deadline = math.inf
-            for job in self._waiting():
+            for job in self._order:
+                if job.over or job.id in self._under_way:
+                    continue
                 if job.steady_deadline <= now:
-                    job.over = True
-                    self._overdue.append(job)
+                    self._let_end(job)
                 else:
                     self._first_deadline = min(self._first_deadline, job.steady_deadline)
         while self._fresh and self._fresh[0].over:
@@ -134,23 +163,23 @@ class Lane:
         while self._later and self._later[0][2].over:
             heapq.heappop(self._later)
 
-    def _waiting(self) -> Iterator[Job]:
-        for first in self._by_call.values():
-            job: Job | None = first
-            while job is not None:
-                if not job.over and job.id not in self._under_way:
-                    yield job
-                job = job.behind
+    def _let_end(self, job: Job) -> None:
+        """It needs no attempt any more, and so no turn."""
+        if not job.over:
+            job.over = True
+            self._overdue.append(job)
 
     def seconds_to_next(self, now: float, at_hand: bool = True) -> float | None:
         """How long until `take` may have something, None if only another event can change that."""
-        if self._is_full or not self._by_call:
+        if self._is_full or not self._order:
             return None
         if self._overdue:
             return 0.0 if at_hand else max(0.0, self._others_from - now)
         soonest = max(self._first_deadline, self._swept + SWEEP_SECONDS)
         if self._fresh:
             soonest = min(soonest, self._opens if self.in_trouble else now)
+        elif self._hurried:
+            soonest = min(soonest, self._opens)
         elif self._later:
             soonest = min(soonest, max(self._later[0][0], self._opens))
         if not at_hand:
@@ -158,44 +187,79 @@ class Lane:
         return None if soonest == math.inf else max(0.0, soonest - now)
 
     def is_needless(self, job: Job) -> bool:
-        """Whether a newer command of the same call has made this one, never attempted, needless."""
+        """Whether a newer command that undoes this one, never attempted, has made it needless."""
         if job.attempts or job.recovered:
             return False
-        later = job.behind
-        while later is not None:
-            if self._makes_needless(later.notification, job.notification):
-                return True
-            later = later.behind
-        return False
+        return any(self._undoes(later.notification, job.notification) for later in self._order.behind(job))
+
+    def has_to_be_repeated(self, job: Job) -> bool:
+        """Whether the vendor, which has just taken it, may still carry out behind it what it undoes.
+
+        Not where that is wanted again by now, and no command more than once.
+        """
+        told = job.notification
+        if job.word or any(self._undoes(told, later.notification) for later in self._order.behind(job)):
+            return False
+        return any(self._undoes(told, older) for older in self._doubts_about(told).values())
+
+    def _doubts_about(self, told: Notification) -> dict[str, Notification]:
+        found = {key: self._doubts[key] for key in self._keys_of(told) if key in self._doubts}
+        return {key: older for key, older in found.items() if told.at - older.at < DOUBT_SECONDS}
 
     def miss(self) -> None:
         """An attempt ended without a verdict, and the job with it: its time is over."""
         self._without_verdict += 1
+        if self.in_trouble:
+            self._is_known_well = False
 
-    def put_back(self, job: Job, due: float) -> None:
-        """An attempt ended without a verdict; the job keeps its place before the rest of its call."""
-        self._under_way.discard(job.id)
-        self._without_verdict += 1
+    def put_back(self, job: Job, due: float, verdict: bool = False, firm: bool = False) -> None:
+        """The job is to be attempted again; it keeps its place before the rest of its call.
+
+        `verdict` as for `finish`.  `firm`: not before it is due, though the vendor should be well before.
+        """
+        returns = self._under_way.pop(job.id)
+        if verdict:
+            self._note_verdict()
+        else:
+            self.miss()
+        if firm:
+            job.hurries = 0
         job.due = due
         self._first_deadline = min(self._first_deadline, job.steady_deadline)
-        heapq.heappush(self._later, (due, job.id, job))
+        heapq.heappush(self._later if returns == self._returns else self._hurried, (due, job.id, job))
 
     def finish(self, job: Job, verdict: bool) -> None:
         """The job has ended; `verdict` says that the vendor itself gave one, so that it is well."""
-        self._under_way.discard(job.id)
-        job.over = True
+        self._under_way.pop(job.id, None)
         if verdict:
-            self._without_verdict = 0
-        call = job.notification.call
-        before = self._by_call[call]
-        if before is not job:  # it had no turn: its time was over while it stood in the line
-            while before.behind is not job:
-                assert before.behind is not None  # noqa: S101
-                before = before.behind
-            before.behind = job.behind
-        elif job.behind is None:
-            del self._by_call[call]
-        else:
-            self._by_call[call] = job.behind
-            if not job.behind.over:
-                self._offer(job.behind)
+            self._note_verdict()
+        self._note_doubt(job)
+        job.over = True
+        for one in self._order.remove(job):
+            if not one.over:
+                self._offer(one)
+
+    def _note_doubt(self, job: Job) -> None:
+        told = job.notification
+        if job.in_doubt:
+            for key in self._keys_of(told):
+                older = self._doubts.pop(key, None)
+                hidden = older is not None and self._undoes(told, older)  # a stop in doubt does not hide its start
+                self._doubts[key] = older if older is not None and hidden else told
+            while len(self._doubts) > MOST_DOUBTS:
+                self._doubts.popitem(last=False)
+        if job.word and not job.over:  # it was repeated
+            for key, older in self._doubts_about(told).items():
+                if self._undoes(told, older):
+                    del self._doubts[key]
+
+    def _note_verdict(self) -> None:
+        """The vendor is well: what waits because it was not is due from now on, at the pace of a backlog."""
+        self._without_verdict = 0
+        if not self._is_known_well:
+            self._is_known_well = True
+            self._returns += 1
+            few, many = sorted((self._hurried, self._later), key=len)
+            for entry in few:
+                heapq.heappush(many, entry)
+            self._hurried, self._later = many, []

@@ -32,6 +32,7 @@ class TryLater:
 
     reason: str
     after_seconds: float | None = None
+    may_be_done: bool = False  # it was sent, and the vendor may carry it out yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Notification:
 
     system: str  # "skarabee": the vendor's file, its settings section, its lane
     action: str  # the handler's path: "noojee/start"
-    call: str  # linkedid: what belongs to one call reaches the vendor in the order given
+    call: str  # linkedid: what belongs to one call reaches the vendor in the order given (see Vendor.keys_of)
     facts: Mapping[str, str] = field(repr=False)  # numbers and names: never in a log
     at: float  # epoch seconds at which the dialplan told us
     lifetime_seconds: float  # of no use after that

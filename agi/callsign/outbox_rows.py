@@ -91,4 +91,5 @@ def _job_of(row: tuple[Any, ...], recovered: bool) -> Job:
         pause = 0.0
     now = clocks.steady()
     is_fresh = not attempts and 0 <= clocks.wall() - at < FRESH_SECONDS
-    return Job(id_, told, now + left, attempts, 0.0 if is_fresh else now + pause, recovered)
+    due = 0.0 if is_fresh else now + pause
+    return Job(id_, told, now + left, attempts, due, recovered, in_doubt=recovered)

@@ -6,16 +6,16 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from callsign.notification import Notification
+from callsign.notification import Notification, State
 
 
 class OutboxError(Exception):
     """Nothing was stored, or nothing can be read; the text says why and where to mend it."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Job:
-    """An open job as the deliverer holds it."""
+    """An open job as the deliverer holds it; no two are equal."""
 
     id: int
     notification: Notification
@@ -23,8 +23,10 @@ class Job:
     attempts: int = 0
     due: float = 0.0  # not before this moment of clocks.steady()
     recovered: bool = False  # found in the store at the start: it may have been attempted before
-    behind: Job | None = field(default=None, repr=False)  # the next of the same call, in the deliverer's lane
     over: bool = False  # it has ended, or is about to: the deliverer's lane passes over it
+    in_doubt: bool = False  # an attempt had no answer: the vendor may carry it out, and later than what follows
+    word: tuple[State, str] | None = None  # the vendor's verdict on a job that is sent once more all the same
+    hurries: int = 3  # so often it goes out before it is due because the vendor is back
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,13 +81,21 @@ def text_to_sign(key: Secret, timestamp: str) -> str:
     return f"{key.reveal()}:{timestamp}"
 
 
-def makes_needless(newer: Notification, older: Notification) -> bool:
-    """A stop makes a start of the same recording needless (only asked of one that was never attempted)."""
-    return (
-        newer.action == "noojee/stop"
-        and older.action == "noojee/start"
-        and newer.facts["extenOrUniqueId"] == older.facts["extenOrUniqueId"]
-    )
+def keys_of(told: Notification) -> tuple[str, ...]:
+    """Commands for one recording keep their order, as those of one call do; by default both have one name."""
+    return tuple(dict.fromkeys((told.call, _recording(told))))
+
+
+def _recording(told: Notification) -> str:
+    return told.facts.get("extenOrUniqueId", told.call)
+
+
+def undoes(newer: Notification, older: Notification) -> bool:
+    """A stop undoes a start of the same recording.
+
+    Where that was never tried, it is needless.  Where it may be carried out late, the stop has to be repeated.
+    """
+    return newer.action == "noojee/stop" and older.action == "noojee/start" and _recording(newer) == _recording(older)
 
 
 def converse(settings: Settings, job: Notification, memory: object) -> Generator[Request, Reply, Outcome]:
@@ -186,7 +194,7 @@ def judge(reply: Reply, key: Secret) -> Outcome:
     `key` is kept out of the reason, should the recorder repeat what it was sent.
     """
     if isinstance(reply, NoAnswer):
-        return TryLater(reply.reason)
+        return TryLater(reply.reason, may_be_done=reply.sent)
     code, message = _code_of(reply)
     words = vendor_words(message, hidden=key.reveal())
     fine = 200 <= reply.status < 300
@@ -200,7 +208,7 @@ def judge(reply: Reply, key: Secret) -> Outcome:
         return Refused(f"HTTP {reply.status}: {words or 'no reason given'}{STATUS_HINTS.get(reply.status, '')}")
     hint = STATUS_HINTS.get(reply.status, "; is [noojee] url right?" if not words else "")
     what = f"{words or 'an answer that is no JSON with a Code'}{hint}"
-    return TryLater(f"HTTP {reply.status}: {what}", reply.retry_after_seconds())
+    return TryLater(f"HTTP {reply.status}: {what}", reply.retry_after_seconds(), may_be_done=reply.status != 404)
 
 
 SIGNED_NAMES = ("timestamp",)
@@ -238,6 +246,7 @@ VENDOR = Vendor(
     new_memory=Memory,
     converse=converse,
     concurrency=CONCURRENCY,
-    makes_needless=makes_needless,
+    keys_of=keys_of,
+    undoes=undoes,
     in_order=True,
 )

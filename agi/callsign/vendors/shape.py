@@ -26,6 +26,10 @@ def _nothing() -> None:
     """Of a vendor that needs no memory."""
 
 
+def _by_call(told: Notification) -> tuple[str, ...]:
+    return (told.call,)
+
+
 def _never(_newer: Notification, _older: Notification) -> bool:
     return False
 
@@ -69,7 +73,8 @@ class Vendor:
     new_memory: Callable[[], Any] = _nothing  # what one process remembers of it between conversations
     converse: Callable[[Settings, Notification, Any], Generator[Request, Reply, Outcome]] | None = None  # to deliver
     concurrency: int = 0  # deliveries at once, at most
-    makes_needless: Callable[[Notification, Notification], bool] = _never
-    in_order: bool = False  # the next of a call goes out when it is written what came of the one before: see delivery
+    keys_of: Callable[[Notification], tuple[str, ...]] = _by_call  # those that share one go out in order; each once
+    undoes: Callable[[Notification, Notification], bool] = _never  # a newer one, of a common key, an older one
+    in_order: bool = False  # the next in order goes out when it is written what came of the one before: see delivery
     asks: Mapping[str, Ask] = field(default_factory=dict)
     keep: Keep | None = None

@@ -1,0 +1,60 @@
+"""Which open jobs wait for which: those that share a key (a call, a recording) go out in the order given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from callsign.notification import Notification
+from callsign.outbox import Job
+
+
+class JobOrder:
+    """A line of jobs for each key.  A job is free when it is the first of every line that it stands in.
+
+    A job joins all its lines at once, so the oldest of all is always free: no two can wait for each other.
+    """
+
+    def __init__(self, keys_of: Callable[[Notification], tuple[str, ...]]) -> None:
+        """`keys_of` gives the keys of a notification, each once, the same at each call."""
+        self._keys_of = keys_of
+        self._lines: dict[str, list[Job]] = {}  # most have one job or two, and 100,000 may be there
+
+    def __bool__(self) -> bool:
+        return bool(self._lines)
+
+    def __iter__(self) -> Iterator[Job]:
+        """All jobs; one that stands in two lines comes twice."""
+        for line in self._lines.values():
+            yield from line
+
+    def add(self, job: Job) -> None:
+        """Behind all that have a key in common with it."""
+        for key in self._keys_of(job.notification):
+            self._lines.setdefault(key, []).append(job)
+
+    def is_free(self, job: Job) -> bool:
+        """Whether nothing stands before it."""
+        return all(self._lines[key][0] is job for key in self._keys_of(job.notification))
+
+    def firsts(self, told: Notification) -> list[Job]:
+        """Who would be the first to stand before a job that said this."""
+        return [self._lines[key][0] for key in self._keys_of(told) if key in self._lines]
+
+    def behind(self, job: Job) -> Iterator[Job]:
+        """Those that wait for it; one that does so twice comes twice."""
+        for key in self._keys_of(job.notification):
+            line = self._lines[key]
+            yield from line[line.index(job) + 1 :]
+
+    def remove(self, job: Job) -> list[Job]:
+        """Takes it out, wherever it stands.  Those that have become free."""
+        freed = []
+        for key in self._keys_of(job.notification):
+            line = self._lines[key]
+            was_first = line[0] is job
+            line.remove(job)
+            if not line:
+                del self._lines[key]
+            elif was_first:
+                freed.append(line[0])
+        return [one for one in dict.fromkeys(freed) if self.is_free(one)]
