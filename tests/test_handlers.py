@@ -10,9 +10,10 @@ import pytest
 from agi_lines import CALLER, UNIQUE_ID, a_step
 from callsign import __version__
 from callsign.dialplan_step import StepFault
-from callsign.handlers import HANDLERS, Direct, Notify, Skipped
+from callsign.handlers import HANDLERS, Direct, Notify, Skipped, facts_to_ask
 from callsign.notification import Notification
 from callsign.settings import Settings
+from callsign.vendors.shape import Ask
 from settings_file import NOOJEE, SKARABEE, load
 
 LINKEDID = "1699999999.9"
@@ -235,6 +236,105 @@ def test_a_channel_without_a_unique_id_must_name_its_call(plain: Settings, reque
     found = fault(plain, request_line, *args, agi_uniqueid="unknown")
     assert found == "call: the channel has no unique id; give call, such as ${CHANNEL(linkedid)}"
     assert told(plain, request_line, *args, f"call={LINKEDID}", agi_uniqueid="").call == LINKEDID
+
+
+# -- numbers as SIP leaves them ------------------------------------------------------------------------
+
+LEFTOVERS = ["{};npdi=yes;rn=+3247", "tel:{};phone-context=+32", "sip:{}@192.0.2.1:5060;user=phone", "\u202a{}\u202c"]
+
+
+@pytest.mark.parametrize("leftover", LEFTOVERS)
+@pytest.mark.parametrize("number", ["+3250112233", "050112233", "+050112233"])
+def test_what_sip_leaves_in_a_number_changes_neither_office_nor_number(
+    tmp_path: Path, leftover: str, number: str
+) -> None:
+    settings = load(tmp_path, SKARABEE + OFFICES)
+    plain_number = number.replace("+0", "0")
+    for found in (
+        told(settings, "skarabee", agi_dnid=leftover.format(number)),
+        told(settings, "skarabee", agi_extension=leftover.format(number)),
+        told(settings, "skarabee", "", phoneto(leftover.format(number))),
+    ):
+        assert dict(found.facts) == {"businessid": "9001", "phoneto": plain_number, "phonefrom": CALLER}
+    for found in (
+        told(settings, "skarabee", agi_callerid=leftover.format(number)),
+        told(settings, "skarabee", f"phonefrom={leftover.format(number)}"),
+    ):
+        assert found.facts["phonefrom"] == plain_number
+
+
+@pytest.mark.parametrize("leftover", LEFTOVERS)
+def test_what_sip_leaves_in_a_number_makes_nobody_external_or_shown(tmp_path: Path, leftover: str) -> None:
+    settings = load(tmp_path, INTERNAL + SKARABEE)
+    internal = ask(settings, "skarabee", agi_callerid=leftover.format("202"), agi_extension=leftover.format("201"))
+    assert internal == Skipped("an internal call")
+    for nobody in ("anonymous", "asterisk", "0", "+", "-1"):
+        assert isinstance(ask(settings, "skarabee", agi_callerid=leftover.format(nobody)), Skipped)
+    withheld = ask(settings, "skarabee", leftover.format("+32478123456"), agi_callingpres="32")
+    assert isinstance(withheld, Skipped)
+
+
+@pytest.mark.parametrize("leftover", LEFTOVERS[:-1])  # settings hold nothing that nobody sees
+def test_offices_and_maps_may_be_written_as_sip_has_them(tmp_path: Path, leftover: str) -> None:
+    office = f"""
+[[skarabee.office]]
+businessid = "9003"
+key = "k"
+numbers = ["{leftover.format("+3250112299")}"]
+"""
+    mapping = f'phoneto = {{ "{leftover.format("jan")}" = "050112299" }}\n'
+    settings = load(tmp_path, SKARABEE + mapping + office)
+    assert told(settings, "skarabee", phoneto("050112299")).facts["businessid"] == "9003"
+    assert told(settings, "skarabee", phoneto("jan")).facts["phoneto"] == "050112299"
+    assert told(settings, "skarabee", phoneto("sip:jan@elsewhere")).facts["phoneto"] == "050112299"
+
+
+@pytest.mark.parametrize("number", ["+", "-1", "@056528998", ";x=1"])
+def test_what_stands_for_no_number_is_no_phoneto(plain: Settings, number: str) -> None:
+    found = fault(plain, "skarabee", phoneto(number))
+    assert "names nobody" in found
+    assert "056528998" not in found  # a reason holds no number
+
+
+def test_the_operator_at_0_may_be_called(plain: Settings) -> None:
+    assert told(plain, "skarabee", agi_extension="0").facts["phoneto"] == "0"
+
+
+ASKED = [("mor/caller", "cli"), ("kalliope/lastcall", "number")]
+
+
+@pytest.mark.parametrize("leftover", LEFTOVERS)
+@pytest.mark.parametrize(("path", "name"), ASKED)
+def test_a_question_about_a_number_reads_it_in_the_same_way(
+    tmp_path: Path, path: str, name: str, leftover: str
+) -> None:
+    settings = load(tmp_path, MOR_AND_KALLIOPE)
+    number = leftover.format("+056528999")
+    assert asked(settings, path, agi_callerid=number) == {name: "056528999"}
+    assert asked(settings, path, f"{name}={number}", agi_callerid="anonymous") == {name: "056528999"}
+    assert asked(settings, path, f"{name}={number}", agi_callingpres="32") == {name: "056528999"}
+    for nobody in ("anonymous", "asterisk", "0", "+", "-1"):
+        assert isinstance(asked(settings, path, agi_callerid=leftover.format(nobody)), Skipped)
+        assert isinstance(asked(settings, path, f"{name}={leftover.format(nobody)}"), Skipped)
+
+
+def asked(settings: Settings, path: str, *args: str, **env: str) -> dict[str, str] | Skipped:
+    question = HANDLERS[path]
+    assert isinstance(question, Ask)
+    step = a_step(path, *args, **env)
+    return facts_to_ask(question, step, step.arguments(question.names), settings)
+
+
+MOR_AND_KALLIOPE = """
+[mor]
+url = "https://mor.example/billing/api"
+user = "admin"
+key = "k"
+[kalliope]
+url = "https://kalliope.example"
+username = "admin"
+password = "k"
+"""
 
 
 # -- noojee/start --------------------------------------------------------------------------------------

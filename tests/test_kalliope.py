@@ -380,6 +380,13 @@ def test_a_row_that_is_no_call_of_an_extension_does_not_count(desk: Desk, change
     assert history.look_up(CUSTOMER) is None
 
 
+@pytest.mark.parametrize("called", [f"{CUSTOMER};npdi=yes;rn=+3247", f"sip:{CUSTOMER}@192.0.2.1", f"\u202a{CUSTOMER}"])
+def test_a_called_number_of_the_register_is_read_as_a_channels_is(called: str) -> None:
+    history = History("Europe/Rome", "BE", 7)
+    history.take(Window(NOON - DAY, NOON, 0), [row(NOON - 60, called=called)], 1.0)
+    assert history.look_up(CUSTOMER) is not None
+
+
 def test_the_caller_is_the_extension_where_the_account_code_is_none(desk: Desk) -> None:
     desk.pbx.call(NOON - 60, extension="cost centre 9", caller="209")
     assert desk.extension() == "209"

@@ -13,6 +13,7 @@ from callsign.phone_numbers import (
     TRUNK_ZERO,
     NumberPatterns,
     as_vendor_wants,
+    bare_number,
     is_withheld,
     knows_country,
     may_be_same,
@@ -145,6 +146,57 @@ def test_a_number_abroad_is_one_number_however_its_prefix_is_written(number: str
     assert as_vendor_wants("00" + number[1:], "NL", form) == with_plus == number
 
 
+# -- as SIP leaves them --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        ("+3256528998;npdi=yes;rn=+3247", "+3256528998"),
+        ("tel:+32-56-52-89-98", "+32-56-52-89-98"),
+        ("TEL:056528998;phone-context=+32", "056528998"),
+        ("056528998;phone-context=pbx.example", "056528998"),
+        ("sip:+3256528998@192.0.2.1:5060;user=phone", "+3256528998"),
+        ("sips:kantoor@pbx.example", "kantoor"),
+        ("sip:kantoor:secret@pbx.example", "kantoor"),
+        ("<sip:056528998@pbx.example>;tag=1", "056528998"),
+        ("056528998@pbx.example", "056528998"),
+        ("056528998?Subject=x", "056528998"),
+        ("056528998,,7", "056528998"),
+        ('056528998"(\\', "056528998"),
+        ("\u202a056528998\u202c", "056528998"),  # bidi marks, as contacts on a phone have them
+        ("\u2066+32\u200b56\xad528998\u2069\ufeff", "+3256528998"),
+        (" 056\u00a052 89\t98 ", "056528998"),
+        ("+056528998", "056528998"),
+        ("+0032 56528998", "003256528998"),
+        ("+(0)56528998", "(0)56528998"),
+        ("+32 (0)56 52 89 98", "+32(0)56528998"),
+        ("kantoor-1", "kantoor-1"),
+        ("*98", "*98"),
+        ("#31#", "#31#"),
+        ("tel", "tel"),
+        ("sip:", ""),
+        (";npdi=yes", ""),
+        ("@056528998", ""),
+        ("", ""),
+    ],
+)
+def test_what_is_no_part_of_a_number_is_cut_off(written: str, number: str) -> None:
+    assert bare_number(written) == number
+
+
+@given(anything)
+def test_a_bare_number_is_bare(text: str) -> None:
+    once = bare_number(text)
+    assert bare_number(once) == once
+    assert not set(once) & set(';:,@?"\\<> \u202e\u200b\n')
+
+
+@given(st.from_regex(r"\+?[0-9]{1,15}", fullmatch=True), st.text(max_size=40), st.sampled_from(";@?,"))
+def test_whatever_follows_a_number_does_not_change_it(number: str, rest: str, separator: str) -> None:
+    assert bare_number(number + separator + rest) == bare_number(number)
+
+
 # -- withheld ------------------------------------------------------------------------------------------
 
 
@@ -154,13 +206,30 @@ def test_a_number_abroad_is_one_number_however_its_prefix_is_written(number: str
         *("anonymous", "unknown", "restricted", "", "Anonymous", " UNKNOWN ", "unavailable", "private", "withheld"),
         *("anonymous@anonymous.invalid", "sip:anonymous@192.0.2.1", "anonymous@192.0.2.1"),
         "x@anonymous.invalid",
+        *(
+            "0",
+            "+",
+            "-1",
+            "-",
+            "00000000",
+            "+0",
+            "asterisk",
+            "Asterisk",
+            "anonymous;x=1",
+            "tel:anonymous",
+            ";",
+            "@host",
+        ),
+        *("\u202aanonymous\u202c", "<unknown>", "sip:asterisk@192.0.2.1", "0@192.0.2.1"),
     ],
 )
 def test_a_word_in_the_place_of_a_number_is_withheld(number: str) -> None:
     assert is_withheld(number)
 
 
-@pytest.mark.parametrize("number", ["056528999", "+3256528999", "201", "jan", "sip:201@pbx.example", "private1"])
+@pytest.mark.parametrize(
+    "number", ["056528999", "+3256528999", "201", "jan", "sip:201@pbx.example", "private1", "10", "-2"]
+)
 def test_a_number_or_account_is_not_withheld(number: str) -> None:
     assert not is_withheld(number)
 

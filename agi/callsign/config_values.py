@@ -14,7 +14,7 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from callsign.config_text import unseen
-from callsign.phone_numbers import NumberPatterns
+from callsign.phone_numbers import NumberPatterns, bare_number
 from callsign.secret import Secret
 
 MAX_SHOWN_CHARACTERS = 15
@@ -65,11 +65,11 @@ def texts(value: object) -> tuple[str, ...]:
     return tuple(text(item) for item in value)
 
 
-def text_table(value: object) -> Mapping[str, str]:
-    """An inline table from text to text."""
+def number_table(value: object) -> Mapping[str, str]:
+    """An inline table from numbers or accounts, read as a channel's are, to texts."""
     if not isinstance(value, dict):
         raise ValueError(f'wanted a table such as {{ "201" = "056528998" }}, found {_kind(value)}')
-    return MappingProxyType({key: text(item) for key, item in value.items()})
+    return MappingProxyType({bare_number(key): text(item) for key, item in value.items()})
 
 
 def choice(*words: str) -> Callable[[object], str]:

@@ -14,7 +14,7 @@ from functools import lru_cache
 from callsign import SYSTEMS, __version__, clocks
 from callsign.dialplan_step import Step, StepFault, shown
 from callsign.notification import Notification
-from callsign.phone_numbers import NumberPatterns, as_vendor_wants, is_withheld, may_be_same
+from callsign.phone_numbers import NumberPatterns, as_vendor_wants, bare_number, is_withheld, may_be_same
 from callsign.settings import Settings, Skarabee
 from callsign.vendors import VENDORS
 from callsign.vendors import noojee as noojee_api
@@ -24,8 +24,8 @@ from callsign.vendors.shape import Ask
 UNIQUE_ID = re.compile(r"(?:[^\s/]+-)?[0-9]{9,}\.[0-9]+")
 """Asterisk's ${UNIQUEID}: [systemname-]epoch.count (main/channel.c)."""
 
-SPECIAL_EXTENSIONS = frozenset(("", "s", "h", "i", "t", "T", "o", "a", "e", "failed"))
-"""Names in a dialplan that say nothing of who is called."""
+SPECIAL_EXTENSIONS = frozenset(("", "s", "h", "i", "t", "T", "o", "a", "e", "failed", "+", "-1"))
+"""Names in a dialplan, and what stands for no number, that say nothing of who is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,11 @@ def facts_to_ask(ask: Ask, step: Step, given: dict[str, str], settings: Settings
     """What a question is about: the arguments, and where one is the caller's number by default, that."""
     _section(settings, system_of(step.path))
     facts = dict(given)
-    if ask.caller and ask.caller not in given:
-        caller = step.fact("agi_callerid")
-        if is_withheld(caller, step.presentation()):
+    if ask.caller:
+        number = given.get(ask.caller) or step.fact("agi_callerid")
+        if is_withheld(number, 0 if ask.caller in given else step.presentation()):
             return Skipped(f"the caller is anonymous and no {ask.caller} was given")
-        facts[ask.caller] = caller
+        facts[ask.caller] = bare_number(number)
     for name in ask.needs:
         if name not in facts:
             raise StepFault(f"argument {name} is missing: {step.path} takes {', '.join(ask.names)}")
@@ -84,7 +84,8 @@ def skarabee(step: Step, given: dict[str, str], settings: Settings) -> Notificat
     section, numbers = settings.skarabee, settings.numbers
     assert section is not None  # noqa: S101
     caller = step.fact("agi_callerid")
-    phonefrom = given.get("phonefrom", caller)
+    given_from = given.get("phonefrom", caller)
+    phonefrom = bare_number(given_from)
     phoneto = _called(step, given, section)
     target = section.phoneto.get(phoneto, phoneto)
     businessid = given.get("businessid") or _owner(section, (phoneto, target), numbers.country)
@@ -93,10 +94,11 @@ def skarabee(step: Step, given: dict[str, str], settings: Settings) -> Notificat
         raise StepFault(f"businessid {shown(businessid)}: no such office in the settings, known: {known}")
     if phonefrom in numbers.internal and phoneto in numbers.internal:
         return Skipped("an internal call")
-    withheld = is_withheld(phonefrom, step.presentation() if may_be_same(phonefrom, caller) else 0)
+    is_caller = may_be_same(phonefrom, bare_number(caller))
+    withheld = is_withheld(given_from, step.presentation() if is_caller else 0)
     if withheld and section.anonymous == "skip":
         return Skipped('the caller is anonymous; [skarabee] anonymous = "send" would send it')
-    if is_withheld(phonefrom):
+    if is_withheld(given_from):
         phonefrom = skarabee_api.NO_NUMBER
     call = _call(step, given)
     facts = {"businessid": businessid, "phoneto": target, "phonefrom": phonefrom}
@@ -110,10 +112,11 @@ def skarabee(step: Step, given: dict[str, str], settings: Settings) -> Notificat
 def _called(step: Step, given: dict[str, str], section: Skarabee) -> str:
     """Who is called: what the dialplan says, else the number dialled from outside, else the extension."""
     candidates = [given["phoneto"]] if "phoneto" in given else [step.fact("agi_dnid"), step.fact("agi_extension")]
-    for phoneto in candidates:
+    for phoneto in map(bare_number, candidates):
         if phoneto in section.phoneto or phoneto not in SPECIAL_EXTENSIONS:
             return phoneto
-    raise StepFault(f'phoneto: the extension "{candidates[-1]}" names nobody; give phoneto, such as ${{EXTEN}}')
+    seen = bare_number(candidates[-1])
+    raise StepFault(f'phoneto: the extension "{seen}" names nobody; give phoneto, such as ${{EXTEN}}')
 
 
 def _owner(section: Skarabee, numbers: tuple[str, ...], country: str) -> str:
@@ -128,7 +131,7 @@ def _owner(section: Skarabee, numbers: tuple[str, ...], country: str) -> str:
 def _is_listed(number: str, listed: tuple[str, ...], country: str) -> bool:
     """Whether `number`, in whatever notation, is one of `listed` or matches a pattern there."""
     wanted, *others = (as_vendor_wants(number, country, form) for form in ("e164", "national", "asis"))
-    for entry in listed:
+    for entry in map(bare_number, listed):
         if as_vendor_wants(entry, country, "e164") == wanted:
             return True
         try:

@@ -1,4 +1,4 @@
-"""Phone numbers: as dialled -> as a vendor wants them; withheld; internal."""
+"""Phone numbers: as a trunk or the dialplan writes them -> as a vendor wants them; withheld; internal."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from functools import lru_cache
 RESTRICTED_OR_UNAVAILABLE = 0x60
 """Bits of `agi_callingpres` that say "not to be shown" (include/asterisk/callerid.h: 32-35, 64 and up)."""
 
-WITHHELD_WORDS = frozenset(("", "anonymous", "unknown", "restricted", "unavailable", "private", "withheld"))
-"""What stands in place of a number when there is none: Asterisk writes `unknown`, trunks the others."""
+WITHHELD_WORDS = frozenset(
+    ("anonymous", "unknown", "restricted", "unavailable", "private", "withheld", "asterisk", "-1")
+)
+"""What stands in place of a number when there is none: Asterisk writes `unknown` and `asterisk`, trunks the others."""
 
+_BARE = re.compile(r'<?(?:(?:sips?|tel):)?([^:;,@?"\\<>]*).*', re.IGNORECASE)
 _DIALLED = re.compile(r"\+?[(0-9][0-9 ()./-]*")
+_PLUS_ZERO = re.compile(r"^\+(?=[()./-]*0)")
 _SEPARATORS = re.compile(r"[ ()./-]")
 _PATTERN_PIECE = re.compile(r"\[(?:[0-9]-[0-9]|[0-9*#+])+\]|[0-9*#+]|[XxZzNn]|[.!]$|-")
 _NOT_A_DIGIT = re.compile(r"[^0-9]")
@@ -23,6 +27,17 @@ TRUNK_ZERO = frozenset(["AT", "BE", "CH", "DE", "FR", "GB", "IE", "NL", "RO", "S
 """Countries that dial 0 before an area code and 00 before a country code (phonenumbers' metadata)."""
 
 _HOME_NUMBER = re.compile(r"0[1-9][0-9]{5,}")
+
+
+@lru_cache(maxsize=4096)
+def bare_number(text: str) -> str:
+    """The number or account in what SIP or a dialplan leaves of it: +3256528999 of `tel:+32-56…;npdi=yes`, say.
+
+    Off go a scheme, a host, parameters, white space and characters that nobody sees; the + of `+056…` too, since
+    no country code begins with 0 (E.164).  Sources: RFC 3261 19.1.1, RFC 3966 3, RFC 4694 (`rn`, `npdi`).
+    """
+    seen = "".join(c for c in text if c.isprintable() and not c.isspace())
+    return _PLUS_ZERO.sub("", _BARE.sub(r"\1", seen, count=1))
 
 
 @lru_cache(maxsize=4096)
@@ -81,11 +96,11 @@ def knows_country(country: str) -> bool:
 
 
 def is_withheld(number: str, presentation: int = 0) -> bool:
-    """Whether this caller ID is not to be passed on: `agi_callingpres` says so, or a word stands for the number."""
+    """Whether this caller ID is not to be passed on: `agi_callingpres` says so, or it names nobody (0, +, a word)."""
     if presentation & RESTRICTED_OR_UNAVAILABLE:
         return True
-    account, _, host = number.strip().lower().removeprefix("sip:").partition("@")
-    return account in WITHHELD_WORDS or host.startswith("anonymous.invalid")
+    account, host = bare_number(number).lower(), number.lower().partition("@")[2]
+    return not account.strip("+-0") or account in WITHHELD_WORDS or host.startswith("anonymous.invalid")
 
 
 def pattern_to_regex(pattern: str) -> str:

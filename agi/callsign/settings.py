@@ -68,7 +68,7 @@ class Skarabee:
     clock: str = setting(read.choice("unix", "local", "auto"), "unix")
     timezone: str = setting(read.timezone, "Europe/Brussels")
     anonymous: str = setting(read.choice("skip", "send"), "skip")
-    phoneto: Mapping[str, str] = field(default_factory=dict, metadata={"reader": read.text_table})
+    phoneto: Mapping[str, str] = field(default_factory=dict, metadata={"reader": read.number_table})
     office: tuple[Office, ...] = field(default=(), metadata={"tables": Office})
 
     @property

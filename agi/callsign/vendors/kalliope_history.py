@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from callsign.phone_numbers import as_vendor_wants
+from callsign.phone_numbers import as_vendor_wants, bare_number
 from callsign.vendors.kalliope_rows import Row
 
 DAY_SECONDS = 86400.0
@@ -117,7 +117,7 @@ class History:
             return
         time = row.get("start_time", "").strip()
         at = moment(time, row.get("id", ""), self.zone)
-        number = as_vendor_wants(called, self.country, "e164")
+        number = as_vendor_wants(bare_number(called), self.country, "e164")
         known = self._latest.get(number)
         if at is not None and (known is None or known.at <= at):
             self._latest[number] = Call(at, extension, time, row.get("status", "").strip())
