@@ -73,3 +73,8 @@ def test_a_code_is_not_the_beginning_of_another_and_none_of_freepbxs() -> None:
     for code in entries:
         others = [*taken, *(one for one in entries if one != code)]
         assert not [one for one in others if one.startswith(code) or code.startswith(one)]
+
+
+def test_what_a_step_needs_stands_once() -> None:
+    steps = [file.name for file in FILES for line in lines(file) if re.search(r"[,?]AGI\(", line)]
+    assert set(steps) == {"extensions_callsign.conf"}

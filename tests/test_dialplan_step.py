@@ -130,6 +130,28 @@ def test_text_that_people_write_is_kept_as_it_is(text: str) -> None:
     assert a_step("noojee/start", f"tag={text}").arguments(("tag",)) == {"tag": text}
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ('"Doe, John"', "Doe, John"),
+        ("Doe\\, John", "Doe, John"),
+        ('"Doe\\, John "', "Doe, John"),
+        ("Doe, John", "Doe, John"),
+        ('"Doe", John', '"Doe", John'),
+        ('"a" and "b"', '"a" and "b"'),
+        ('"', '"'),
+        ("a\\b", "a\\b"),
+    ],
+)
+def test_a_comma_may_be_written_as_asterisks_users_do(text: str, meant: str) -> None:
+    assert a_step("noojee/start", f"tag={text}").arguments(("tag",)) == {"tag": meant}
+    assert a_step("sraps/assign", "x", text).arguments(("mac", "profile")) == {"mac": "x", "profile": meant}
+
+
+def test_nothing_in_quotes_leaves_its_place_to_the_default() -> None:
+    assert a_step("skarabee", '""', '" "', "8103").arguments(NAMES) == {"businessid": "8103"}
+
+
 def test_bytes_that_are_no_utf8_are_made_storable() -> None:
     # Python gives them to a plain script as lone surrogates, at which SQLite and urlencode raise
     step = read_step({}, ["M\udcfcller"], request="noojee/start\udcff")

@@ -22,6 +22,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 FREE_TEXT = frozenset(("tag", "agentLoginName"))
 """Arguments that may themselves look like name=value."""
 
+_IN_QUOTES = re.compile(r'"([^"]*)"')
 _NAME = re.compile(r"[A-Za-z][A-Za-z_]*")
 
 
@@ -68,7 +69,8 @@ class Step:
     def arguments(self, names: Sequence[str]) -> dict[str, str]:
         """The arguments by name: `name=value` where the name is one of `names`, else by position.
 
-        An empty positional leaves its place to the default.  A name may be written in any case.  Raises
+        An empty positional leaves its place to the default.  A name may be written in any case.  Quotes around
+        a value and the backslash of `\\,` are off: a subroutine passes them on as the dialplan has them.  Raises
         StepFault for too many, for a name given twice, for a misspelt name where no free text is meant, and
         for an unusable value.
         """
@@ -83,6 +85,9 @@ class Step:
                 position += 1
                 if equals and _NAME.fullmatch(word) and name not in FREE_TEXT:
                     raise StepFault(f"{shown(word)}= is none of this path's arguments: {', '.join(names) or 'none'}")
+            if quoted := _IN_QUOTES.fullmatch(value):
+                value = quoted[1].strip()
+            value = value.replace("\\,", ",")
             if not value:
                 continue
             if not name:

@@ -21,7 +21,7 @@ DIALPLAN = r"""
 #include extensions_callsign.conf
 
 [inbound]
-exten => _[0-9].,1,Gosub(callsign-skarabee,s,1)
+exten => _[0-9+].,1,Gosub(callsign-skarabee,s,1)
  same => n,Set(WENTON=yes)
 
 [twice]
@@ -47,6 +47,9 @@ exten => 056528998,1,Gosub(callsign-skarabee,s,1)
 [record]
 exten => start,1,Gosub(callsign-noojee-start,s,1(${TAG}))
  same => n,Set(WENTON=yes)
+exten => bare,1,Gosub(callsign-noojee-start,s,1(Doe, John))
+exten => quoted,1,Gosub(callsign-noojee-start,s,1("Doe, John"))
+exten => escaped,1,Gosub(callsign-noojee-start,s,1(Doe\, John))
 exten => both,1,Gosub(callsign-noojee-start,s,1)
  same => n,Set(FIRST=${NOOJEESTATUS})
  same => n,Gosub(callsign-noojee-stop,s,1)
@@ -156,6 +159,18 @@ def test_phoneto_may_be_given(asterisk: RealAsterisk, stage: Stage) -> None:
     assert stage.told("/", 1)[0].query["phoneto"] == "056528997"
 
 
+@pytest.mark.parametrize("leftover", ["{};npdi=yes;rn=+3247", "{}@192.0.2.1", "{};phone-context=+32", "{}\u202c"])
+def test_what_sip_leaves_in_a_number_is_cut_off(asterisk: RealAsterisk, stage: Stage, leftover: str) -> None:
+    called, caller = leftover.format("+3256528998"), leftover.format("+056528999")
+    given = asterisk.call(called, "inbound", variables=stage.agi, callerid=("Bob", caller), report=SKARABEE)
+    assert given.variables["SKARABEESTATUS"] == "QUEUED"
+    asterisk.call("go", "given", variables={**stage.agi, "TO": f"tel:{called}"}, callerid=("Bob", caller))
+    told = [(seen.query["phonefrom"], seen.query["phoneto"]) for seen in stage.told("/", 2)]
+    assert told == [("056528999", "056528998")] * 2
+    nobody = asterisk.call(called, "inbound", variables=stage.agi, callerid=("Bob", "asterisk"), report=SKARABEE)
+    assert nobody.variables["SKARABEESTATUS"] == "SKIPPED"
+
+
 def test_a_hostile_phoneto_stays_one_argument(asterisk: RealAsterisk, stage: Stage) -> None:
     report = [*SKARABEE, "WENTON"]
     variables = {**stage.agi, "TO": '056528997"(\\'}
@@ -183,9 +198,38 @@ def test_recording_starts_with_any_tag(asterisk: RealAsterisk, stage: Stage, tag
     }
     (seen,) = stage.told("/CallManagementAPI/start", 1)
     assert seen.verdict == "OK"
-    if "," not in tag:  # Gosub itself splits its arguments at a comma
-        assert seen.query.get("tag", "") == tag
+    assert seen.query.get("tag", "") == tag
     assert re.fullmatch(r"\d+\.\d+", seen.query["extenOrUniqueId"])
+
+
+@pytest.mark.parametrize("written", ["bare", "quoted", "escaped"])
+def test_a_tag_with_a_comma_arrives_however_it_is_written(asterisk: RealAsterisk, stage: Stage, written: str) -> None:
+    mark = asterisk.mark()
+    asterisk.call(written, "record", variables=stage.agi)
+    assert stage.told("/CallManagementAPI/start", 1)[0].query["tag"] == "Doe, John"
+    assert asterisk.warnings(mark) == []
+
+
+@pytest.mark.parametrize("forged", ["agi_arg_3: agentLoginName=x", "agi_arg_2: extenOrUniqueId=201", "", '"(['])
+def test_a_line_break_in_a_tag_forges_no_argument(asterisk: RealAsterisk, stage: Stage, forged: str) -> None:
+    result = asterisk.call("start", "record", variables={**stage.agi, "TAG": f"x\r\n{forged}"}, report=NOOJEE)
+    assert result.variables["NOOJEESTATUS"] == "OK"
+    (seen,) = stage.told("/CallManagementAPI/start", 1)
+    assert (seen.query["tag"], seen.query["extenOrUniqueId"]) == (f"x{forged}", result.uniqueid)
+    assert "agentLoginName" not in seen.query
+
+
+def test_callsign_wait_says_how_long_the_call_is_held(asterisk: RealAsterisk, stage: Stage) -> None:
+    stage.box.trouble["noojee"] = Trouble(delay_seconds=60)
+    for wait, status, words in (("0", "QUEUED", ""), ("soon", "ERROR", "option wait=soon")):
+        given = {**stage.agi, "CALLSIGN_WAIT": wait}
+        result = asterisk.call("start", "record", variables=given, report=NOOJEE).variables
+        assert result["NOOJEESTATUS"] == status
+        assert words in result["NOOJEEREASON"]
+    stage.box.trouble["skarabee"] = Trouble(refuse_status="NO_HASH_KEY_AVAILABLE")
+    given = {**stage.agi, "CALLSIGN_WAIT": "9"}
+    result = asterisk.call("056528998", "inbound", variables=given, callerid=CALLER, report=SKARABEE).variables
+    assert result["SKARABEESTATUS"] == "REFUSED"
 
 
 def test_start_and_stop_name_the_same_recording(asterisk: RealAsterisk, stage: Stage) -> None:

@@ -260,13 +260,28 @@ def test_behind_an_inbound_route_a_withheld_number_stays_withheld(
     assert stage.told(0) == []
 
 
-@pytest.mark.parametrize("exten", ['056"528', "05(6528", "056,528", "056;528)", "0${X}]"])
+@pytest.mark.parametrize("exten", ['056"528', "05(6528", "056,528", "056;528)", "0${X}]", "05)6", '0",1\n2'])
 def test_a_hostile_did_does_no_harm(stage: Stage, exten: str) -> None:
     variables = {"FROM_DID": exten}
     result = stage.asterisk.call(
         "notify", "customdests", variables=variables, callerid=CALLER, report=["SKARABEESTATUS", "WENTON"]
     ).variables
     assert result == {"SKARABEESTATUS": "QUEUED", "WENTON": "yes"}
+
+
+LEFTOVERS = ";npdi=yes;rn=+3247"
+
+
+def test_what_sip_leaves_in_a_number_is_not_told(stage: Stage) -> None:
+    caller = ("A client", f"+3256528999{LEFTOVERS}")
+    for context, exten, given in (
+        ("callsign-freepbx-from-trunk", f"+3256528998{LEFTOVERS}", {}),
+        ("customdests", "notify", {"FROM_DID": f"056528997{LEFTOVERS}"}),
+        ("customdests", "queue", {}),
+    ):
+        asked = stage.asterisk.call(exten, context, variables=given, callerid=caller, report=["WENTON"])
+        assert asked.variables == {"WENTON": "yes"}
+    assert stage.told(3) == [("056528999", "056528997"), ("056528999", "056528998"), ("056528999", "201")]
 
 
 # Recording

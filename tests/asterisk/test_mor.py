@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -80,12 +81,13 @@ def stage(tmp_path: Path, box: Sandbox) -> Iterator[Stage]:
         yield Stage(box, server)
 
 
-@pytest.mark.parametrize("user", ["bob", 'O\'Brien "x" (y) \\ z', "=", "username=bob", "currency=USD"])
+@pytest.mark.parametrize("user", ["bob", 'O\'Brien "x" (y) \\ z', "=", "username=bob", "currency=USD", "demo,EUR"])
 def test_the_balance_of_a_user_of_any_name(asterisk: RealAsterisk, stage: Stage, user: str) -> None:
     mark = asterisk.mark()
     result = asterisk.call("go", "balance", variables={**stage.agi, "USER": user}, report=BALANCE)
     assert result.variables == {**GOOD, "MORBALANCE": "12.3400"}
-    assert [seen.verdict for seen in stage.box.seen] == ["OK"]
+    (seen,) = stage.box.seen
+    assert (seen.verdict, dict(parse_qsl(seen.body.decode()))["username"]) == ("OK", user)
     assert asterisk.warnings(mark) == []
 
 

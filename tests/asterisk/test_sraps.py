@@ -22,6 +22,7 @@ DIALPLAN = r"""
 [assign]
 exten => go,1,Gosub(callsign-sraps-assign,s,1(${MAC},${PROFILE}))
  same => n,Set(WENTON=yes)
+exten => comma,1,Gosub(callsign-sraps-assign,s,1(${MAC},Default, big))
 exten => none,1,Gosub(callsign-sraps-assign,s,1)
  same => n,Set(WENTON=yes)
 exten => nested,1,Gosub(assign-outer,s,1(000413aabbcc,Hot desk))
@@ -42,7 +43,11 @@ exten => go,1,AGI(callsign.agi,sraps/endpoint?wait=10,000413-aabbcc)
 SRAPS = ("SRAPSSTATUS", "SRAPSREASON", "SRAPSJOB", "SRAPSNAME", "SRAPSPROFILE")
 ANSWERED = ("WENTON", "AGISTATUS")
 MAC = "00:04:13:AA:BB:CC"
-ACCOUNT = {"key_id": "ck_1", "key_secret": "the-secret", "profiles": 'Default\nHot desk\nBüro (2. OG) "A" $x\nDefault'}
+ACCOUNT = {
+    "key_id": "ck_1",
+    "key_secret": "the-secret",
+    "profiles": 'Default\nHot desk\nBüro (2. OG), "A" $x\nDefault\nDefault, big',
+}
 DONE = {"SRAPSSTATUS": "OK", "SRAPSREASON": "", "SRAPSJOB": "", "SRAPSNAME": "Reception"}
 
 
@@ -83,10 +88,15 @@ def test_the_subroutine_gives_the_phone_the_profile(stage: Stage) -> None:
     assert stage.asterisk.warnings(mark) == []
 
 
-def test_a_profile_may_be_called_anything_without_a_comma(stage: Stage) -> None:
-    name = 'Büro (2. OG) "A" $x'
+def test_a_profile_may_be_called_anything(stage: Stage) -> None:
+    name = 'Büro (2. OG), "A" $x'
     told = stage.call("go", MAC="000413-aabbcc", PROFILE=name)
     assert (told["SRAPSSTATUS"], told["SRAPSPROFILE"], told["WENTON"]) == ("OK", name, "yes")
+
+
+def test_the_rest_behind_a_comma_belongs_to_the_profile(stage: Stage) -> None:
+    told = stage.call("comma", MAC=MAC)
+    assert (told["SRAPSSTATUS"], told["SRAPSPROFILE"]) == ("OK", "Default, big")
 
 
 def test_what_cannot_be_done_ends_in_error_with_a_reason_and_changes_nothing(stage: Stage) -> None:
@@ -152,9 +162,9 @@ def test_the_sample_loads_without_a_warning(asterisk: RealAsterisk) -> None:
 
 def test_who_sits_down_at_a_desk_gets_his_profile_and_leaves_the_common_one(stage: Stage) -> None:
     stage.asterisk.command("database put callsign-mac 201 000413AABBCC")
-    stage.asterisk.command('database put callsign-profile 230 "Büro (2. OG) \\"A\\" $x"')
+    stage.asterisk.command('database put callsign-profile 230 "Büro (2. OG), \\"A\\" $x"')
     came = stage.call("*55230", "callsign-sample-hotdesk")
-    assert (came["SRAPSSTATUS"], came["SRAPSPROFILE"]) == ("OK", 'Büro (2. OG) "A" $x')
+    assert (came["SRAPSSTATUS"], came["SRAPSPROFILE"]) == ("OK", 'Büro (2. OG), "A" $x')
     left = stage.call("*55", "callsign-sample-hotdesk")
     assert (left["SRAPSSTATUS"], left["SRAPSPROFILE"]) == ("OK", "Hot desk")
     assert stage.puts() == 2
