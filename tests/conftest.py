@@ -6,7 +6,10 @@ CALLSIGN_TESTS_BRIEF asks the property tests for few examples, for one more Pyth
 from __future__ import annotations
 
 import os
+import resource
 import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -50,3 +53,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if LEFT_OUT:
         terminalreporter.write_line("not tested with Asterisk 22: tests/run could not install it today")
+
+
+HUGE_STACK = 1 << 40
+"""In bytes: more than a limited address space has room for."""
+
+
+@pytest.fixture
+def no_more_threads() -> Iterator[None]:
+    """The kernel has no room for the stack of another thread in this process."""
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    usual = threading.stack_size(HUGE_STACK)
+    resource.setrlimit(resource.RLIMIT_AS, (HUGE_STACK // 2, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, limits)
+    threading.stack_size(usual)

@@ -89,7 +89,15 @@ LAYERS = {
         ),
         "conversations",
         "nonces",
-        *("retry_schedule", "clocks", "fault_place", "file_lock", "doorbell", ""),  # "" is callsign's own __version__
+        *(
+            "retry_schedule",
+            "clocks",
+            "fault_place",
+            "file_lock",
+            "doorbell",
+            "thread_starts",
+            "",
+        ),  # "" is callsign's own __version__
     ],
 }
 OTHER_ENDS = {

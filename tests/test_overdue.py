@@ -73,6 +73,12 @@ def test_held_calls_go_on_beside_each_other_and_their_places_are_free_again(held
     wait_until(lambda: held.call().variables["SKARABEEJOB"] == "7")
 
 
+def test_held_calls_go_on_though_no_more_threads_are_to_be_had(held: Held, request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue("no_more_threads")  # those of the server are there by now
+    for _ in range(2):
+        assert held.call().variables["SKARABEESTATUS"] == "ERROR"
+
+
 def test_a_step_may_take_its_wait_and_what_the_store_may_take() -> None:
     longest = fastagi_server.longest_seconds
     assert longest(Step("skarabee", {}, (), {})) == 1.0

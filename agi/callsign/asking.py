@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 
-from callsign import clocks
+from callsign import clocks, thread_starts
 from callsign.conversations import Send, lead
 from callsign.fault_place import where
 from callsign.http_messages import Reply, Request
@@ -64,12 +64,9 @@ class Asking:
         asked = _Asked(self._send)
         asked.has_verdict.acquire()
         conversation = VENDORS[system].asks[path].converse(self._settings(), facts, self.memories[system])
-        args = (asked, conversation, end, places)
-        try:
-            threading.Thread(target=self._lead, args=args, name=f"ask-{system}", daemon=True).start()
-        except RuntimeError as fault:
+        if not thread_starts.begin(f"ask-{system}", self._lead, asked, conversation, end, places):
             places.release()
-            return TryLater(f"no thread for the question: {fault}")
+            return TryLater("the system gives callsign no thread for the question")
         asked.has_verdict.acquire(timeout=max(0.0, end - clocks.steady()) + GRACE_SECONDS)
         maybe = "; it may have been done" if asked.may_be_done else ""
         return asked.verdict or TryLater(f"no answer within {seconds:g} s{maybe}")

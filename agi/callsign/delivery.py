@@ -150,7 +150,7 @@ class Delivery:
     def _open_doorbell(self) -> None:
         try:
             self._doorbell = Doorbell(self._outbox.path, self._outbox.look)
-        except OSError as fault:  # the writer's look every second still finds all
+        except (OSError, RuntimeError) as fault:  # the writer's look every second still finds all
             log.info("no socket beside the store (%s): jobs of other processes start up to 1 s later", fault)
 
     # -- the jobs --------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
-from callsign import own_call
+from callsign import own_call, thread_starts
 from callsign.agi_connection import SocketConnection
 from callsign.agi_session import AGIError, AGIHangup, AgiSession, BadPeer
 from callsign.answering import log_step, longest_seconds
@@ -136,9 +136,7 @@ class FastAgiServer:
                 return
             with self._guard:
                 self._busy += 1
-            try:
-                threading.Thread(target=self._last_session, args=(sock, peer), daemon=True).start()
-            except RuntimeError:  # no more threads: this is no time to wait for some
+            if not thread_starts.begin("agi-last", self._last_session, sock, peer):  # no time to wait for one
                 log.warning("a call could not be answered any more")
                 sock.close()
                 self._end()
@@ -149,10 +147,7 @@ class FastAgiServer:
 
     def _start_idle_thread(self) -> None:
         """The caller has counted it among the idle ones already."""
-        try:
-            threading.Thread(target=self._serve, name="agi", daemon=True).start()
-        except RuntimeError as fault:  # the others go on; each looks again for the next call after its session
-            log.warning("no further thread for calls: %s", fault)
+        if not thread_starts.begin("agi", self._serve):  # the others look again for a call after their sessions
             self._leave()
 
     def _serve(self) -> None:

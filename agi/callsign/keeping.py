@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from callsign import clocks
+from callsign import clocks, thread_starts
 from callsign.conversations import Send, lead
 from callsign.fault_place import where
 from callsign.notification import Delivered
@@ -36,8 +36,7 @@ class Keeping:
         """Fetches from now on; returns at once."""
         for system, vendor in VENDORS.items():
             if vendor.keep is not None:
-                args = (system, vendor.keep)
-                threading.Thread(target=self._run, args=args, name=f"keep-{system}", daemon=True).start()
+                thread_starts.begin(f"keep-{system}", self._run, system, vendor.keep)
 
     def stop(self) -> None:
         """Begins no fetch any more; one under way is cut off with the process."""

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import threading
 import time
 from collections.abc import Callable
 
-from callsign import clocks
+from callsign import clocks, thread_starts
 from callsign.calls_first import CallsFirst
 from callsign.lanes import Lane
 from callsign.outbox import Job
-
-log = logging.getLogger("callsign.delivery")
 
 
 class LaneWorkers:
@@ -46,13 +42,7 @@ class LaneWorkers:
         if self._idle:
             self.lane.ready.notify()
         elif self._threads < self._most:
-            name = f"{self._name}-{self._threads + 1}"
-            try:
-                threading.Thread(target=self._work, name=name, daemon=True).start()
-            except RuntimeError as fault:  # no more threads to be had: those there are go on
-                log.error("%s: no further worker: %s", self._name, fault)
-            else:
-                self._threads += 1
+            self._threads += thread_starts.begin(f"{self._name}-{self._threads + 1}", self._work)
 
     def stop(self) -> None:
         """Begin no further job."""

@@ -6,6 +6,7 @@ import logging
 import threading
 from pathlib import Path
 
+from callsign import thread_starts
 from callsign.fault_place import where
 from callsign.outbox_reader import OutboxReader
 from callsign.outbox_values import Job, OnJobs, OutboxError
@@ -29,11 +30,8 @@ class Backlog:
         self._guard = threading.Lock()
         self._early: list[Job] | None = []  # came meanwhile; None when nothing has to wait any more
         self._stopped = threading.Event()
-        try:
-            threading.Thread(target=self._run, name="outbox-backlog", daemon=True).start()
-        except RuntimeError as fault:  # no more threads to be had
-            log.warning("the store is read in the writer's time: %s", fault)
-            self._run()
+        if not thread_starts.begin("outbox-backlog", self._run):
+            self._run()  # in the writer's time
 
     def hand_over(self, jobs: list[Job]) -> None:
         """New jobs: behind those that were there before."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from callsign import thread_starts
 from callsign.agi_session import AGIError, AGIHangup, AgiSession, BadPeer
 from callsign.answering import variables
 from callsign.dialplan_step import Step
@@ -59,8 +60,9 @@ class Overdue:
         while not self._stopping.wait(LOOK_SECONDS):
             now = time.monotonic()
             for session, held in self._held.copy().items():
-                if now >= held.until and self.end(session):
-                    threading.Thread(target=_let_go, args=(session, held), name="overdue-call", daemon=True).start()
+                is_over = now >= held.until and self.end(session)
+                if is_over and not thread_starts.begin("overdue-call", _let_go, session, held):
+                    _let_go(session, held)  # the others wait for it
 
 
 def _let_go(session: AgiSession, held: _Held) -> None:

@@ -166,7 +166,10 @@ class Server:
     def stop(self) -> None:
         """No new calls; running ones and attempts under way get a few seconds."""
         last_word = threading.Timer(LET_GO_SECONDS, self._delivery.let_calls_go)
-        last_word.start()
+        try:
+            last_word.start()
+        except RuntimeError:  # no more threads to be had
+            self._delivery.let_calls_go()
         cut_off = self.fastagi.stop()
         last_word.cancel()
         if cut_off:

@@ -1,0 +1,46 @@
+"""Starts threads; says once that no more are to be had, then how often that was so."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+PAUSE_SECONDS = 60.0
+"""Between two lines of the log about it."""
+
+log = logging.getLogger("callsign")
+
+
+class ThreadStarts:
+    """Of one process, for any thread."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._in_vain = 0  # since the last line
+        self._next_line = 0.0  # monotonic seconds
+
+    def begin(self, name: str, target: Callable[..., object], *args: object) -> bool:
+        """Starts a daemon thread.  False where the system gives none: the caller goes on with what there is."""
+        try:
+            threading.Thread(target=target, args=args, name=name, daemon=True).start()
+        except RuntimeError as fault:
+            self._note(str(fault))
+            return False
+        return True
+
+    def _note(self, fault: str) -> None:
+        with self._guard:
+            self._in_vain += 1
+            now = time.monotonic()
+            if now < self._next_line:
+                return
+            self._next_line = now + PAUSE_SECONDS
+            times, self._in_vain = self._in_vain, 0
+        more = f"; {times} times since the last such line" if times > 1 else ""
+        log.error("no more threads to be had (%s)%s: calls and deliveries share those there are", fault, more)
+
+
+_starts = ThreadStarts()
+begin = _starts.begin

@@ -1,0 +1,50 @@
+"""Threads: where the system gives no more, one line says so, then a count."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import pytest
+
+from callsign import thread_starts
+from callsign.thread_starts import ThreadStarts
+
+LONG_SECONDS = 30.0
+
+
+def test_a_thread_is_started_with_its_arguments() -> None:
+    told: list[tuple[str, int]] = []
+    ran = threading.Event()
+
+    def run(number: int) -> None:
+        told.append((threading.current_thread().name, number))
+        ran.set()
+
+    assert ThreadStarts().begin("some-name", run, 7)
+    assert ran.wait(LONG_SECONDS)
+    assert told == [("some-name", 7)]
+
+
+@pytest.mark.usefixtures("no_more_threads")
+def test_where_there_are_no_more_the_log_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    starts = ThreadStarts()
+    assert not any(starts.begin("one", print) for _ in range(1000))
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert record.getMessage().startswith("no more threads to be had (can't start new thread): ")
+
+
+@pytest.mark.usefixtures("no_more_threads")
+def test_the_next_line_counts_what_came_meanwhile(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts = ThreadStarts()
+    for _ in range(5):
+        starts.begin("one", print)
+    monkeypatch.setattr(thread_starts.time, "monotonic", lambda: starts._next_line)
+    starts.begin("one", print)
+    assert [record.getMessage().partition(")")[2].partition(":")[0] for record in caplog.records] == [
+        "",
+        "; 5 times since the last such line",
+    ]
