@@ -25,6 +25,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from callsign.http_connections import READ_BYTES
 from callsign.http_messages import Answer, NoAnswer, Reply, Request
 from callsign.http_transport import HttpTransport
 
@@ -354,11 +355,26 @@ def test_a_safe_request_that_meets_the_end_of_a_kept_connection_goes_out_once_mo
     assert isinstance(reply, Answer) is is_safe
 
 
-def test_a_safe_request_that_a_new_connection_loses_is_not_repeated(transport: HttpTransport) -> None:
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
+def test_a_safe_request_that_a_new_connection_loses_is_not_repeated(transport: HttpTransport, method: str) -> None:
     with Peer(lambda line: line.request() and None) as peer:
-        reply = transport.send(replace(request_to(peer), is_safe=True), LONG_SECONDS)
+        reply = transport.send(replace(request_to(peer, method), is_safe=True), LONG_SECONDS)
         assert peer.connections == 1
     assert isinstance(reply, NoAnswer)
+
+
+def test_a_request_that_is_to_be_repeated_later_is_not_repeated_here(transport: HttpTransport) -> None:
+    came = []
+
+    def play(line: Line) -> None:
+        while request := line.request():
+            came.append(request)
+            line.answer(b"", "503 Busy", "Retry-After: 0")
+
+    with Peer(play) as peer:
+        reply = transport.send(request_to(peer, "GET"), LONG_SECONDS)
+    assert isinstance(reply, Answer)
+    assert len(came) == 1
 
 
 def test_a_kept_connection_that_the_server_has_closed_is_replaced(transport: HttpTransport) -> None:
@@ -437,6 +453,183 @@ def test_after_close_nothing_is_kept() -> None:
         transport.send(request_to(peer), LONG_SECONDS)
         transport.close()
         assert ended.wait(LONG_SECONDS)
+
+
+# -- an answer reaches the request that it answers, or nobody ----------------------------------------
+
+
+SMALL = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
+INTERIM = {
+    "100": b"HTTP/1.1 100 Continue\r\n\r\n",
+    "102": b"HTTP/1.1 102 Processing\r\nContent-Length: 5\r\n\r\n",
+    "103": HINTS,
+    "199, unknown to all": b"HTTP/1.1 199 Thinking\r\nConnection: close\r\n\r\n",
+    "several": HINTS + b"HTTP/1.1 100 Continue\r\n\r\n" + HINTS,
+}
+UNASKED = {
+    "a second answer": SMALL + SMALL,
+    "a second answer, begun": SMALL + b"HTTP/1.1 2",
+    "a byte behind the body": SMALL + b"\n",
+    "bytes behind an empty body": b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nmore",
+    "an answer behind one that fills a read": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (READ_BYTES - 41, b"x" * (READ_BYTES - 41)) + SMALL
+    ),
+    "bytes behind the chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nHTTP/1",
+    "interim behind the answer": SMALL + HINTS,
+    "a body where none can be": b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok",
+}
+ODD = {
+    "another protocol": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
+    "a body that is yet to come": b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n",
+    "the length of what is not there": b"HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\n",
+    "two framings": b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "the same length twice": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok",
+    "a length with a sign": b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok",
+    "an encoding below the chunks": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+    ),
+    "a header that is none": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nno colon here\r\n\r\nok",
+}
+
+
+class FirstOdd:
+    """Answers the first request as the test says, the first of every other connection with "own"; all else is wrong."""
+
+    def __init__(self, answer: Callable[[Line], object]) -> None:
+        self._answer = answer
+        self._connections = itertools.count()
+        self.went = threading.Event()
+
+    def __call__(self, line: Line) -> None:
+        first = next(self._connections) == 0
+        line.request()
+        if first:
+            self._answer(line)
+            self.went.set()
+        else:
+            line.answer(b"own")
+        while line.request():
+            line.answer(b"wrong" if first else b"own")
+
+
+def bodies(transport: HttpTransport, peer: Peer, play: FirstOdd, **more: Any) -> list[bytes | None]:
+    """Of an exchange that meets something odd, and of two behind it."""
+    replies = [transport.send(request_to(peer, **more), LONG_SECONDS)]
+    assert play.went.wait(LONG_SECONDS)
+    replies += [transport.send(request_to(peer, **more), LONG_SECONDS) for _ in range(2)]
+    return [reply.body if isinstance(reply, Answer) else None for reply in replies]
+
+
+@pytest.fixture(params=["http", "https"])
+def secured(request: pytest.FixtureRequest, certificates: Certificates) -> tuple[ssl.SSLContext | None, dict[str, Any]]:
+    """What the peer and the request need for that scheme."""
+    if request.param == "http":
+        return None, {}
+    return certificates.server_context(), {"verify": str(certificates.ca)}
+
+
+Secured = tuple[ssl.SSLContext | None, dict[str, Any]]
+
+
+@pytest.mark.parametrize("interim", INTERIM.values(), ids=INTERIM)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_an_interim_answer_is_passed_over_and_the_connection_kept(
+    transport: HttpTransport, secured: Secured, interim: bytes, at_once: bool
+) -> None:
+    replies = itertools.count()
+
+    def play(line: Line) -> None:
+        while line.request():
+            if at_once:
+                line.sock.sendall(interim + f"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{next(replies)}".encode())
+                continue
+            line.sock.sendall(interim)
+            peer.stopping.wait(PAUSE_SECONDS)
+            line.answer(b"%d" % next(replies))
+
+    context, more = secured
+    with Peer(play, context) as peer:
+        told = [transport.send(request_to(peer, **more), LONG_SECONDS) for _ in range(3)]
+        assert [reply.body for reply in told if isinstance(reply, Answer)] == [b"0", b"1", b"2"]
+        assert peer.connections == 1
+
+
+def test_a_close_behind_an_interim_answer_is_no_answer(transport: HttpTransport) -> None:
+    def play(line: Line) -> None:
+        line.request()
+        line.sock.sendall(HINTS)
+
+    with Peer(play) as peer:
+        no_answer(transport.send(request_to(peer), LONG_SECONDS), "broke off", sent=True)
+
+
+@pytest.mark.parametrize("raw", UNASKED.values(), ids=UNASKED)
+def test_a_connection_with_anything_left_over_is_not_used_again(
+    transport: HttpTransport, secured: Secured, raw: bytes
+) -> None:
+    play = FirstOdd(lambda line: line.sock.sendall(raw))
+    context, more = secured
+    with Peer(play, context) as peer:
+        assert bodies(transport, peer, play, **more)[1:] == [b"own", b"own"]
+        assert peer.connections == 2
+
+
+@pytest.mark.parametrize("late", [SMALL, HINTS, b"\n"])
+def test_what_comes_unasked_while_a_connection_waits_spoils_it(
+    transport: HttpTransport, secured: Secured, late: bytes
+) -> None:
+    read = threading.Event()
+
+    def twice(line: Line) -> None:
+        line.answer()
+        assert read.wait(LONG_SECONDS)
+        line.sock.sendall(late)
+
+    play = FirstOdd(twice)
+    context, more = secured
+    with Peer(play, context) as peer:
+        assert isinstance(transport.send(request_to(peer, **more), LONG_SECONDS), Answer)
+        read.set()
+        assert play.went.wait(LONG_SECONDS)
+        reply = transport.send(request_to(peer, **more), LONG_SECONDS)
+        assert isinstance(reply, Answer)
+        assert reply.body == b"own"
+
+
+@pytest.mark.parametrize("raw", ODD.values(), ids=ODD)
+def test_a_connection_on_which_anything_odd_was_seen_is_not_used_again(
+    transport: HttpTransport, secured: Secured, raw: bytes
+) -> None:
+    def odd(line: Line) -> None:
+        line.sock.sendall(raw)
+
+    play = FirstOdd(odd)
+    context, more = secured
+    with Peer(play, context) as peer:
+        first, *others = bodies(transport, peer, play, **more)
+        assert first is not None
+        assert others == [b"own", b"own"]
+        assert peer.connections == 2
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",  # taken for "all that comes"
+        b"HTTP/1.1 100 Continue\r\n",  # and headers without end
+    ],
+)
+def test_bytes_without_end_are_cut_whatever_they_are_meant_to_be(transport: HttpTransport, raw: bytes) -> None:
+    def play(line: Line) -> None:
+        line.request()
+        while True:
+            line.sock.sendall(raw + b"HTTP/1.1 103 Early Hints\r\n\r\n" * 10_000)
+
+    with Peer(play) as peer:
+        reply = transport.send(request_to(peer, max_bytes=MEGABYTE), 10 * LONG_SECONDS)
+        assert isinstance(reply, NoAnswer)
+        assert peer.saw_close.wait(LONG_SECONDS)
 
 
 # -- not clever --------------------------------------------------------------------------------------
@@ -668,7 +861,11 @@ def test_a_malformed_answer_neither_raises_nor_shows_the_url(transport: HttpTran
 DRIPS = {
     "headers": (b"HTTP/1.1 200 OK\r\nX-Long: ", b"x", b"\r\nContent-Length: 0\r\n\r\n"),
     "status line": (b"HTTP/1.1 200 ", b"x", b"\r\nContent-Length: 0\r\n\r\n"),
-    "interim answers": (b"", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+    "interim answers": (
+        b"HTTP/1.1 103 Early Hints\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    ),
     "body": (f"HTTP/1.1 200 OK\r\nContent-Length: {DROPS}\r\n\r\n".encode(), b"x", b""),
     "body without length": (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b"x", b""),
     "chunks": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", b"0\r\n\r\n"),

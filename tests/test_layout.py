@@ -67,6 +67,7 @@ LAYERS = {
         "outbox_*",
         "http_transport",
         "http_connections",
+        "http_answers",
         "http_faults",
         "agi_session",
         "agi_connection",

@@ -3,12 +3,16 @@
 requests' adapter finds them and settles TLS, urllib3 below it makes the exchange.  Both know a timeout for each
 read only, so that a server that drips a byte a second would hold one for ever; here every step gets only what is
 left of the whole exchange.  Name resolution alone cannot be bounded from here.
+
+And a connection is used again only while nothing is in doubt: what lies in it would be taken for the next answer.
 """
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
+import select
 import socket
 import ssl
 import threading
@@ -22,7 +26,10 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NewConnectionError
 
 from callsign import clocks
+from callsign.http_answers import FinalAnswer
 from callsign.kernel_timeouts import KernelTimeouts
+
+READ_BYTES = 8192
 
 CONNECT_SECONDS = 5.0
 """For one address of a host; the next one is tried after that."""
@@ -43,6 +50,7 @@ class Exchange(threading.local):
     sent = False  # a byte of the request may be on its way
     connected = False  # over a connection made for it, none that was kept alive
     ended = False  # the peer has closed
+    most_bytes = 0  # that may still come, headers and all
 
     def left(self) -> float:
         """Seconds until the deadline.  Raises TimeoutError when there are none."""
@@ -68,12 +76,15 @@ class _BoundedReads(io.RawIOBase):
     def __init__(self, sock: socket.socket, limits: KernelTimeouts | _TlsTimeouts) -> None:
         self._sock = sock
         self._limits = limits
+        self.is_over = False
         self._held_open: Any = sock.makefile("rb", buffering=0)  # also when the connection has let go of it
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: Any) -> int | None:
+        if self.is_over:
+            return None  # there may be more; nobody is to wait for it
         self._limits.read_within(exchange.left())
         exchange.before_wait()
         try:
@@ -83,10 +94,28 @@ class _BoundedReads(io.RawIOBase):
         finally:
             exchange.after_wait()
         exchange.ended = count == 0
+        exchange.most_bytes -= count
+        if exchange.most_bytes < 0:
+            raise OSError(errno.EFBIG, "it answers without end")
         return count
 
     def close(self) -> None:
         self._held_open.close()
+        super().close()
+
+
+class _OneAnswer(io.BufferedReader):
+    """Reads one answer of `sock`, and tells it when there was more than that."""
+
+    def __init__(self, sock: _BoundedSocket, reads: _BoundedReads) -> None:
+        super().__init__(reads, READ_BYTES)
+        self._of, self._reads = sock, reads
+
+    def close(self) -> None:
+        if not self.closed:
+            self._reads.is_over = True
+            if self.peek():
+                self._of.is_in_doubt = True
         super().close()
 
 
@@ -95,6 +124,9 @@ class _BoundedSocket:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self.is_in_doubt = False
+        self._unasked = select.poll()
+        self._unasked.register(sock, select.POLLIN)
         self._limits: KernelTimeouts | _TlsTimeouts
         if isinstance(sock, ssl.SSLSocket):
             self._limits = _TlsTimeouts(sock)
@@ -103,7 +135,13 @@ class _BoundedSocket:
             self._limits = KernelTimeouts(sock)
 
     def makefile(self, *_: object, **__: object) -> io.BufferedReader:
-        return io.BufferedReader(_BoundedReads(self._sock, self._limits))
+        return _OneAnswer(self, _BoundedReads(self._sock, self._limits))
+
+    def is_quiet(self) -> bool:
+        """Whether it may carry a request: nothing was left over, and nothing has come since, the end neither."""
+        if self.is_in_doubt or (isinstance(self._sock, ssl.SSLSocket) and self._sock.pending()):
+            return False
+        return not self._unasked.poll(0)
 
     def sendall(self, data: Any) -> None:
         self._limits.write_within(exchange.left())
@@ -140,6 +178,13 @@ def _connected(host: str, port: int) -> socket.socket:
 
 
 class _Connection(HTTPConnection):
+    response_class = FinalAnswer
+
+    @property
+    def is_connected(self) -> bool:
+        """Asked before it is used again."""
+        return self.sock is not None and self.sock.is_quiet()
+
     def _new_conn(self) -> socket.socket:
         try:
             return _connected(self._dns_host, self.port or self.default_port)

@@ -23,6 +23,9 @@ from callsign.http_messages import Answer, NoAnswer, Reply, Request
 
 NO_RETRIES = Retry(False, redirect=False)
 
+MOST_BESIDE = 1 << 20
+"""Bytes of headers, and of what frames chunks, beside twice as many as the answer may have."""
+
 HEADERS = {"User-Agent": f"callsign/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
 
 
@@ -46,6 +49,7 @@ class HttpTransport:
         exchange.deadline = clocks.steady() + seconds
         exchange.before_wait, exchange.after_wait = self._before_wait, self._after_wait
         while True:
+            exchange.most_bytes = 2 * request.max_bytes + MOST_BESIDE
             exchange.sent = exchange.ended = exchange.connected = False
             try:
                 return self._exchanged(request)

@@ -24,6 +24,7 @@ from product import vendor_sections
 
 LATE_SECONDS = 30.0
 HUGE_MEGABYTES = 100
+HINT_SECONDS = 0.3
 LOOK_SECONDS = 0.1
 """How soon a connection's thread sees that the vendor goes away."""
 
@@ -132,6 +133,21 @@ def redirects(line: Line) -> None:
     target = line.read().split(b" ", 2)[1].decode()
     where = f"Location: http://127.0.0.1:{line.vendor.box.port}{target}"
     line.sock.sendall(answer("307 Temporary Redirect", b"", where))
+
+
+def hints_first(line: Line) -> None:
+    """An interim answer (RFC 8297), and the real one a moment later."""
+    request = line.read()
+    line.sock.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n")
+    if not line.has_closed(HINT_SECONDS):
+        line.sock.sendall(line.vendor.pass_on(request))
+
+
+def answers_twice(line: Line) -> None:
+    """The same answer once more, when the first has been read perhaps."""
+    whole = line.vendor.pass_on(line.read())
+    line.sock.sendall(whole)
+    line.sock.sendall(whole)
 
 
 class RoughVendor:

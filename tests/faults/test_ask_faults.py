@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,7 +18,7 @@ from callsign.handlers import HANDLERS
 from callsign.sandbox import Sandbox
 from callsign.sandbox.command import DEMO_ACCOUNTS, settings_for
 from callsign.vendors.shape import Ask
-from product import Product
+from product import COMMAND, Product
 from real_asterisk import RealAsterisk
 from rough_vendor import Behaviour, RoughVendor
 from store_play import LONG_SECONDS
@@ -110,6 +112,36 @@ def test_a_vendor_that_hangs_is_unreachable_when_the_wait_is_over(
 ) -> None:
     with stage(asterisk, tmp_path, fault) as (played, _):
         played.assert_unreachable(f"within {WAIT_SECONDS:g}")
+
+
+@pytest.mark.parametrize("odd", [rough.hints_first, rough.answers_twice])
+def test_a_vendor_that_says_more_than_its_answer_answers_each_call_its_own(
+    asterisk: RealAsterisk, tmp_path: Path, odd: Behaviour
+) -> None:
+    with stage(asterisk, tmp_path, odd) as (played, _):
+        played.assert_well()
+        for _ in range(CALLS):
+            for name, status in (("demo", "OK"), ("unknown", "REFUSED")):
+                told, _ = played.ask(Act("mor/balance", (name,), {}, ()), LONG_SECONDS)
+                assert told["MORSTATUS"] == status, told
+
+
+def test_what_an_administrator_asks_passes_over_interim_answers(tmp_path: Path) -> None:
+    with RoughVendor("", Sandbox(DEMO_ACCOUNTS)) as vendor:
+        vendor.behave(rough.hints_first)
+        settings = tmp_path / "callsign.toml"
+        settings.touch(mode=0o600)
+        sections = vendor.lead_here(settings_for(vendor.box))
+        settings.write_text(f'[outbox]\npath = "{tmp_path}/outbox.db"\n{sections}\n', encoding="utf-8")
+        for command in (["check", "--online"], ["cdr", "--from", "2026-01-01", "--to", "2026-01-31"]):
+            ran = subprocess.run(
+                [sys.executable, str(COMMAND), *command, "--config", str(settings)],
+                capture_output=True,
+                text=True,
+                timeout=LONG_SECONDS,
+            )
+            assert ran.returncode == 0, ran.stderr + ran.stdout
+            assert "HTTP 103" not in ran.stdout + ran.stderr
 
 
 def test_a_vendor_with_a_bad_certificate_is_asked_nothing(asterisk: RealAsterisk, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ class Stage:
         self.promised: set[str] = set()
         self._number = 0
 
-    def _line(self, system: str, wait: int) -> tuple[str, str, str]:
+    def line(self, system: str, wait: int) -> tuple[str, str, str]:
         """An AGI() line for a call of its own, that call's number, and the word of what its vendor is to get."""
         self._number += 1
         caller, recording = f"0470{self._number:06}", f"1700000000.{self._number}"
@@ -77,7 +77,7 @@ class Stage:
 
     def play(self, system: str, wait: int) -> tuple[str, float]:
         """A call without an Asterisk: its status and its seconds."""
-        line, caller, word = self._line(system, wait)
+        line, caller, word = self.line(system, wait)
         url, *arguments = line.split(",")
         call = Call(callerid=caller, uniqueid=f"1800000000.{self._number}")
         session = run_fastagi(url, call, arguments, CONDUCT)
@@ -94,7 +94,7 @@ class Stage:
         for wait in WAITS:
             placed = []
             for system in self.systems * CALLS:
-                line, caller, word = self._line(system, wait)
+                line, caller, word = self.line(system, wait)
                 report = [f"{system.upper()}STATUS", "AGISTATUS", "WENTON"]
                 call = asterisk.start("go", "step", variables={"LINE": line}, callerid=("", caller), report=report)
                 placed.append(call)
@@ -161,6 +161,25 @@ def test_a_vendor_that_hangs_holds_no_step_and_gets_all_when_it_is_back(asterisk
         each = [pool.submit(assert_weathers, asterisk, tmp_path / f.__name__, f, words) for f, words in HANGING]
     for one in each:
         one.result()
+
+
+@pytest.mark.parametrize("odd", [rough.hints_first, rough.answers_twice])
+def test_a_vendor_that_says_more_than_its_answer_gets_all_once_and_no_step_hears_anothers(
+    asterisk: RealAsterisk, tmp_path: Path, odd: Behaviour
+) -> None:
+    with RoughVendor() as vendor, Product(tmp_path, vendor.sections()) as server:
+        vendor.behave(odd)
+        stage = Stage(server, vendor)
+        for _ in range(CALLS):
+            stage.play_well()
+        placed = []
+        for system in SYSTEMS * CALLS:
+            line, caller, word = stage.line(system, 30)
+            stage.promised.add(word)
+            report = [f"{system.upper()}STATUS"]
+            placed.append(asterisk.start("go", "step", variables={"LINE": line}, callerid=("", caller), report=report))
+        assert {next(iter(call.wait(LONG_SECONDS).variables.values())) for call in placed} == {"OK"}
+        stage.assert_all_comes()
 
 
 def test_a_vendor_with_a_bad_certificate_is_told_nothing_until_it_has_its_own(
