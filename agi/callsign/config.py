@@ -71,8 +71,9 @@ def _settled(path: Path) -> tuple[bytes, list[str]]:
         with path.open("rb") as file:
             warnings = _open_to_others(path, file.fileno())
             content = file.read()
-            age = time.time() - os.fstat(file.fileno()).st_mtime
-        if abs(age) >= SETTLE_SECONDS:
+            read = os.fstat(file.fileno())
+        age = time.time() - read.st_mtime
+        if abs(age) >= SETTLE_SECONDS or not stat.S_ISREG(read.st_mode):  # what comes through a pipe comes once
             break
         time.sleep(SETTLE_SECONDS - abs(age))
     return content, warnings
