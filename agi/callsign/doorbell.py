@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from callsign.file_lock import share
+
 log = logging.getLogger("callsign.delivery")
 
 
@@ -38,7 +40,7 @@ class Doorbell:
         try:
             self._path.unlink(missing_ok=True)
             self._socket.bind(str(self._path))
-            self._path.chmod(0o660)
+            share(self._path, self._path.parent)
         except OSError:
             self._socket.close()
             raise

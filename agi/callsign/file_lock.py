@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 FIRST_PAUSE_SECONDS = 0.0002
@@ -64,11 +64,7 @@ class FileLock:
 
 
 def open_or_make(path: Path) -> int:
-    """A file descriptor of `path`; a new file is for its owner and group.  Raises OSError.
-
-    What root makes belongs to the owner of the folder: `sudo callsign jobs` must not leave a file
-    behind that keeps the server out of its own store.
-    """
+    """A file descriptor of `path`; a new file is for its owner and the folder's group.  Raises OSError."""
     flags = os.O_RDWR | os.O_CLOEXEC
     try:
         return os.open(path, flags)
@@ -78,7 +74,17 @@ def open_or_make(path: Path) -> int:
         fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o660)
     except FileExistsError:  # another process was quicker
         return os.open(path, flags)
-    if os.geteuid() == 0:
-        folder = os.stat(path.parent)
-        os.fchown(fd, folder.st_uid, folder.st_gid)
+    share(fd, path.parent)
     return fd
+
+
+def share(file: int | Path, folder: Path) -> None:
+    """Lets all of the folder's group use a new file of ours, whatever the umask and our own group.
+
+    What root makes belongs to the owner of the folder too: `sudo callsign jobs` must not leave a file
+    behind that keeps the server out of its own store.
+    """
+    os.chmod(file, 0o660)
+    owner = os.stat(folder)
+    with suppress(PermissionError):  # not one of that group: then the folder is this user's alone
+        os.chown(file, owner.st_uid if os.geteuid() == 0 else -1, owner.st_gid)
