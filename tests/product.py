@@ -36,14 +36,20 @@ key = "recorder-key"
 
 
 class Product:
-    """A running server.  `store` and `settings` lie in `folder`; `port` is the one that the kernel chose."""
+    """A running server.  `settings` lies in `folder`, and `store` by default; the kernel chose `port`."""
 
     def __init__(
-        self, folder: Path, sections: str, listen: str = "127.0.0.1:0", outbox: str = "", metrics: str = ""
+        self,
+        folder: Path,
+        sections: str,
+        listen: str = "127.0.0.1:0",
+        outbox: str = "",
+        metrics: str = "",
+        store: Path | None = None,
     ) -> None:
         self.folder = folder
         self.settings = folder / "callsign.toml"
-        self.store = folder / "outbox.db"
+        self.store = store or folder / "outbox.db"
         self.write_settings(sections, listen, outbox, metrics)
         self._listen = listen
         self._outbox = outbox

@@ -287,7 +287,7 @@ def test_what_nagios_cannot_be_told_is_unknown(settings: Path, tmp_path: Path) -
 def test_a_store_that_cannot_be_read_is_unknown_for_nagios_unless_nothing_runs(server: Product, tmp_path: Path) -> None:
     for file in tmp_path.glob("outbox.db*"):
         file.rename(tmp_path / f"away-{file.name}")
-    (tmp_path / "outbox.db").write_bytes(b"no database at all " * 100)
+    (tmp_path / "outbox.db").mkdir()
     check = ("status", "--check", "--config", str(server.settings))
     running = run(*check)
     assert (running.returncode, "cannot be read" in running.stdout) == (3, True)
@@ -468,6 +468,37 @@ def test_check_warns_of_a_store_that_others_can_look_into(settings: Path, tmp_pa
     assert "callers' numbers" in run("check", "--config", str(settings)).stdout
     tmp_path.chmod(0o750)
     assert "callers' numbers" not in run("check", "--config", str(settings)).stdout
+
+
+def test_check_warns_of_a_store_folder_without_the_set_group_id_bit(settings: Path, tmp_path: Path) -> None:
+    tmp_path.chmod(0o770)
+    assert f"chmod g+s {tmp_path}" in run("check", "--config", str(settings)).stdout
+    tmp_path.chmod(0o2770)
+    assert "chmod" not in run("check", "--config", str(settings)).stdout
+
+
+def test_a_broken_store_is_told_by_status_and_check_and_is_critical_until_it_is_moved_away(
+    server: Product, tmp_path: Path
+) -> None:
+    config = ("--config", str(server.settings))
+    assert run("status", "--check", *config).returncode == 0
+    assert server.stop() == 0
+    with server.store.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 100_000)
+    assert "is broken" in run("check", *config).stdout
+    server.start()
+    found = server.wait_log(lambda line: "is lost" in line)
+    (kept,) = tmp_path.glob("outbox.db.broken-*[0-9]")
+    assert str(kept) in found
+    wait_until(lambda: run("jobs", *config).returncode == 0)  # the new one has its tables
+    for command in (("status",), ("check",), ("status", "--check")):
+        assert f"kept as {kept}" in run(*command, *config).stdout
+    assert run("status", *config).returncode == 1
+    assert run("status", "--check", *config).returncode == 2
+    for file in tmp_path.glob("outbox.db.broken-*"):
+        file.unlink()
+    assert run("status", "--check", *config).returncode == 0
 
 
 def test_check_warns_of_metrics_that_others_can_reach(tmp_path: Path, box: Sandbox) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from callsign import clocks
 from callsign.calls_first import CallsFirst, NobodyElse
 from callsign.conversations import PastDeadline, Send, lead
-from callsign.doorbell import Doorbell
+from callsign.doorbell import Doorbell, doorbell_of
 from callsign.fault_place import where
 from callsign.file_lock import FileLock
 from callsign.lane_workers import LaneWorkers
@@ -98,7 +98,7 @@ class Delivery:
             return False
         self._outcomes.told_here = True
         self._open_doorbell()
-        self._outbox.listen(self._admit)
+        self._outbox.listen(self._admit, self._take_again)
         return True
 
     def wait_for(self, job: int, seconds: float) -> tuple[State, str] | None:
@@ -147,8 +147,20 @@ class Delivery:
         while not self._stopping.is_set() and not self.try_start():
             self._stopping.wait(STANDBY_SECONDS)
 
+    def _take_again(self) -> None:
+        """The store was lost and made anew: our lock and our socket may have gone the same way."""
+        try:
+            if not self._elected.try_now():
+                log.error("another process has begun to deliver beside this one: some jobs may go out twice")
+        except OSError as fault:
+            log.warning("another process may begin to deliver beside this one: %s", fault)
+        if not doorbell_of(self._outbox.path).exists():
+            self._open_doorbell()
+
     def _open_doorbell(self) -> None:
         try:
+            if self._doorbell is not None:
+                self._doorbell.close()
             self._doorbell = Doorbell(self._outbox.path, self._outbox.look)
         except (OSError, RuntimeError) as fault:  # the writer's look every second still finds all
             log.info("no socket beside the store (%s): jobs of other processes start up to 1 s later", fault)
@@ -188,6 +200,7 @@ class Delivery:
         elif clocks.steady() >= job.steady_deadline:
             self._end(lane, job, State.EXPIRED, "too late to be of use", None)
         elif (job.attempts or job.recovered) and (given_up := self._look_up(job.id, job.notification.at)):
+            self._outbox.end(job, *given_up)  # which need not be kept in mind any more
             self._outcomes.tell(job.id, *given_up)  # by somebody's `drop`: it is written down already
             self._log(job, given_up[0].value, given_up[1], None)
             self._settle(lane, job, verdict=False)

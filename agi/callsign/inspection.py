@@ -12,7 +12,9 @@ from callsign import SYSTEMS, clocks
 from callsign.asterisk_side import Call, Conduct, run_fastagi
 from callsign.notification import State
 from callsign.outbox import OutboxError
+from callsign.outbox_aside import found_aside
 from callsign.outbox_reader import JobRow, OutboxReader, Summary
+from callsign.outbox_values import StoreBroken
 from callsign.settings import Settings
 
 PING_SECONDS = 2.0
@@ -21,21 +23,35 @@ FAILED = (State.REFUSED.value, State.EXPIRED.value)
 
 
 def status(settings: Settings) -> dict[str, Any]:
-    """Whether the server answers, and what the store holds.  Raises OutboxError if it cannot be read."""
+    """Whether the server answers, and what the store holds.  Raises OutboxError if it may not be read."""
     running = server(settings)
-    known = _summaries(settings.outbox.path)
+    known, trouble = {}, store_troubles(settings.outbox.path)
+    try:
+        known = _summaries(settings.outbox.path)
+    except StoreBroken as fault:
+        trouble.append(f"{fault}; a restart of the server sets it aside")
+    trouble += _missing(settings, running["running"])
     used = [name for name in SYSTEMS if name in known or getattr(settings, name) is not None]
     systems = {name: _of_system(known.get(name) or Summary({})) for name in [*used, *sorted(set(known) - set(used))]}
     totals = {what: sum(entry[what] for entry in systems.values()) for what in ("waiting", "delivered", "failed")}
-    return {**running, "store_trouble": _missing(settings, running["running"]), **totals, "systems": systems}
+    return {**running, "store_trouble": "; ".join(trouble), **totals, "systems": systems}
 
 
-def _missing(settings: Settings, is_running: bool) -> str:
+def store_troubles(store: Path) -> list[str]:
+    """What was set aside and lies there still: somebody is to look at it.  Raises OutboxError."""
+    try:
+        lost = found_aside(store)
+    except OSError as fault:
+        raise OutboxError(f"this user may not look into {store.parent}") from fault
+    return [f"a store was lost and is kept as {path}: see what can be had of it, then move it away" for path in lost]
+
+
+def _missing(settings: Settings, is_running: bool) -> list[str]:
     """A server makes its store when it starts; where it cannot, every notification ends in ERROR."""
     path = settings.outbox.path
     if not is_running or path.exists():
-        return ""
-    return f"the store {path} is not there though the server runs: it cannot be made; see [outbox] path"
+        return []
+    return [f"the store {path} is not there though the server runs: it cannot be made; see [outbox] path"]
 
 
 def server(settings: Settings) -> dict[str, Any]:

@@ -3,6 +3,10 @@
 SQLite in WAL, one writer thread that commits in groups (`outbox_writer`).  A commit needs no disk to
 survive a dead process; for a power cut the WAL is put on disk every 50 ms beside the call path
 (`durability = "interval"`, `outbox_sync`), or before `add` returns ("full").
+
+Where the files are removed, cut or broken under a running process, or found broken, they are set aside
+(`outbox_watch`, `outbox_aside`), and what the deliverer knows to be open goes into a new store: with the next
+commit, after a second at the latest.  Lost is what was committed since the last look if the process is killed before.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from callsign import outbox_schema as sql
 from callsign.notification import Notification, State
 from callsign.outbox_incoming import Signal
 from callsign.outbox_rows import put_of
-from callsign.outbox_values import Added, Job, Listen, OnJobs, OutboxError, Written
+from callsign.outbox_values import Added, Job, Listen, OnJobs, OnNewStore, OutboxError, Written
 from callsign.outbox_writer import OutboxWriter
 
 __all__ = ["ADD_SECONDS", "COMMIT_SECONDS", "Added", "Job", "OnJobs", "Outbox", "OutboxError"]
@@ -37,7 +41,7 @@ class Outbox:
         """
         self.path = path
         self._at_once = at_once and durability != "full"  # which waits for the disk: in groups
-        self._writer = OutboxWriter(path, durability == "full", keep_days * 86400)
+        self._writer = OutboxWriter(path, durability == "full", keep_days * 86400, checks=at_once)
         self._incoming = self._writer.incoming
         self._closed = False
         self.look()
@@ -96,12 +100,13 @@ class Outbox:
         self._incoming.put(written)
         written.heard.wait(seconds)
 
-    def listen(self, on_jobs: OnJobs) -> None:
+    def listen(self, on_jobs: OnJobs, on_new_store: OnNewStore | None = None) -> None:
         """From now on `on_jobs` gets every open job, at once, and then every new one, of any process, as stored.
 
         It is called after the commit in a thread of the store's, mostly the writer's, and must be quick.
+        `on_new_store` is called, in the writer's, when the store was lost while in use and made anew.
         """
-        self._incoming.put(Listen(on_jobs))
+        self._incoming.put(Listen(on_jobs, on_new_store))
 
     def stop_listening(self, seconds: float) -> None:
         """The jobs are somebody else's from now on; waits up to `seconds` until all that was ended is written."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from callsign import thread_starts
 from callsign.fault_place import where
 from callsign.outbox_reader import OutboxReader
-from callsign.outbox_values import Job, OnJobs, OutboxError
+from callsign.outbox_values import Job, OnJobs, OutboxError, StoreBroken
 
 AT_ONCE = 200
 REST_SECONDS = 0.0005
@@ -23,10 +24,22 @@ log = logging.getLogger("callsign.outbox")
 class Backlog:
     """Hands `on_jobs` the open jobs up to an id, all at once, and then those that came meanwhile."""
 
-    def __init__(self, path: Path, up_to: int, on_jobs: OnJobs) -> None:
+    def __init__(
+        self,
+        path: Path,
+        up_to: int,
+        on_jobs: OnJobs,
+        unknown: Callable[[list[Job]], list[Job]] = list,
+        on_broken: Callable[[StoreBroken], None] | None = None,
+        checks: bool = False,
+    ) -> None:
+        """`unknown` leaves out what has come another way; `checks`: behind the backlog the whole store is looked at."""
         self._path = path
         self._up_to = up_to
         self._on_jobs = on_jobs
+        self._unknown = unknown
+        self._on_broken = on_broken
+        self._checks = checks
         self._guard = threading.Lock()
         self._early: list[Job] | None = []  # came meanwhile; None when nothing has to wait any more
         self._stopped = threading.Event()
@@ -54,20 +67,33 @@ class Backlog:
                 above = self._read_on(reader, above, jobs)
                 break
             except OutboxError as fault:
+                if self._is_reported(fault):  # its rest can be had no more
+                    break
                 if told != str(fault):
                     told = str(fault)
                     log.error("%s; what waits there is read as soon as it can be", fault)
             self._release(jobs)
             jobs = []
             self._stopped.wait(AGAIN_SECONDS)
-        reader.close()
         self._release(jobs)
+        if self._checks and not self._stopped.is_set():
+            try:
+                reader.check()
+            except OutboxError as fault:
+                self._is_reported(fault)
+        reader.close()
+
+    def _is_reported(self, fault: OutboxError) -> bool:
+        if self._on_broken is None or not isinstance(fault, StoreBroken):
+            return False
+        self._on_broken(fault)
+        return True
 
     def _read_on(self, reader: OutboxReader, above: int, jobs: list[Job]) -> int:
         """Appends to `jobs` what is open above that id; the id it came to.  Raises OutboxError."""
         while above < self._up_to and not self._stopped.wait(REST_SECONDS if above else 0):
             found, above = reader.open_jobs(above, self._up_to, AT_ONCE)
-            jobs += found
+            jobs += self._unknown(found)
         return above
 
     def _release(self, jobs: list[Job]) -> None:

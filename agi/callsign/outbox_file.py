@@ -5,16 +5,22 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import stat
 import time
 from pathlib import Path
 
 from callsign import outbox_schema as sql
 from callsign.file_lock import FileLock, open_or_make
+from callsign.outbox_aside import SIDE_FILES, set_aside
+from callsign.outbox_watch import WAL_BYTES, Inode, StoreWatch
 
 LOCK_SECONDS = 5.0
 """How long others may keep the store locked before it counts as broken."""
 
 BUSY_PAUSE_SECONDS = 0.005
+
+Identity = tuple[int, int, int]
+NO_STORE: Identity = (0, 0, 0)
 
 log = logging.getLogger("callsign.outbox")
 
@@ -25,17 +31,18 @@ def write_lock_of(store: Path) -> FileLock:
 
 
 class StoreFile:
-    """The writer's connection.  Every method is called with the write lock held."""
+    """The writer's connection.  Every method is called with the write lock held, but `report`."""
 
     def __init__(self, path: Path, full: bool) -> None:
         self.path = path
-        self.identity = 0
-        """Which store this is: another number after the file was replaced by a new one."""
+        self.identity = NO_STORE
+        """Which store this is: another one after the file was replaced by a new one."""
         self.openings = 0
         self._full = full
         self._on_disk = full
         self._db: sqlite3.Connection | None = None
-        self._inode = (0, 0)
+        self._watch: StoreWatch | None = None
+        self._reported = ""
 
     @property
     def is_open(self) -> bool:
@@ -47,9 +54,6 @@ class StoreFile:
 
         With `on_disk` the next commit of a store with durability "full" waits for the disk.
         """
-        if self._db is not None and self._was_replaced():
-            log.error("the store %s was removed or replaced while in use; going on with the new one", self.path)
-            self.close()
         if self._db is None:
             self._db = self._connect(highest_id)
             self._on_disk = self._full
@@ -59,40 +63,98 @@ class StoreFile:
             self._on_disk = on_disk
         return self._db
 
+    def report(self, inode: Inode, words: str) -> None:
+        """Somebody who reads that file has found it broken; for any thread."""
+        if self._watch is not None and self._watch.inode == inode:
+            self._reported = words
+
+    def trouble(self) -> str:
+        """Why what this connection commits would be lost, empty if it would not.  Raises OSError, sqlite3.Error."""
+        if self._db is None or self._watch is None:
+            return ""
+        found = self._reported or self._watch.trouble(self._db.total_changes)
+        if found and self._watch.is_cut and not self._reported and is_whole(self.path):
+            self.accept()  # by a checkpoint or VACUUM of somebody's shell
+            return ""
+        return found
+
+    def checkpoint(self, empty: bool) -> None:
+        """Puts the WAL into the database; `empty`: and cuts it to nothing, unless somebody reads.
+
+        Raises sqlite3.Error.
+        """
+        if self._db is not None:
+            self._db.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if empty else 'PASSIVE'})")
+        if empty:
+            self.accept()
+
+    def accept(self) -> None:
+        """Its files are in order, though shorter than they were."""
+        if self._db is not None and self._watch is not None:
+            self._watch.accept(self._db.total_changes)
+
+    def give_up(self, trouble: str) -> None:
+        """Puts the store's files out of the way, so that the next opening makes a new one.  Raises OSError."""
+        try:
+            set_aside(self.path, self._watch.condemned() if self._watch else ["", *SIDE_FILES], trouble)
+        finally:
+            self.close()
+
     def close(self) -> None:
         """Closes the connection, in whatever state it is, and with it any transaction under way."""
         db, self._db = self._db, None
+        self._watch, self._reported = None, ""
         if db is not None:
             try:
                 db.close()
             except sqlite3.Error as fault:
                 log.debug("the store was not closed in order: %s", fault)
 
-    def _was_replaced(self) -> bool:
-        """What is written to a file that has lost its name would be gone with this process."""
-        try:
-            return _inode_of(self.path) != self._inode
-        except FileNotFoundError:
-            return True
-
     def _connect(self, highest_id: int) -> sqlite3.Connection:
         if not self.path.exists():
             os.close(open_or_make(self.path))
-        inode = _inode_of(self.path)
+        share_side_files(self.path)
         db = sqlite3.connect(self.path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             _carry_over(db)
             db.execute(f"PRAGMA synchronous = {'FULL' if self._full else 'NORMAL'}")
             db.execute("PRAGMA wal_autocheckpoint = 0")  # only the writer, at its leisure and under the lock
+            db.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
             if highest_id:
                 db.execute(sql.KEEP_IDS_RISING, (highest_id, highest_id))
             db.execute("PRAGMA busy_timeout = 0")  # from here on `begin` has the patience
-            (self.identity,) = db.execute("PRAGMA application_id").fetchone()
+            (number,) = db.execute("PRAGMA application_id").fetchone()
+            self._watch = StoreWatch(self.path)
+            self.identity = number, *self._watch.inode
         except BaseException:
             db.close()
             raise
-        self._inode = inode
         return db
+
+
+def is_whole(store: Path) -> bool:
+    """Whether all of the store can be read, by a look of its own: a connection may remember what is there no more."""
+    db = sqlite3.connect(store, timeout=LOCK_SECONDS)
+    try:
+        return bool(db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+    except sqlite3.Error:
+        return False
+    finally:
+        db.close()
+
+
+def share_side_files(store: Path) -> None:
+    """Makes -wal and -shm where SQLite would give them to this user's group instead of the folder's.
+
+    A script that is killed leaves them behind, and the server could open the store no more.
+    """
+    folder = os.stat(store.parent)
+    if folder.st_mode & stat.S_ISGID or folder.st_gid == os.getegid():
+        return
+    for ending in SIDE_FILES:
+        path = store.with_name(store.name + ending)
+        if not path.exists():  # for one that is there must not be opened and closed beside SQLite, which locks it
+            os.close(open_or_make(path))
 
 
 def begin(db: sqlite3.Connection, patience_seconds: float) -> None:
@@ -110,11 +172,6 @@ def begin(db: sqlite3.Connection, patience_seconds: float) -> None:
             if "locked" not in str(fault) or time.monotonic() >= end:
                 raise
         time.sleep(BUSY_PAUSE_SECONDS)
-
-
-def _inode_of(path: Path) -> tuple[int, int]:
-    found = os.stat(path)
-    return found.st_dev, found.st_ino
 
 
 def _carry_over(db: sqlite3.Connection, steps: tuple[str, ...] = sql.STEPS) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from callsign.doorbell import ring
-from callsign.outbox_values import Job, OnJobs
+from callsign.outbox_values import Job, OnJobs, OnNewStore, StoreBroken
 
 if TYPE_CHECKING:
     from callsign.outbox_backlog import Backlog
@@ -21,9 +22,15 @@ LATEST_SECONDS = 0.005
 class HandOver:
     """What the writer has committed and nobody has heard of yet.  Every method is called in the writer's turn."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, on_broken: Callable[[StoreBroken], None], checks: bool) -> None:
+        """`on_broken` is told, in another thread, what reading the backlog shows; `checks`: all is read for that."""
         self.listener: OnJobs | None = None
+        self.on_new_store: OnNewStore | None = None
+        self.open: dict[tuple[object, ...], Job] = {}
+        """What the store had open when it was seen last, by id and `at`: for the next one, should it be lost."""
         self._path = path
+        self._on_broken = on_broken
+        self._checks = checks
         self._backlog: Backlog | None = None
         self._jobs: list[Job] = []
         self._since = 0.0
@@ -38,20 +45,26 @@ class HandOver:
         """Whether that has waited for long enough, however many calls come."""
         return bool(self._jobs) and time.monotonic() - self._since > LATEST_SECONDS
 
-    def listen(self, on_jobs: OnJobs | None) -> None:
+    def listen(self, on_jobs: OnJobs | None, on_new_store: OnNewStore | None) -> None:
         """From the next commit on `on_jobs` gets the jobs, first those that are open by then."""
         self.now()
+        if on_jobs is not None:
+            self.open.clear()  # not before: what is still unwritten may need it
         if self._backlog is not None:
             self._backlog.close()
             self._backlog = None
-        self.listener = on_jobs
+        self.listener, self.on_new_store = on_jobs, on_new_store
+
+    def unknown(self, jobs: list[Job]) -> list[Job]:
+        """Those of `jobs`, found in the store, that nobody has found before; for any thread."""
+        return [job for job in jobs if self.open.setdefault((job.id, job.notification.at), job) is job]
 
     def add(self, jobs: list[Job], known_up_to: int) -> None:
         """Committed just now; what is open up to that id is the backlog of a new listener."""
         if self.listener is not None and self._backlog is None:
             from callsign.outbox_backlog import Backlog  # a plain script has its status before it listens
 
-            self._backlog = Backlog(self._path, known_up_to, self.listener)
+            self._backlog = Backlog(self._path, known_up_to, self.listener, self.unknown, self._on_broken, self._checks)
         if not self._jobs:
             self._since = time.monotonic()
         self._jobs += jobs

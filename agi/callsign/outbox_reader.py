@@ -15,9 +15,11 @@ from urllib.parse import quote
 
 from callsign import outbox_schema as sql
 from callsign.notification import State
-from callsign.outbox_file import LOCK_SECONDS, write_lock_of
+from callsign.outbox_aside import is_broken
+from callsign.outbox_file import LOCK_SECONDS, share_side_files, write_lock_of
 from callsign.outbox_rows import jobs_of
-from callsign.outbox_values import Job, OutboxError
+from callsign.outbox_values import Job, OutboxError, StoreBroken
+from callsign.outbox_watch import Inode
 
 log = logging.getLogger("callsign.outbox")
 
@@ -70,14 +72,15 @@ class Summary:
     failed_last_hour: int = 0
 
 
-def must_exist(store: Path) -> None:
-    """Raises OutboxError if there is no store or this user may not look."""
+def must_exist(store: Path) -> Inode:
+    """Which file it is.  Raises OutboxError if there is no store or this user may not look."""
     try:
-        os.stat(store)
+        found = os.stat(store)
     except FileNotFoundError as fault:
         raise OutboxError(f"there is no store at {store} yet: has callsign run?") from fault
     except OSError as fault:
         raise OutboxError(f"the store {store} cannot be read: {fault.strerror}") from fault
+    return found.st_dev, found.st_ino
 
 
 class OutboxReader:
@@ -91,6 +94,7 @@ class OutboxReader:
         self._patience_seconds = patience_seconds
         self._guard = threading.Lock()
         self._db: sqlite3.Connection | None = None
+        self._inode: Inode = (0, 0)
 
     def state_of(self, job: int, at: float | None = None) -> tuple[State, str] | None:
         """Where the job (told to us at `at`, if that is given) stands, and its reason; None if there is none."""
@@ -150,6 +154,12 @@ class OutboxReader:
         """The highest id among the jobs that wait, 0 if none does."""
         return int(self._rows(sql.NEWEST_OPEN, ())[0][0] or 0)
 
+    def check(self) -> None:
+        """Raises StoreBroken if what lies in the store makes no sense.  Reads all of it."""
+        ((words,),) = self._rows("PRAGMA quick_check(1)", ())
+        if words != "ok":
+            raise StoreBroken(f"the store {self.path} is broken: {words}", self._inode)
+
     def close(self) -> None:
         """Closes the connection; the next question opens one again."""
         with self._guard:
@@ -176,11 +186,16 @@ class OutboxReader:
                 return self._opened().execute(statement, values).fetchall()
             except sqlite3.Error as fault:
                 self._close()
-                raise OutboxError(f"the store {self.path} cannot be read: {fault}") from fault
+                words = f"the store {self.path} cannot be read: {fault}"
+                raise (StoreBroken(words, self._inode) if is_broken(fault) else OutboxError(words)) from fault
 
     def _opened(self) -> sqlite3.Connection:
+        inode = must_exist(self.path)
+        if inode != self._inode:
+            self._close()  # that one is a lost store by now
+            self._inode = inode
         if self._db is None:
-            must_exist(self.path)
+            share_side_files(self.path)
             address = f"file:{quote(str(self.path))}?mode=rw"
             self._db = sqlite3.connect(address, uri=True, timeout=self._patience_seconds, check_same_thread=False)
             self._db.execute("PRAGMA query_only = 1")

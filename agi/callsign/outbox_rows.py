@@ -93,3 +93,22 @@ def _job_of(row: tuple[Any, ...], recovered: bool) -> Job:
     is_fresh = not attempts and 0 <= clocks.wall() - at < FRESH_SECONDS
     due = 0.0 if is_fresh else now + pause
     return Job(id_, told, now + left, attempts, due, recovered, in_doubt=recovered)
+
+
+def keep(db: sqlite3.Connection, jobs: Iterable[Job]) -> int:
+    """Writes jobs that another store had into this one, under their numbers; how many.
+
+    Left out is a job that is here already, and one whose number was given to another one meanwhile: that
+    one lives in memory only.
+    """
+    now, steady = clocks.wall(), clocks.steady()
+    kept = 0
+    for job in jobs:
+        put = put_of(job.notification)
+        next_try = now + job.due - steady if job.due else None
+        values = (job.id, *put.row[:-1], job.steady_deadline, job.attempts, next_try, job.id)
+        if db.execute(sql.KEEP_JOB, values).rowcount:
+            kept += 1
+            if put.once:
+                db.execute(sql.KEEP_ONCE, (job.id, put.once, job.notification.at))
+    return kept

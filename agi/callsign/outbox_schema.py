@@ -39,6 +39,15 @@ INSERT_JOB = """
 
 INSERT_ONCE = "INSERT INTO once (job, key, at) VALUES (?, ?, ?)"
 
+# Into the store that comes after a lost one.
+
+KEEP_JOB = """
+    INSERT OR IGNORE INTO job
+        (id, system, action, call, facts, at, lifetime, boot, steady_deadline, attempts, next_try)
+    SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM ended WHERE id = ?)"""
+
+KEEP_ONCE = "INSERT OR IGNORE INTO once (job, key, at) VALUES (?, ?, ?)"
+
 FIND_ONCE = "SELECT job FROM once WHERE key = ?"
 
 OPEN_JOBS = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from contextlib import AbstractContextManager
 
 from callsign import clocks
 from callsign import outbox_schema as sql
+from callsign.outbox_watch import WAL_BYTES
 
 CHECKPOINT_AFTER_WRITES = 4000
 CHECKPOINT_SECONDS = 60.0
@@ -23,19 +25,22 @@ LEAST_ONCE_SECONDS = 86400.0
 
 log = logging.getLogger("callsign.outbox")
 
-Door = Callable[[bool], AbstractContextManager[sqlite3.Connection]]
-"""The connection with the write lock held; True: what is written waits for the disk where the store is to."""
+Transaction = Callable[[bool], AbstractContextManager[sqlite3.Connection]]
+"""With the write lock held; True: what is written waits for the disk where the store is to."""
+
+Checkpoint = Callable[[bool], None]
+"""With the write lock held; True: and the WAL is emptied."""
 
 
 class Tidying:
-    """The writer's housekeeping, in its thread; `transaction` and `connection` are the writer's doors to the store."""
+    """The writer's housekeeping, in its thread; `transaction` and `checkpoint` are the writer's doors to the store."""
 
-    def __init__(self, name: str, keep_seconds: float, transaction: Door, connection: Door) -> None:
+    def __init__(self, name: str, keep_seconds: float, transaction: Transaction, checkpoint: Checkpoint) -> None:
         self.writes = 0  # since the last checkpoint
         self._name = name
         self._keep_seconds = keep_seconds
         self._transaction = transaction
-        self._connection = connection
+        self._to_checkpoint = checkpoint
         self._checkpoint_at = 0.0
         self._prune_at = 0.0
 
@@ -44,15 +49,15 @@ class Tidying:
         now = time.monotonic()
         if self.writes >= CHECKPOINT_AFTER_WRITES or (quiet and self.writes and now >= self._checkpoint_at):
             self._checkpoint_at = now + CHECKPOINT_SECONDS
-            self._checkpoint()
+            self._checkpoint(quiet)
         if prune and now >= self._prune_at:
             self._prune()
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, quiet: bool) -> None:
+        """When it is quiet a WAL that a rush of calls has left long is cut: SQLite itself would only use it anew."""
         self.writes = 0
         try:
-            with self._connection(True) as db:
-                db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            self._to_checkpoint(quiet and os.stat(f"{self._name}-wal").st_size > WAL_BYTES)
         except (sqlite3.Error, OSError, TimeoutError) as fault:
             log.warning("the store %s could not be tidied up: %s", self._name, fault)
 

@@ -13,6 +13,14 @@ class OutboxError(Exception):
     """Nothing was stored, or nothing can be read; the text says why and where to mend it."""
 
 
+class StoreBroken(OutboxError):
+    """What SQLite finds in the store's file makes no sense; `inode` is the file's device and number."""
+
+    def __init__(self, words: str, inode: tuple[int, int]) -> None:
+        super().__init__(words)
+        self.inode = inode
+
+
 @dataclass(slots=True, eq=False)
 class Job:
     """An open job as the deliverer holds it; no two are equal."""
@@ -61,12 +69,15 @@ Change = tuple[str, tuple[object, ...]]
 
 OnJobs = Callable[[list[Job]], None]
 
+OnNewStore = Callable[[], None]
+
 
 @dataclass(frozen=True, slots=True)
 class Listen:
     """From now on `on_jobs` gets the jobs, or nobody does."""
 
     on_jobs: OnJobs | None
+    on_new_store: OnNewStore | None = None  # the store was lost and made anew: what lay beside it may be gone too
     heard: threading.Event = field(default_factory=threading.Event)  # set when all before it is written
 
 

@@ -18,13 +18,15 @@ from pathlib import Path
 
 from callsign import outbox_schema as sql
 from callsign.fault_place import where
-from callsign.outbox_file import LOCK_SECONDS, StoreFile, begin, write_lock_of
+from callsign.outbox_aside import is_broken
+from callsign.outbox_file import LOCK_SECONDS, NO_STORE, StoreFile, begin, write_lock_of
+from callsign.outbox_folder import StoreFolder
 from callsign.outbox_hand_over import AFTER_SECONDS, HandOver
 from callsign.outbox_incoming import Group, Incoming, Signal
-from callsign.outbox_rows import insert, jobs_of
+from callsign.outbox_rows import insert, jobs_of, keep
 from callsign.outbox_sync import WalSync
 from callsign.outbox_tidy import Tidying
-from callsign.outbox_values import Added, Change, Job, OnJobs, Put
+from callsign.outbox_values import Added, Change, Job, Listen, Put
 
 QUIET_SECONDS = 1.0
 
@@ -52,22 +54,25 @@ HIGHEST_ID = 2**63 - 1
 class OutboxWriter:
     """Owns the connection; everything comes to it through `incoming`."""
 
-    def __init__(self, path: Path, full: bool, keep_seconds: float) -> None:
+    def __init__(self, path: Path, full: bool, keep_seconds: float, checks: bool) -> None:
+        """`checks`: behind the backlog the whole store is looked at, once, whether it is in order."""
         self.incoming = Incoming()
         self._path = path
+        self._folder = StoreFolder(path.parent)
         self._file = StoreFile(path, full)
         self._lock = write_lock_of(path)
         self._sync = None if full else WalSync(path)
         self.has_looked = threading.Event()
         """Whether the store was opened, or found to be broken."""
         self._turn = threading.Lock()  # around every use of the connection and of what is below
-        self._hand_over = HandOver(path)
+        self._hand_over = HandOver(path, lambda fault: self._file.report(fault.inode, str(fault)), checks)
         self._seen = NOTHING_SEEN
-        self._connection = (0, 0)  # which one, to which store
+        self._connection = (0, NO_STORE)  # which one, to which store
+        self._complete = NO_STORE  # which store has all that is known to be open
         self._highest_id = 0
         self._unwritten: list[Change] = []
         self._told: set[str] = set()  # what the log has said since the store worked last
-        self._tidying = Tidying(str(path), keep_seconds, self._transaction, self._opened)
+        self._tidying = Tidying(str(path), keep_seconds, self._transaction, self._checkpoint)
         self._thread = threading.Thread(target=self._run, name="outbox-writer", daemon=True)
         self._thread.start()
 
@@ -108,13 +113,13 @@ class OutboxWriter:
         if group.waited or self._hand_over.is_late:
             self._hand_over.now()
         for listen in group.listens:
-            self._hear(listen.on_jobs)
+            self._hear(listen)
         if quiet or not group.is_empty:
             self._commit(group, quiet)
             self._tidy_up(quiet)
 
-    def _hear(self, on_jobs: OnJobs | None) -> None:
-        self._hand_over.listen(on_jobs)
+    def _hear(self, listen: Listen) -> None:
+        self._hand_over.listen(listen.on_jobs, listen.on_new_store)
         self._seen = NOTHING_SEEN
 
     # -- one call ------------------------------------------------------------------------------------
@@ -136,7 +141,6 @@ class OutboxWriter:
                 self._sync.committed()
             self._note(jobs, seen)
         except Exception:  # whatever it is, the thread meets it too: it has the patience, and the words
-            put.claim = threading.Lock()
             return False
         finally:
             self._turn.release()
@@ -160,7 +164,12 @@ class OutboxWriter:
             return
         changes = self._unwritten + group.changes
         try:
-            added, jobs, seen = self._write(group.puts, changes)
+            try:
+                added, jobs, seen = self._write(group.puts, changes)
+            except (sqlite3.Error, OSError) as fault:
+                if not self._is_mended(fault):
+                    raise
+                added, jobs, seen = self._write(group.puts, changes)
         except (sqlite3.Error, OSError, TimeoutError) as fault:
             self._unwritten = changes
             self._refuse(group.puts, fault)
@@ -168,6 +177,9 @@ class OutboxWriter:
         for put, result in added:
             put.answer(result)
         self._unwritten = []
+        for statement, values in changes:
+            if statement is sql.DELETE_JOB:
+                self._hand_over.open.pop(values, None)
         if group.puts or changes:
             self._tidying.writes += len(group.puts) + len(changes)
             if self._sync is not None:
@@ -183,39 +195,79 @@ class OutboxWriter:
         self, puts: list[Put], changes: list[Change], patient: bool = True
     ) -> tuple[list[tuple[Put, Added]], list[Job], Seen]:
         jobs: list[Job] = []
-        with self._transaction(bool(puts), patient) as db:
-            seen = self._seen
-            if self._hand_over.listener is not None:
-                seen = self._jobs_of_others(db, jobs)
-            added = [(put, insert(db, put, jobs)) for put in puts if put.claim.acquire(blocking=False)]
-            for statement, values in changes:
-                db.execute(statement, values)
+        added: list[tuple[Put, Added]] = []
+        claimed: list[Put] = []
+        kept = 0
+        try:
+            with self._transaction(bool(puts), patient) as db:
+                seen = self._seen
+                if self._hand_over.listener is not None:
+                    seen = self._jobs_of_others(db, jobs)
+                is_new = self._file.identity != self._complete
+                if is_new and self._hand_over.open:
+                    kept = keep(db, self._hand_over.open.values())
+                    seen = Seen(seen.data_version, max(seen.highest_id, self._highest_id))
+                for put in puts:
+                    if put.claim.acquire(blocking=False):
+                        claimed.append(put)
+                        added.append((put, insert(db, put, jobs)))
+                for statement, values in changes:
+                    db.execute(statement, values)
+        except BaseException:
+            for put in claimed:  # to be had by the next try, or by its caller who goes on without
+                put.claim = threading.Lock()
+            raise
+        if is_new:
+            self._go_on_with_new_store(kept)
         return added, jobs, seen
+
+    def _go_on_with_new_store(self, kept: int) -> None:
+        """Committed: the store that is there now has all that is known to be open."""
+        before, self._complete = self._complete, self._file.identity
+        if before == NO_STORE:
+            return
+        log.warning("the store %s is a new one; jobs that waited and are in it now: %d", self._path, kept)
+        if self._hand_over.on_new_store is not None:
+            self._hand_over.on_new_store()
+
+    def _is_mended(self, fault: sqlite3.Error | OSError) -> bool:
+        """Whether another try is worth it: a broken store is out of the way by now, a folder can be made again."""
+        if not isinstance(fault, FileNotFoundError):
+            return is_broken(fault)
+        self._folder.make()
+        return True
 
     @contextmanager
     def _transaction(self, on_disk: bool, patient: bool = True) -> Iterator[sqlite3.Connection]:
         """Not `patient`: where another process holds a lock, TimeoutError or sqlite3.OperationalError at once."""
-        if not self._file.is_open:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o770)
         with self._opened(on_disk, patient) as db:
-            try:
-                self._note_connection()
-                begin(db, LOCK_SECONDS if patient else 0)
-                yield db
-                db.execute("COMMIT")
-            except BaseException:
-                self._file.close()
-                raise
+            self._note_connection()
+            begin(db, LOCK_SECONDS if patient else 0)
+            yield db
+            db.execute("COMMIT")
 
     @contextmanager
     def _opened(self, on_disk: bool, patient: bool = True) -> Iterator[sqlite3.Connection]:
+        if not self._file.is_open:
+            self._folder.make()
         with self._lock.held(LOCK_SECONDS if patient else 0):
+            if trouble := self._file.trouble():
+                if not patient:
+                    raise TimeoutError(trouble)  # the thread has the time
+                self._file.give_up(trouble)
             try:
-                db = self._file.opened(self._highest_id, on_disk)
-            except BaseException:
+                if not self._file.is_open:
+                    self._folder.look()
+                yield self._file.opened(self._highest_id, on_disk)
+            except BaseException as fault:
+                if is_broken(fault):
+                    self._file.give_up(str(fault))
                 self._file.close()
                 raise
-            yield db
+
+    def _checkpoint(self, empty: bool) -> None:
+        with self._opened(True):
+            self._file.checkpoint(empty)
 
     def _note_connection(self) -> None:
         """A new connection counts its data_version anew, a new store its ids."""
@@ -235,7 +287,7 @@ class OutboxWriter:
         if version == seen.data_version:
             return seen
         found, highest = jobs_of(db.execute(sql.OPEN_JOBS, (seen.highest_id, HIGHEST_ID, ALL)), recovered=False)
-        jobs += found
+        jobs += self._hand_over.unknown(found)
         return Seen(version, max(highest, seen.highest_id))
 
     def _note(self, jobs: list[Job], seen: Seen) -> None:
@@ -244,6 +296,8 @@ class OutboxWriter:
         self._highest_id = max(self._highest_id, newest)
         if self._hand_over.listener is not None:
             self._seen = Seen(seen.data_version, newest)
+            for job in jobs:
+                self._hand_over.open[job.id, job.notification.at] = job
         self._hand_over.add(jobs, seen.highest_id)
 
     def _refuse(self, puts: list[Put], fault: Exception) -> None:
@@ -262,7 +316,7 @@ class OutboxWriter:
 
     def _close(self) -> None:
         with self._turn:
-            self._hear(None)
+            self._hear(Listen(None))
         try:
             with self._lock.held(LOCK_SECONDS):  # closing the last connection is a checkpoint too
                 self._file.close()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import resource
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +18,8 @@ import pytest
 import product as product_module
 from callsign import outbox_schema as sql
 from callsign.asterisk_side import Call, Conduct, Session, run_fastagi
+from callsign.outbox_aside import found_aside
+from callsign.outbox_watch import OTHERS_SECONDS
 from callsign.sandbox import Trouble
 from load import Vendors, assert_sound
 from product import Product, vendor_sections
@@ -53,8 +57,8 @@ def product(tmp_path: Path, box: Vendors) -> Iterator[Product]:
         yield running
 
 
-def start(folder: Path, box: Vendors) -> Product:
-    return Product(folder, vendor_sections(box, numbers='format = "asis"'))
+def start(folder: Path, box: Vendors, store: Path | None = None) -> Product:
+    return Product(folder, vendor_sections(box, numbers='format = "asis"'), store=store)
 
 
 class Calls:
@@ -175,7 +179,12 @@ def test_a_store_that_another_process_locks_for_three_seconds_refuses_calls_for_
     assert_holds(product, calls)
 
 
-def test_a_store_whose_header_is_overwritten_loses_no_promise_and_after_a_restart_asks_to_be_put_away(
+def spoil(store: Path) -> None:
+    with store.open("r+b") as file:
+        file.write(b"\xff" * 100)
+
+
+def test_a_store_whose_header_is_overwritten_loses_no_promise_and_is_set_aside_at_the_next_start(
     product: Product, box: Vendors
 ) -> None:
     calls = Calls(product)
@@ -188,25 +197,46 @@ def test_a_store_whose_header_is_overwritten_loses_no_promise_and_after_a_restar
     assert product.stop() == 0
     spoil(product.store)  # also if SQLite has just written the header anew
     product.start()
-    calls.are_refused()
-    wait_for_help(product)
-    put_away(product.store)
-    wait_until(calls.is_stored)
+    assert calls.is_stored()
+    (kept,) = found_aside(product.store)
+    product.wait_log(lambda line: line.startswith("ERROR") and str(kept) in line)
     calls.arrive(box)
 
 
+def _remove(*endings: str) -> Callable[[Path], None]:
+    return lambda store: [store.with_name(store.name + ending).unlink() for ending in endings] and None
+
+
+DEEDS = {
+    "the WAL is removed": _remove("-wal"),
+    "the WAL is emptied": lambda store: os.truncate(f"{store}-wal", 0),
+    "the database is removed": _remove(""),
+    "all is removed": lambda store: [file.unlink() for file in store.parent.glob("outbox.db*")] and None,
+    "the folder is removed": lambda store: shutil.rmtree(store.parent),
+}
+
+
+@pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS.keys())
+def test_whatever_is_done_to_the_files_while_the_vendor_is_away_all_arrives_though_the_server_is_killed(
+    tmp_path: Path, box: Vendors, deed: Callable[[Path], None]
+) -> None:
+    (tmp_path / "store").mkdir()
+    with start(tmp_path, box, tmp_path / "store" / "outbox.db") as product:
+        calls = Calls(product)
+        for _ in range(30):
+            assert calls.is_stored()
+        deed(product.store)
+        time.sleep(OTHERS_SECONDS)
+        for _ in range(10):
+            assert calls.is_stored()
+        product.wait_log(lambda line: line.startswith("ERROR") and "while in use" in line)
+        product.kill()
+        product.start()
+        box.trouble = {}
+        box.wait_for_all(calls.promised)
+
+
 # -- found at a start ---------------------------------------------------------------------------------------------
-
-
-def spoil(store: Path) -> None:
-    with store.open("r+b") as file:
-        file.write(b"\xff" * 100)
-
-
-def put_away(store: Path) -> None:
-    for name in ("outbox.db-wal", "outbox.db-shm"):
-        store.with_name(name).unlink(missing_ok=True)
-    store.rename(store.with_name("put away"))
 
 
 def set_version(store: Path, version: int) -> None:
@@ -216,7 +246,7 @@ def set_version(store: Path, version: int) -> None:
 
 @contextmanager
 def of_a_later_callsign(store: Path) -> Iterator[None]:
-    set_version(store, 99)
+    set_version(store, len(sql.STEPS) + 1)
     yield
     set_version(store, len(sql.STEPS))
 
@@ -235,15 +265,7 @@ def in_a_read_only_folder(store: Path) -> Iterator[None]:
             path.chmod(0o600)
 
 
-@contextmanager
-def a_garbage_file(store: Path) -> Iterator[None]:
-    kept = store.rename(store.with_name("kept"))
-    store.write_bytes(b"no database at all, " * 1000)
-    yield
-    kept.rename(store)
-
-
-@pytest.mark.parametrize("unusable", [of_a_later_callsign, in_a_read_only_folder, a_garbage_file])
+@pytest.mark.parametrize("unusable", [of_a_later_callsign, in_a_read_only_folder])
 def test_a_server_that_finds_its_store_unusable_serves_all_the_same_and_delivers_what_waits_there_once_it_is_mended(
     product: Product,
     box: Vendors,
