@@ -24,7 +24,7 @@ from callsign.question import Found, Unfit
 from callsign.secret import Secret
 from callsign.settings import Kalliope, Numbers, Settings
 from callsign.vendors import VENDORS, kalliope_asks, kalliope_history, kalliope_signing
-from callsign.vendors.kalliope_asks import MASKED_REASON, Memory
+from callsign.vendors.kalliope_asks import CROWDED_REASON, MASKED_REASON, Memory
 from callsign.vendors.kalliope_history import History, Window, local_period, moment
 from callsign.vendors.kalliope_rows import COLUMNS, NoRegister, rows_of
 from callsign.vendors.kalliope_signing import Signer
@@ -39,6 +39,11 @@ DAY = 86400.0
 CUSTOMER = "056528999"
 LONG_SECONDS = 30.0
 HEADER = "#" + ",".join(COLUMNS)
+
+
+def repr_of(body: str) -> str:
+    """Of a test's parameter, short."""
+    return repr(body[:40])
 
 
 class Clock:
@@ -312,7 +317,12 @@ def test_no_calls_have_many_shapes(body: str) -> None:
         HEADER + "\n1,2,3\n",
         '"' + "x" * 200000,
         "\x00\xff",
+        f"#{',' * 100}\n{',' * 100}\n",
+        HEADER + "\n" + "x" * 70000 + "," * 13 + "\n",
+        "[" + '{"id":"1"},' * 800_000 + '{"id":"1"}]',
+        "<cdr><call>" + "".join(f"<c{number}/>" for number in range(100)) + "</call></cdr>",
     ],
+    ids=repr_of,
 )
 def test_what_is_no_register_is_told_so(body: str) -> None:
     with pytest.raises(NoRegister):
@@ -440,6 +450,24 @@ def test_masked_numbers_are_told_instead_of_nothing_found(desk: Desk) -> None:
     assert desk.ask() == Found({}, MASKED_REASON)
     desk.later(10)
     assert desk.keep() == Delivered(MASKED_REASON)
+
+
+def test_a_pbx_without_end_is_held_within_bounds_and_told_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kalliope_history, "MOST_NUMBERS", 1000)
+    for number in range(5000):
+        desk.pbx.call(NOON - 5000 + number, called=f"05{number:07}")
+    assert desk.keep() == Delivered(CROWDED_REASON)
+    history = desk.memory.history(desk.settings)
+    assert 500 <= len(history._latest) <= 1000
+    assert (desk.extension("050004999"), desk.ask("050000000")) == ("206", Found({}, CROWDED_REASON))
+
+
+@pytest.mark.parametrize("name", ["called", "status"])
+def test_a_text_without_end_is_no_part_of_a_call(desk: Desk, name: str) -> None:
+    desk.pbx.call(NOON - 60, called="056528998")
+    desk.pbx.call(NOON - 50, **{"called": "056528998", name: "0" * 65})
+    assert desk.extension("056528998") == "206"
+    assert len(desk.memory.history(desk.settings)._latest) == 1
 
 
 def test_other_settings_mean_another_history(desk: Desk) -> None:

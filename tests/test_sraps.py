@@ -27,7 +27,7 @@ from callsign.question import Found, Unfit, Verdict
 from callsign.sandbox import Sandbox, Trouble
 from callsign.secret import Secret
 from callsign.settings import Settings, Sraps
-from callsign.vendors import VENDORS, hawk, sraps_phones
+from callsign.vendors import VENDORS, hawk, sraps_phones, sraps_service
 from callsign.vendors.shape import Probed
 from callsign.vendors.sraps_memory import Memory
 from callsign.vendors.sraps_service import LINKS_SECONDS, MOST_PAGES, MOST_TRIES, PROFILES_SECONDS
@@ -412,6 +412,14 @@ def test_pages_without_an_end_are_given_up() -> None:
     service.instead[("GET", PROFILES)] = [again] * 100
     assert "no end" in reason(endpoint(service))
     assert len(service.sent) == len(ASKED) + MOST_PAGES + 1
+
+
+def test_pages_that_are_too_long_together_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sraps_service, "MAX_LIST_BYTES", 1000)
+    service = Service()
+    service.instead[("GET", PROFILES)] = [says([{"uuid": "x" * 300}], link=f'<{PROFILES}>; rel="next"')] * 100
+    assert "no end" in reason(endpoint(service))
+    assert len(service.sent) == len(ASKED) + 4
 
 
 @pytest.mark.parametrize("entry", [None, 7, "x", [], {}, {"uuid": 7, "name": "x"}])

@@ -14,7 +14,7 @@ from callsign.http_messages import Answer, Reply, Request
 from callsign.notification import Delivered, Outcome, Refused, TryLater
 from callsign.question import Found, Unfit, Verdict
 from callsign.settings import Kalliope, Settings
-from callsign.vendors.kalliope_history import DAY_SECONDS, MASKED, Call, History, Window, local_period
+from callsign.vendors.kalliope_history import DAY_SECONDS, MASKED, MOST_NUMBERS, Call, History, Window, local_period
 from callsign.vendors.kalliope_rows import NoRegister, rows_of
 from callsign.vendors.kalliope_signing import Signer, base_url, clock_trouble, exchange, trouble_with
 from callsign.vendors.shape import Probed
@@ -30,10 +30,11 @@ FRESH_SECONDS = 60.0
 TURN_SECONDS = 10.0
 """How long a look-up waits for another one's reading."""
 
-MAX_BYTES = 64 << 20
-"""Of a day's register; 20,000 rows are 3 MB of CSV and 7 MB of JSON."""
+MAX_BYTES = 16 << 20
+"""Of a day's register: 100,000 rows of CSV; 20,000 are 3 MB, and 7 MB of JSON."""
 
 MASKED_REASON = "the PBX hides the last digits of all numbers: give [kalliope] a user with its privacyadmin role"
+CROWDED_REASON = f"the PBX told of more than {MOST_NUMBERS} numbers: those that were called longest ago are not kept"
 
 _DAYS = re.compile(r"[0-9]{1,2}")
 
@@ -83,8 +84,14 @@ def lastcall(settings: Settings, facts: Mapping[str, str], memory: Memory) -> Ge
 
 def _found(call: Call | None, history: History) -> Found:
     if call is None:
-        return Found({}, MASKED_REASON if history.masked else "")
+        return Found({}, _remark(history))
     return Found({"KALLIOPEEXTEN": call.extension, "KALLIOPETIME": call.time, "KALLIOPECALLSTATUS": call.status})
+
+
+def _remark(history: History) -> str:
+    if history.masked:
+        return MASKED_REASON
+    return CROWDED_REASON if history.crowded else ""
 
 
 def keep(settings: Settings, memory: Memory) -> Generator[Request, Reply, Outcome]:
@@ -96,7 +103,7 @@ def keep(settings: Settings, memory: Memory) -> Generator[Request, Reply, Outcom
         if trouble is not None:
             return trouble
         fresh_seconds = FRESH_SECONDS  # once is enough, however long the past takes
-    return Delivered(MASKED_REASON if history.masked else "")
+    return Delivered(_remark(history))
 
 
 def _read_on(

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -33,6 +34,15 @@ class Overlap(NamedTuple):
 
 OVERLAPS = (Overlap(600.0, 12 * 3600.0), Overlap(60.0, 3600.0), Overlap(0.0, 600.0))
 """From rare to often.  A call is there at the latest a sixth of its length after its end (twelve hours at most)."""
+
+MOST_NUMBERS = 200_000
+"""Held, in some 80 MB; beyond them a tenth goes, the oldest calls."""
+
+SAMPLED = 100
+"""Every so many calls are looked at to find out which are the oldest: to sort all would hold up the calls."""
+
+MOST_CHARACTERS = 64
+"""Of a number, a time and a status; what is longer is none."""
 
 EXTENSION = re.compile(r"[0-9]{1,8}")
 MASKED = re.compile(r".*xxx", re.IGNORECASE)
@@ -70,6 +80,8 @@ class History:
     """Epoch seconds from which on all is held; None: nothing is."""
     masked: bool = False
     """Whether numbers come without their last digits."""
+    crowded: bool = False
+    """Whether there were more numbers than are held."""
     _latest: dict[str, Call] = field(default_factory=dict, repr=False)
     _done: list[float] = field(default_factory=lambda: [0.0] * len(OVERLAPS))  # steady seconds, once there is `since`
 
@@ -110,17 +122,25 @@ class History:
 
     def _note(self, row: Row) -> None:
         called, extension = row.get("called", "").strip(), _extension_of(row)
-        if not called or extension is None:
+        time, status = row.get("start_time", "").strip(), row.get("status", "").strip()
+        if not called or extension is None or max(len(called), len(time), len(status)) > MOST_CHARACTERS:
             return
         if MASKED.fullmatch(called):
             self.masked = True
             return
-        time = row.get("start_time", "").strip()
         at = moment(time, row.get("id", ""), self.zone)
         number = as_vendor_wants(bare_number(called), self.country, "e164")
         known = self._latest.get(number)
         if at is not None and (known is None or known.at <= at):
-            self._latest[number] = Call(at, extension, time, row.get("status", "").strip())
+            self._latest[number] = Call(at, extension, time, status)
+            if len(self._latest) > MOST_NUMBERS:
+                self._make_room()
+
+    def _make_room(self) -> None:
+        self.crowded = True
+        sample = sorted(call.at for call in islice(self._latest.values(), 0, None, SAMPLED))
+        oldest = sample[len(sample) // 10]
+        self._latest = {number: call for number, call in self._latest.items() if call.at > oldest}
 
     def _forget(self, horizon: float) -> None:
         assert self.since is not None  # noqa: S101

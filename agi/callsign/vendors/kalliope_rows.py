@@ -19,6 +19,13 @@ COLUMNS = (
 """Of the summary, in the order of its CSV ("API REST CDR", 2.3)."""
 
 CHUNK_CHARACTERS = 8192
+MOST_COLUMNS = 64
+MOST_LINE_CHARACTERS = 65_536
+"""Of CSV."""
+
+MOST_JSON_CHARACTERS = 8 << 20
+"""JSON is not asked for, and may grow to twenty times its size when it is read."""
+
 MOST_DEPTH = 8
 """Of elements in a register's XML: the register, a call, a column, with something to spare."""
 
@@ -54,6 +61,8 @@ def _csv_rows(text: str) -> Iterator[Row]:
     names: tuple[str, ...] = COLUMNS
     try:
         for number, values in enumerate(csv.reader(_lines(text))):
+            if len(values) > MOST_COLUMNS:
+                raise NoRegister(f"a CSV line of more than {MOST_COLUMNS} values")
             if number == 0 and values and values[0].startswith("#"):
                 names = (values[0][1:].strip(), *values[1:])
                 continue
@@ -70,11 +79,15 @@ def _lines(text: str) -> Iterator[str]:
     begin = 0
     while begin < len(text):
         end = text.find("\n", begin) + 1 or len(text)
+        if end - begin > MOST_LINE_CHARACTERS:
+            raise NoRegister(f"a CSV line of more than {MOST_LINE_CHARACTERS} characters")
         yield text[begin:end]
         begin = end
 
 
 def _json_rows(text: str) -> Iterator[Row]:
+    if len(text) > MOST_JSON_CHARACTERS:
+        raise NoRegister(f"JSON of more than {MOST_JSON_CHARACTERS >> 20} MB, where CSV was asked for")
     decode = json.JSONDecoder().raw_decode
     at = _past_space(text, 0)
     if at == len(text):
@@ -151,6 +164,8 @@ class _XmlReader:
         self._words.append(words)
 
     def _end(self, name: str) -> None:
+        if len(self._row) > MOST_COLUMNS:
+            raise NoRegister("XML that is no list of calls")
         if len(self._path) == 3:
             self._row[name] = "".join(self._words).strip()
         elif len(self._path) == 2:

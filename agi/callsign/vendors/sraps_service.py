@@ -150,9 +150,13 @@ class Service:
 
     def _profiles(self) -> Talk:
         found: dict[str, str] = {}
+        length = 0
         url, reply = yield from self.at("provisioning-profiles", f"?page_size={PAGE_SIZE}")
         for _ in range(MOST_PAGES):
             document = self.document(reply)
+            length += len(reply.body)
+            if length > MAX_LIST_BYTES:
+                break
             page = document.get("results") if isinstance(document, dict) else document
             for entry in page if isinstance(page, list) else ():
                 if isinstance(entry, dict) and isinstance(entry.get("uuid"), str):
@@ -163,7 +167,8 @@ class Service:
                 return found
             url = self.follow(url, link)
             reply = yield from self.send("GET", url)
-        raise Ended(TryLater(f"the provisioning profiles have no end after {MOST_PAGES} pages"))
+        what = f"{MOST_PAGES} pages or {MAX_LIST_BYTES} bytes"
+        raise Ended(TryLater(f"the provisioning profiles have no end after {what}"))
 
     def document(self, reply: Reply) -> Any:
         """The object or list that a good answer holds."""
