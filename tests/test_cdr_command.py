@@ -164,7 +164,7 @@ def test_an_interrupt_leaves_no_part(settings: Path, box: Sandbox, tmp_path: Pat
     assert len(list(folder.iterdir())) == 1
     process.send_signal(number)
     _, told = process.communicate(timeout=LONG_SECONDS)
-    assert (process.returncode, told) == (1, b"")
+    assert (process.returncode, told) == (1, b"callsign: interrupted\n")
     assert list(folder.iterdir()) == []
 
 

@@ -31,6 +31,7 @@ LAYERS = {
         "command_runs",
         "admin",
         "shell_call",
+        "shell_process",
         "inspection",
         "online_check",
         "nagios_check",

@@ -27,6 +27,7 @@ was answered.
 Of sessions that wait for their peers waiting_peers ends the longest when places run short; peer_log says
 of each peer what is wrong with it.
 A thread that may be one too many for the system is begun by thread_starts.
+A command from the shell runs within a shell_process.
 Where `[server] metrics` is set, metrics hears of each step's and attempt's end, and metrics_page shows it;
 `status --check` is nagios_check; `cdr` (cdr_command, cdr_joining) downloads a KalliopePBX's call register.
 

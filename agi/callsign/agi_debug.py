@@ -28,11 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     conduct = Conduct(timeout_seconds=options.timeout, hangup_after=options.hangup_after)
     run = run_fastagi if is_agi_url(options.target) else run_script
     show = None if options.json else _LineShower(call.channel)
-    try:
-        session = run(options.target, call, options.args, conduct, show)
-    except KeyboardInterrupt:
-        print("agi-debug: interrupted", file=sys.stderr)
-        return 1
+    session = run(options.target, call, options.args, conduct, show)
     print(_as_json(session) if options.json else _summary(session))
     if session.trouble and not options.json:
         print(f"agi-debug: {_printable(session.trouble)}", file=sys.stderr)

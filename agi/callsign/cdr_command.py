@@ -107,10 +107,10 @@ def run(
     except Failed as fault:
         print(f"callsign cdr: {fault}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        raise
     except OSError as fault:
-        print(f"callsign cdr: {output or 'standard output'} cannot be written: {fault.strerror}", file=sys.stderr)
+        if target is None:
+            raise
+        print(f"callsign cdr: {output} cannot be written: {fault.strerror}", file=sys.stderr)
         return 1
     return 0
 
@@ -168,12 +168,12 @@ def _written(target: Path | None) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """SIGTERM and a terminal that closes end it as ^C does: through what cleans up."""
+    """^C, SIGTERM and a terminal that closes end it through what cleans up."""
 
     def end(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:

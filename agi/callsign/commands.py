@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
 from callsign import SYSTEMS, __version__, config
 from callsign import command_runs as runs
-from callsign.command_runs import DONE, FAILED, MISUSED, UsageFault
+from callsign.command_runs import FAILED, MISUSED, UsageFault
 from callsign.notification import State
 from callsign.outbox_values import OutboxError
 
@@ -24,11 +23,10 @@ CRIT_AGE_SECONDS = 300.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; every expected fault ends in a line on stderr, not in a traceback."""
+    """Runs one command; an expected fault is a line on stderr, any other shell_process's."""
     options = _parse(list(sys.argv[1:] if argv is None else argv))
     try:
         status: int = options.run(options)
-        sys.stdout.flush()
         return status
     except config.ConfigError as fault:
         for line in fault.faults:
@@ -39,11 +37,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return MISUSED
     except OutboxError as fault:
         print(f"callsign {options.command}: {fault}", file=sys.stderr)
-        return FAILED
-    except BrokenPipeError:  # `callsign jobs | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return DONE
-    except KeyboardInterrupt:
         return FAILED
 
 

@@ -7,6 +7,7 @@ what the dialplan and the vendors saw.  Exit status 0 only if all did their part
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from callsign.asterisk_side import Call, Conduct, Session, run_fastagi
 from callsign.sandbox import Sandbox, Seen
 from callsign.sandbox.command import DEMO_ACCOUNTS, settings_for
 from callsign.sandbox.sraps import COMPANY
+from callsign.shell_process import begin, end
 
 START_SECONDS = 30.0
 VENDOR_SECONDS = 10.0
@@ -157,4 +159,6 @@ def _asked(seen: Sequence[Seen]) -> list[Seen]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    begin("demo")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the server and the folder go before it ends
+    end("demo", main)

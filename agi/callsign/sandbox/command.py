@@ -37,17 +37,19 @@ def run(port: int, accounts: Mapping[str, Mapping[str, str]], as_json: bool) -> 
         else:
             print(seen.masked(), flush=True)
 
+    box = Sandbox(accounts=accounts, listen=("127.0.0.1", port), on_seen=show)
     try:
-        with Sandbox(accounts=accounts, listen=("127.0.0.1", port), on_seen=show) as box:
-            urls = {system: box.url(system) for system in accounts}
-            if as_json:
-                print(json.dumps({"listening": f"127.0.0.1:{box.port}", "urls": urls}), flush=True)
-            else:
-                hint = settings_for(box) if accounts is DEMO_ACCOUNTS else "# (with the keys of your settings)\n"
-                lines = "".join(f"# {system}: {url}\n" for system, url in urls.items())
-                print(f"# the vendors' stand-ins; in callsign.toml:\n\n{hint}\n{lines}", flush=True)
-            signal.sigwait((signal.SIGINT, signal.SIGTERM))
+        box.start()
     except OSError as fault:
         print(f"callsign sandbox: 127.0.0.1:{port} cannot be used: {fault.strerror}", file=sys.stderr)
         return 1
+    urls = {system: box.url(system) for system in accounts}
+    if as_json:
+        print(json.dumps({"listening": f"127.0.0.1:{box.port}", "urls": urls}), flush=True)
+    else:
+        hint = settings_for(box) if accounts is DEMO_ACCOUNTS else "# (with the keys of your settings)\n"
+        lines = "".join(f"# {system}: {url}\n" for system, url in urls.items())
+        print(f"# the vendors' stand-ins; in callsign.toml:\n\n{hint}\n{lines}", flush=True)
+    signal.sigwait((signal.SIGINT, signal.SIGTERM))
+    box.stop()
     return 0
