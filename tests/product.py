@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +19,17 @@ from callsign.sandbox import Sandbox
 PROJECT = Path(__file__).resolve().parents[1]
 COMMAND = PROJECT / "agi" / "bin" / "callsign"
 START_SECONDS = 30.0
+
+# Descriptor 3 and what says so, as systemd starts a server (sd_listen_fds(3)).
+AS_SYSTEMD = """
+import os, sys
+given = int(sys.argv[1])
+if given != 3:
+    os.dup2(given, 3)
+    os.close(given)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 def vendor_sections(box: Sandbox, office_key: str = "office-key", numbers: str = "") -> str:
@@ -63,12 +75,16 @@ class Product:
         self.settings.write_text(f"{server}{store}{sections}\n", encoding="utf-8")
         os.utime(self.settings, (0, 0))  # as if long ago: what was just written is looked at twice
 
-    def start(self) -> None:
-        """Starts the process and waits until it listens."""
+    def start(self, kept: socket.socket | None = None) -> None:
+        """Starts the process and waits until it listens; with what systemd has `kept` of an earlier one."""
         self._log: list[str] = []
         self._grew = threading.Condition()
+        command = [sys.executable, str(COMMAND), "serve", "--config", str(self.settings)]
+        if kept is not None:
+            command = [sys.executable, "-c", AS_SYSTEMD, str(kept.fileno()), *command]
         self.process = subprocess.Popen(
-            [sys.executable, str(COMMAND), "serve", "--config", str(self.settings)],
+            command,
+            pass_fds=[] if kept is None else [kept.fileno()],
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,

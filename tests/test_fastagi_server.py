@@ -18,7 +18,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from callsign import agi_connection, agi_session, calls_first, fastagi_server, peer_log, waiting_peers
+from callsign import agi_connection, agi_session, calls_first, fastagi_server, listening, peer_log, waiting_peers
 from callsign.asterisk_side import Call, Conduct, Cut, Session, run_fastagi
 from callsign.calls_first import CallsFirst
 from callsign.dialplan_step import Step
@@ -40,7 +40,7 @@ def running(
     host: str = "127.0.0.1",
     calls: CallsFirst | None = None,
 ) -> Iterator[FastAgiServer]:
-    server = FastAgiServer((host, 0), lambda: allow, answer, calls)
+    server = FastAgiServer(listening.new((host, 0)), lambda: allow, answer, calls)
     server.start()
     try:
         yield server
@@ -653,6 +653,6 @@ def test_an_address_that_is_taken_is_an_error_and_leaves_no_socket_open() -> Non
     with running() as server:
         before = len(os.listdir("/proc/self/fd"))
         with pytest.raises(OSError, match="in use") as kept:
-            FastAgiServer(server.address, lambda: LOOPBACK, lambda step: TOLD)
+            listening.new(server.address)
         assert len(os.listdir("/proc/self/fd")) <= before
         assert kept.value.errno == errno.EADDRINUSE

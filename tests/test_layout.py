@@ -74,6 +74,7 @@ LAYERS = {
         "agi_connection",
         "bounded_lines",
         "kernel_timeouts",
+        "listening",
         "own_call",
         "service_manager",
     ],

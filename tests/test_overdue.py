@@ -8,7 +8,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from callsign import fastagi_server, overdue
+from callsign import fastagi_server, listening, overdue
 from callsign.asterisk_side import Call, Conduct, Session, run_fastagi
 from callsign.dialplan_step import Step
 from callsign.fastagi_server import FastAgiServer
@@ -22,7 +22,7 @@ class Held:
         self.hold = threading.Event()
         self.answered = threading.Semaphore(0)
         networks = ip_network("127.0.0.1")
-        self.server = FastAgiServer(("127.0.0.1", 0), lambda: (networks,), self._answer)
+        self.server = FastAgiServer(listening.new(("127.0.0.1", 0)), lambda: (networks,), self._answer)
 
     def _answer(self, step: Step) -> dict[str, str]:
         self.hold.wait(WAIT_SECONDS)

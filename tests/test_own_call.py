@@ -11,7 +11,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from callsign import fastagi_server, own_call
+from callsign import fastagi_server, listening, own_call
 from callsign.fastagi_server import FastAgiServer
 from callsign.outbox import Outbox
 from callsign.own_call import BLOCK, is_answered
@@ -23,7 +23,9 @@ NOBODY = (ip_network("192.0.2.1"),)
 
 @pytest.fixture(params=["127.0.0.1", "0.0.0.0", "::1", "::"])
 def server(request: pytest.FixtureRequest) -> Iterator[FastAgiServer]:
-    running = FastAgiServer((request.param, 0), lambda: NOBODY, lambda step: {"CALLSIGNSTATUS": step.path})
+    running = FastAgiServer(
+        listening.new((request.param, 0)), lambda: NOBODY, lambda step: {"CALLSIGNSTATUS": step.path}
+    )
     running.start()
     yield running
     running.stop()
@@ -102,7 +104,7 @@ def test_a_server_whose_every_place_is_taken_by_calls_that_hang_does_not(monkeyp
     monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 8)
     held = threading.Event()
     server = FastAgiServer(
-        ("127.0.0.1", 0),
+        listening.new(("127.0.0.1", 0)),
         lambda: (ip_network("127.0.0.1"),),
         lambda step: {"CALLSIGNSTATUS": str(held.wait(LONG_SECONDS) if step.env["agi_request"][-4:] == "hang" else 1)},
     )

@@ -14,11 +14,14 @@ import pytest
 from callsign.asterisk_side import Call, run_fastagi
 from callsign.sandbox import Sandbox
 from callsign.service_manager import ServiceManager
-from product import Product, vendor_sections
+from product import COMMAND, Product, vendor_sections
 from waiting import wait_until
 
 WAIT_SECONDS = 20.0
-WATCHDOG_SECONDS = 1.5  # it is fed thrice in this time, or so
+WATCHDOG_SECONDS = 1.5  # it is fed five times in this time, or so
+BLOCK = b"agi_network: yes\nagi_network_script: ping\nagi_threadid: 1\n\n"
+KEEP = {"FDSTORE": "1", "FDNAME": "calls"}
+KEEP_NO_MORE = {"FDSTOREREMOVE": "1", "FDNAME": "calls"}
 
 
 class Systemd:
@@ -29,16 +32,23 @@ class Systemd:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(address.replace("@", "\0", 1))
         self._socket.settimeout(WAIT_SECONDS)
+        self.kept: list[socket.socket] = []
 
     def hear(self) -> dict[str, str]:
-        """The next message."""
-        lines = self._socket.recv(4096).decode().split("\n")
-        return dict(line.split("=", 1) for line in lines)
+        """The next message; a socket to keep that comes with it is `kept`."""
+        data, descriptors, _, _ = socket.recv_fds(self._socket, 4096, 1)
+        told = dict(line.split("=", 1) for line in data.decode().split("\n"))
+        for descriptor in descriptors:
+            if "FDSTORE" in told:
+                self.kept.append(socket.socket(fileno=descriptor))
+            else:
+                os.close(descriptor)
+        return told
 
     def hear_until(self, word: str) -> dict[str, str]:
         """The next message that has `word`; those that feed the watchdog may come before it."""
         while word not in (told := self.hear()):
-            assert list(told) == ["WATCHDOG"], told
+            assert told in ({"WATCHDOG": "1"}, KEEP), told
         return told
 
     def hears_nothing_more(self, seconds: float) -> bool:
@@ -58,7 +68,8 @@ class Systemd:
         return False
 
     def close(self) -> None:
-        self._socket.close()
+        for sock in [self._socket, *self.kept]:
+            sock.close()
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -76,6 +87,7 @@ def watchdog(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_server_tells_its_whole_life(systemd: Systemd, watchdog: None, tmp_path: Path) -> None:
     with Product(tmp_path, "") as product:
+        assert systemd.hear() == KEEP
         told = systemd.hear()
         assert told == {"READY": "1", "STATUS": f"answers calls at 127.0.0.1:{product.port}"}
         for _ in range(4):
@@ -130,18 +142,119 @@ def test_a_server_that_stands_still_is_not_fed_until_it_goes_on(
 
 
 @pytest.mark.parametrize("systemd", ["path"], indirect=True)
-def test_a_watchdog_hears_nothing_while_calls_are_not_answered(systemd: Systemd, watchdog: None) -> None:
+def test_a_server_that_answers_no_call_twice_has_itself_ended_and_is_fed_when_it_does(
+    systemd: Systemd, watchdog: None
+) -> None:
     answered = [True]
     manager = ServiceManager()
     manager.watch(lambda seconds: answered[0])
     try:
         assert systemd.hear() == {"WATCHDOG": "1"}
         answered[0] = False
-        assert systemd.hears_nothing_more(1.5 * WATCHDOG_SECONDS)
+        while (told := systemd.hear()) != {"WATCHDOG": "trigger"}:
+            assert told == {"WATCHDOG": "1"}
         answered[0] = True
-        assert systemd.hear() == {"WATCHDOG": "1"}
+        while (told := systemd.hear()) != {"WATCHDOG": "1"}:
+            assert told == {"WATCHDOG": "trigger"}
     finally:
         manager.stopping()
+
+
+@pytest.mark.parametrize("systemd", ["path"], indirect=True)
+def test_a_server_whose_store_is_written_by_nobody_has_itself_ended(
+    systemd: Systemd, watchdog: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dies = (
+        "from callsign.outbox_writer import OutboxWriter\n"
+        "OutboxWriter._run = lambda self: self.has_looked.set()  # and its thread ends\n"
+    )
+    monkeypatch.setattr("product.COMMAND", changed_command(tmp_path, dies))
+    with Product(tmp_path, ""):
+        systemd.hear_until("READY")
+        assert systemd.hear() == {"WATCHDOG": "trigger"}
+
+
+@pytest.mark.parametrize("systemd", ["path"], indirect=True)
+def test_ready_is_said_when_calls_are_answered_and_not_before(
+    systemd: Systemd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says = (
+        "from callsign.fastagi_server import FastAgiServer\n"
+        "from callsign.service_manager import ServiceManager\n"
+        "start = FastAgiServer.start\n"
+        "FastAgiServer.start = lambda self: (start(self), ServiceManager()._tell('ANSWERS=' + str(self._idle)))\n"
+    )
+    monkeypatch.setattr("product.COMMAND", changed_command(tmp_path, says))
+    with Product(tmp_path, ""):
+        assert int(systemd.hear()["ANSWERS"]) > 0
+        systemd.hear_until("READY")
+
+
+@pytest.fixture
+def handed_over(systemd: Systemd, tmp_path: Path) -> Iterator[Product]:
+    """A server that was killed; its listener is in systemd's hands."""
+    with Product(tmp_path, "") as product:
+        systemd.hear_until("READY")
+        product.kill()
+        product.write_settings("", listen=f"127.0.0.1:{product.port}")
+        yield product
+
+
+@pytest.mark.parametrize("systemd", ["path"], indirect=True)
+def test_a_call_that_connects_while_no_server_runs_is_answered_by_the_next(
+    systemd: Systemd, handed_over: Product
+) -> None:
+    port = handed_over.port
+    with socket.create_connection(("127.0.0.1", port), WAIT_SECONDS) as call:
+        call.sendall(BLOCK)
+        handed_over.start(systemd.kept[0])
+        assert systemd.hear() == KEEP_NO_MORE, "until it is ready: should it fail, nobody is to wait"
+        assert systemd.hear() == KEEP
+        assert "READY" in systemd.hear()
+        assert call.recv(200).startswith(b'EXEC MSet "CALLSIGNSTATUS=OK')
+    assert handed_over.port == port
+    assert systemd.kept[1].getsockname() == ("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("systemd", ["path"], indirect=True)
+def test_a_server_with_another_address_leaves_the_kept_one(systemd: Systemd, handed_over: Product) -> None:
+    old = handed_over.port
+    handed_over.write_settings("")
+    with socket.create_connection(("127.0.0.1", old), WAIT_SECONDS) as call:
+        handed_over.start(systemd.kept[0])
+        assert systemd.hear() == KEEP_NO_MORE
+        systemd.kept.pop(0).close()
+        assert is_reset(call)
+    assert systemd.hear() == {"BARRIER": "1"}
+    systemd.hear_until("READY")
+    assert systemd.kept[-1].getsockname()[1] == handed_over.port != old
+
+
+@pytest.mark.parametrize("systemd", ["path"], indirect=True)
+def test_a_server_that_cannot_start_lets_the_calls_go_that_wait_for_it(systemd: Systemd, handed_over: Product) -> None:
+    with socket.create_connection(("127.0.0.1", handed_over.port), WAIT_SECONDS) as call:
+        handed_over.write_settings("[nonsense]")
+        with pytest.raises(AssertionError):
+            handed_over.start(systemd.kept[0])
+        assert handed_over.process.wait(WAIT_SECONDS) == 2
+        assert systemd.hear() == KEEP_NO_MORE
+        systemd.kept.pop().close()
+        assert is_reset(call)
+
+
+def changed_command(folder: Path, change: str) -> Path:
+    """callsign with a change."""
+    command = folder / "callsign"
+    path = f"import sys\nsys.path.insert(0, {str(COMMAND.parents[1])!r})\n"
+    command.write_text(f"{path}{change}from callsign.commands import main\nsys.exit(main())\n")
+    return command
+
+
+def is_reset(call: socket.socket) -> bool:
+    try:
+        return call.recv(1) == b""
+    except ConnectionResetError:
+        return True
 
 
 @pytest.mark.parametrize("systemd", ["path"], indirect=True)

@@ -35,15 +35,19 @@ def test_asterisk_starts_after_it_and_also_without_it(unit: Repeated) -> None:
     assert not needed & {key for section in unit.values() for key in section}
 
 
-def test_it_is_watched_and_started_again_without_end(unit: Repeated) -> None:
+def test_it_is_watched_and_started_again_at_once(unit: Repeated) -> None:
     service = unit["Service"]
     assert (service["Type"], service["NotifyAccess"], service["Restart"]) == ("notify", "main", "always")
-    assert 0 < int(service["WatchdogSec"]) <= 60
-    assert unit["Unit"]["StartLimitIntervalSec"] == "0"
+    assert service["RestartSec"] == "100ms"
+    assert service["WatchdogSec"] == "10"
 
 
-def test_its_memory_is_bounded_so_that_it_never_costs_asterisk_any(unit: Repeated) -> None:
-    assert unit["Service"]["MemoryMax"] == "512M"
+def test_its_listener_is_kept_and_every_wait_for_a_server_ends(unit: Repeated) -> None:
+    service = unit["Service"]
+    assert service["FileDescriptorStoreMax"] == "1"
+    assert int(unit["Unit"]["StartLimitBurst"]) > 1
+    for name in ("TimeoutStartSec", "TimeoutStopSec", "TimeoutAbortSec"):
+        assert 0 < int(service[name]) <= 20
 
 
 def test_what_it_makes_belongs_to_its_group_and_to_nobody_else(unit: Repeated) -> None:

@@ -208,19 +208,22 @@ class TestACall:
 
 
 class TestTheEnd:
-    def test_lets_a_running_call_finish_and_takes_no_new_one(self, product: Product, vendor: Vendor) -> None:
+    def test_answers_calls_until_what_is_under_way_to_a_vendor_has_ended(
+        self, product: Product, vendor: Vendor
+    ) -> None:
         vendor.answering.clear()
         with ThreadPoolExecutor(1) as callers:
             call = callers.submit(place_call, product, "skarabee?wait=10")
             assert vendor.asked.wait(WAIT_SECONDS)
             product.process.send_signal(signal.SIGTERM)
             product.wait_log(lambda line: "SIGTERM: ending" in line)
-            wait_until(lambda: is_refused(product.port))
-            assert product.process.poll() is None
-            vendor.answering.set()
-            assert call.result(WAIT_SECONDS).variables["SKARABEESTATUS"] == "OK"
-        assert product.stop() == 0
+            assert call.result(WAIT_SECONDS).variables["SKARABEESTATUS"] == "QUEUED", "no call waits any more"
+        late = place_call(product, "skarabee?wait=10", call=Call(callerid=CALLER, dnid=CALLED, uniqueid="1700000000.2"))
+        assert (late.variables["SKARABEESTATUS"], late.ended_well) == ("QUEUED", True)
+        vendor.answering.set()
+        assert product.process.wait(WAIT_SECONDS) == 0
         assert product.log[-1].endswith("callsign has stopped")
+        assert count(product, "DELIVERED") == 1, "the late one is the next server's"
         assert count(product, "did not end in time") == 0
 
     def test_gives_a_call_that_waits_for_the_vendor_its_status(self, product: Product, vendor: Vendor) -> None:
@@ -388,13 +391,3 @@ class TestTheStart:
     def test_says_where_it_listens_and_keeps_its_store(self, standing: Product) -> None:
         (line,) = [line for line in standing.log if "listens on" in line]
         assert line.endswith(f"callsign {__version__} listens on 127.0.0.1:{standing.port}, store {standing.store}")
-
-
-def is_refused(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), WAIT_SECONDS).close()
-    except ConnectionRefusedError:
-        return True
-    except ConnectionError:
-        return False
-    return False

@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
@@ -23,6 +24,7 @@ from callsign.calls_first import CallsFirst
 from callsign.dialplan_step import Step, read_step
 from callsign.fault_place import where
 from callsign.http_messages import printable
+from callsign.kernel_timeouts import KernelTimeouts
 from callsign.overdue import Overdue
 from callsign.peer_log import PeerLog
 from callsign.waiting_peers import WaitingPeers
@@ -34,10 +36,14 @@ SPARE_THREADS = 4
 The kernel takes the one that has waited longest: the fewer, the warmer.
 """
 
-BACKLOG = 1024
 FAILED_ACCEPT_SECONDS = 0.1
-STOP_SECONDS = 5.0
-"""How long running sessions get when the server stops."""
+
+LOOK_UP_SECONDS = 0.25
+"""How often a thread in accept() looks whether the server stops: no thread can be woken from it, and to shut the
+listener down would shut it for the next server too, to which systemd hands it."""
+
+LAST_SECONDS = 0.25
+"""How long the last sessions get when nobody is accepted any more; the calls that connect meanwhile wait."""
 
 log = logging.getLogger("callsign.server")
 
@@ -52,19 +58,12 @@ class FastAgiServer:
     """Answers AGI sessions at one address."""
 
     def __init__(
-        self, address: tuple[str, int], allow: Callable[[], Networks], answer: Answer, calls: CallsFirst | None = None
+        self, listener: socket.socket, allow: Callable[[], Networks], answer: Answer, calls: CallsFirst | None = None
     ) -> None:
-        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self._listener = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted ones inherit it
-            self._listener.bind(address)
-            self._listener.listen(BACKLOG)
-        except OSError:
-            self._listener.close()
-            raise
-        host, port = self._listener.getsockname()[:2]
+        """`listener` is a blocking socket; it may outlive the server."""
+        self._listener = listener
+        KernelTimeouts(listener).read_within(LOOK_UP_SECONDS)
+        host, port = listener.getsockname()[:2]
         self.address: tuple[str, int] = host, port
         """Where it listens, with the port that the kernel chose for port 0."""
         self._allow = allow
@@ -74,8 +73,8 @@ class FastAgiServer:
         self._guard = threading.Lock()
         self._changed = threading.Condition(self._guard)
         self._idle = 0
-        self._busy = 0
-        self._waiting = WaitingPeers(lambda: MAX_SESSIONS - self._busy)
+        self._busy: set[socket.socket] = set()  # one for each session
+        self._waiting = WaitingPeers(lambda: MAX_SESSIONS - self.sessions)
         self._peers = PeerLog()
         self._stopping = False
         self._trouble = ""  # why accept() failed last
@@ -86,7 +85,7 @@ class FastAgiServer:
     @property
     def sessions(self) -> int:
         """How many are under way."""
-        return self._busy
+        return len(self._busy)
 
     def start(self) -> None:
         """Answers from now on; returns at once."""
@@ -108,42 +107,41 @@ class FastAgiServer:
         """Who is closed from now on is told in the log at once, whatever was said before."""
         self._peers.forget()
 
-    def stop(self, seconds: float = STOP_SECONDS) -> int:
+    def finish(self, seconds: float) -> None:
+        """Waits until the sessions that run now have ended, at most `seconds`; new ones are answered meanwhile."""
+        with self._guard:
+            now = self._busy.copy()
+            self._changed.wait_for(lambda: not now & self._busy, seconds)
+
+    def stop(self, seconds: float = LAST_SECONDS) -> int:
         """Takes no new call, answers those that wait already, gives all `seconds`.  Returns how many were cut off."""
-        end = time.monotonic() + seconds
         with self._guard:
             self._stopping = True
-        try:
-            self._answer_backlog()
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the threads in accept()
-        except OSError:
-            log.debug("the listener was shut down already")
-        with self._guard:
-            while (self._idle or self._busy) and (left := end - time.monotonic()) > 0:
-                self._changed.wait(left)
-            cut_off = self._busy
+            self._changed.wait_for(lambda: not self._idle, 4 * LOOK_UP_SECONDS)
+        self._answer_backlog()
         self._listener.close()
+        with self._guard:
+            self._changed.wait_for(lambda: not self._busy, seconds)
+            cut_off = len(self._busy)
         self._overdue.stop()
         return cut_off
 
     def _answer_backlog(self) -> None:
-        """Asterisk has connected already: a reset would cost these calls their status."""
-        self._listener.setblocking(False)
-        while True:
-            try:
-                sock, peer = self._listener.accept()
-            except BlockingIOError:  # nobody waits any more
-                return
+        """Asterisk has connected already: where no server follows, a reset would cost these calls their status."""
+        with suppress(OSError):  # closed by an earlier stop
+            self._listener.setblocking(False)
+        while (accepted := self._accept()) is not None:
+            sock, peer = accepted
             with self._guard:
-                self._busy += 1
+                self._busy.add(sock)
             if not thread_starts.begin("agi-last", self._last_session, sock, peer):  # no time to wait for one
                 log.warning("a call could not be answered any more")
                 sock.close()
-                self._end()
+                self._end(sock)
 
     def _last_session(self, sock: socket.socket, peer: Peer) -> None:
         self._session(sock, peer)
-        self._end()
+        self._end(sock)
 
     def _start_idle_thread(self) -> None:
         """The caller has counted it among the idle ones already."""
@@ -157,16 +155,20 @@ class FastAgiServer:
             if accepted is None:
                 self._leave()
                 return
-            if self._begin():
+            if self._begin(accepted[0]):
                 self._start_idle_thread()
             self._session(*accepted)
-            going_on = self._end()
+            going_on = self._end(accepted[0])
 
     def _accept(self) -> tuple[socket.socket, Peer] | None:
         """The next call; None when the server stops."""
         while True:
             try:
                 sock, peer = self._listener.accept()
+            except BlockingIOError:  # nobody has come
+                if self._stopping:
+                    return None
+                continue
             except OSError as fault:
                 if self._stopping:
                     return None
@@ -180,21 +182,20 @@ class FastAgiServer:
                 log.warning("calls are accepted again")
             return sock, peer
 
-    def _begin(self) -> bool:
+    def _begin(self, sock: socket.socket) -> bool:
         """From idle to busy.  Whether another thread has to wait in accept(); it counts as idle from here on."""
         with self._guard:
             self._idle -= 1
-            self._busy += 1
-            more = not self._idle and self._busy < MAX_SESSIONS and not self._stopping
+            self._busy.add(sock)
+            more = not self._idle and self.sessions < MAX_SESSIONS and not self._stopping
             self._idle += more
         return more
 
-    def _end(self) -> bool:
+    def _end(self, sock: socket.socket) -> bool:
         """From busy to idle.  False where the thread is not needed any more."""
         with self._guard:
-            self._busy -= 1
-            if self._stopping:
-                self._changed.notify_all()
+            self._busy.discard(sock)
+            self._changed.notify_all()
             needed = self._idle < SPARE_THREADS and not self._stopping
             self._idle += needed
         return needed
@@ -232,8 +233,11 @@ class FastAgiServer:
                 raise BadPeer("it came from where our own call comes from, and is none")
             self._calls.begin()
             self._overdue.begin(session, step)
-            told = self._answer(step)
-            if not self._overdue.end(session):  # somebody else has talked to it, and ends it
+            try:
+                told = self._answer(step)
+            finally:
+                in_time = self._overdue.end(session)
+            if not in_time:  # somebody else has talked to it, and ends it
                 self._calls.end()
                 return
             with self._waiting.wait(sock):

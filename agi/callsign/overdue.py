@@ -19,6 +19,12 @@ from callsign.dialplan_step import Step
 LOOK_SECONDS = 0.25
 """How often it looks, and so how much later than its time a call may go on."""
 
+LAST_SECONDS = 0.25
+"""How long a call may take to hear its status when the process ends."""
+
+HELD_UP = "callsign was held up, by the disk of [outbox] path perhaps; a notification may be stored all the same"
+ENDING = "callsign was stopped while this call waited for an answer"
+
 log = logging.getLogger("callsign.overdue")
 
 
@@ -44,8 +50,11 @@ class Overdue:
         threading.Thread(target=self._run, name="overdue", daemon=True).start()
 
     def stop(self) -> None:
-        """Ends the looking."""
+        """Ends the looking; who has no status by now is told at once, for the process is about to end."""
         self._stopping.set()
+        told = [_tell(session, held, ENDING) for session, held in self._held.copy().items() if self.end(session)]
+        for event in told:
+            event.wait(LAST_SECONDS)
 
     def begin(self, session: AgiSession, step: Step) -> None:
         """The session's thread begins to answer."""
@@ -60,17 +69,24 @@ class Overdue:
         while not self._stopping.wait(LOOK_SECONDS):
             now = time.monotonic()
             for session, held in self._held.copy().items():
-                is_over = now >= held.until and self.end(session)
-                if is_over and not thread_starts.begin("overdue-call", _let_go, session, held):
-                    _let_go(session, held)  # the others wait for it
+                if now >= held.until and self.end(session):
+                    _tell(session, held, HELD_UP)
 
 
-def _let_go(session: AgiSession, held: _Held) -> None:
+def _tell(session: AgiSession, held: _Held, reason: str) -> threading.Event:
+    """In a thread of its own, where one is to be had; the event says that it is done."""
+    told = threading.Event()
+    if not thread_starts.begin("overdue-call", _let_go, session, held, reason, told):
+        _let_go(session, held, reason, told)  # the others wait for it
+    return told
+
+
+def _let_go(session: AgiSession, held: _Held, reason: str, told: threading.Event) -> None:
     seconds = time.monotonic() - held.began
-    reason = "callsign was held up, by the disk of [outbox] path perhaps; a notification may be stored all the same"
     log.error("path=%s: no status after %.1f s: the call goes on with ERROR", held.step.path, seconds)
     try:
         session.set_variables(variables(held.step.path, "ERROR", reason), then_end=True)
     except (AGIHangup, AGIError, BadPeer, OSError) as fault:
         log.warning("that call could not be told: %s", type(fault).__name__)
     session.finish()
+    told.set()

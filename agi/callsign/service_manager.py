@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import socket
 import threading
 import time
+from array import array
 from collections.abc import Callable, Mapping
 
-FEEDS = 3
-"""In the time that the watchdog waits: a look may take one third of it, and comes a third after the last."""
+FEEDS = 5
+"""In the time that the watchdog waits: a look may take a fifth of it, and comes a fifth after one that was good."""
+
+KEPT = "FDNAME=calls"
+"""The name of the listener in systemd's keeping."""
 
 log = logging.getLogger("callsign")
 
@@ -28,6 +33,25 @@ class ServiceManager:
         self._feed_seconds = _watchdog_seconds(environment) / FEEDS
         self._stopping = threading.Event()
 
+    def keep(self, listener: socket.socket) -> None:
+        """systemd is to keep it for the next server: calls that connect in between wait and are not refused.
+
+        It does, where the unit has FileDescriptorStoreMax=, until the unit is stopped, fails or is masked.
+        """
+        self._tell(f"FDSTORE=1\n{KEPT}", listener.fileno())
+
+    def keep_no_more(self) -> None:
+        """What was kept is this process's alone: should it end before it is ready, the calls that wait are let go."""
+        self._tell(f"FDSTOREREMOVE=1\n{KEPT}")
+
+    def wait_heard(self) -> None:
+        """Returns when systemd has done what it was told; after a second at most."""
+        ours, theirs = os.pipe()
+        self._tell("BARRIER=1", theirs)
+        os.close(theirs)  # systemd closes its copy
+        select.select([ours], [], [], 1)
+        os.close(ours)
+
     def ready(self, status: str) -> None:
         """Calls are answered from now on, or again with the settings read anew; `status` is one line for a person."""
         self._tell(f"READY=1\nSTATUS={status}")
@@ -37,8 +61,8 @@ class ServiceManager:
         self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        """No new call from now on; the watchdog rests."""
-        self._tell("STOPPING=1\nSTATUS=ending: running calls get their status")
+        """The end has begun; the watchdog rests."""
+        self._tell("STOPPING=1\nSTATUS=ending: what is on its way to a vendor gets its time")
         self._stopping.set()
 
     def watch(self, is_well: Callable[[float], bool]) -> None:
@@ -48,25 +72,29 @@ class ServiceManager:
 
     def _feed(self, is_well: Callable[[float], bool]) -> None:
         was_well = True
-        while not self._stopping.wait(self._feed_seconds):
+        while not self._stopping.wait(self._feed_seconds if was_well else 0):
             well = is_well(self._feed_seconds)
             if self._stopping.is_set():
                 return
             if well:
                 self._tell("WATCHDOG=1")
-            if was_well and not well:
+            elif was_well:
                 log.error("calls are not answered any more: if this lasts, the watchdog starts callsign anew")
-            elif well and not was_well:
+            else:  # systemd need not wait until it knows by itself
+                self._tell("WATCHDOG=trigger")
+                self._stopping.wait(self._feed_seconds)
+            if well and not was_well:
                 log.warning("calls are answered again")
             was_well = well
 
-    def _tell(self, words: str) -> None:
+    def _tell(self, words: str, *descriptors: int) -> None:
         if not self._address:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
                 sock.settimeout(1)
-                sock.sendto(words.encode(), self._address)
+                passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))] if descriptors else []
+                sock.sendmsg([words.encode()], passed, 0, self._address)
         except OSError as fault:
             log.warning("the service manager could not be told %s: %s", words.partition("\n")[0], fault)
 

@@ -7,34 +7,35 @@ import gc
 import logging
 import resource
 import signal
+import socket
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from callsign import __version__, config, lost_sections
+from callsign import __version__, config, listening, lost_sections
 from callsign.answering import Services, answer
 from callsign.asking import Asking
 from callsign.calls_first import CallsFirst
 from callsign.delivery import Delivery
-from callsign.fastagi_server import STOP_SECONDS, FastAgiServer
+from callsign.fastagi_server import FastAgiServer
 from callsign.fault_place import where
-from callsign.http_transport import HttpTransport
+from callsign.http_messages import NoAnswer, Reply, Request
 from callsign.keeping import Keeping
 from callsign.notification import State
 from callsign.outbox import Outbox
-from callsign.phone_numbers import as_vendor_wants
 from callsign.question import Verdict
 from callsign.service_manager import ServiceManager
 from callsign.settings import Settings
 
 if TYPE_CHECKING:
+    from callsign.http_transport import HttpTransport
     from callsign.metrics import Metrics
 
-DELIVERY_STOP_SECONDS = 5.0
-LET_GO_SECONDS = STOP_SECONDS - 1
-"""A call that waits for a vendor gets QUEUED this long after SIGTERM, in time to hear it."""
+STOP_SECONDS = 5.0
+"""After SIGTERM what is under way to a vendor may take so long; calls are answered meanwhile."""
 
 OPEN_SECONDS = 2.0
 """How long the first calls may have to wait for the store to be there, which else would refuse them."""
@@ -70,28 +71,35 @@ def allow_open_files() -> None:
 class Server:
     """The running whole; `settings` is replaced as one value when the file is read again."""
 
-    def __init__(self, path: Path, settings: Settings) -> None:
+    _transport: HttpTransport  # `load` makes them
+    _ask_transport: HttpTransport
+
+    def __init__(self, path: Path, settings: Settings, listener: socket.socket) -> None:
         self._path = path
         self.settings = self._at_start = settings
         calls = CallsFirst()
-        self.fastagi = FastAgiServer(  # before the store: where the address is taken, another callsign has both
-            settings.server.listen,
-            lambda: self.settings.server.allow,
-            lambda step: answer(step, self._services),
-            calls,
+        self.fastagi = FastAgiServer(
+            listener, lambda: self.settings.server.allow, lambda step: answer(step, self._services), calls
         )
         store = settings.outbox
         self.outbox = Outbox(store.path, store.durability, store.keep_days, at_once=True)
         calls.on_end = self.outbox.hand_over
-        self._transport = HttpTransport(before_wait=calls.end_turn, after_wait=calls.take_turn)
-        self._ask_transport = HttpTransport()  # a call waits: it asks for no turn
-        self._delivery = Delivery(self.outbox, lambda: self.settings, self._transport.send, calls)
+        self._loaded = threading.Event()
+        self._delivery = Delivery(self.outbox, lambda: self.settings, self._deliver, calls)
         self._calls = calls
-        self._asking = Asking(lambda: self.settings, self._ask_transport.send)
-        self._keeping = Keeping(lambda: self.settings, self._ask_transport.send, self._asking.memories)
+        self._asking = Asking(lambda: self.settings, self._question)
+        self._keeping = Keeping(lambda: self.settings, self._question, self._asking.memories)
         self._note = ""
         self._services = Services(lambda: self.settings, self.outbox, self._wait_for, self._ask)
-        self._metrics = _metrics_of(settings, self.fastagi, self._delivery)
+        self._metrics: Metrics | None = None
+
+    def _deliver(self, request: Request, seconds: float) -> Reply:
+        return self._transport.send(request, seconds)
+
+    def _question(self, request: Request, seconds: float) -> Reply:
+        if not self._loaded.wait(seconds):
+            return NoAnswer("callsign is still starting", sent=False)
+        return self._ask_transport.send(request, seconds)
 
     def _wait_for(self, job: int, seconds: float) -> tuple[State, str] | None:
         self._calls.end()  # this call waits for the vendor: no attempt need give way to it
@@ -102,16 +110,25 @@ class Server:
         return self._asking.ask(system, path, facts, seconds)
 
     def start(self) -> None:
-        """Serves calls and delivers; returns at once."""
-        numbers = self.settings.numbers
-        as_vendor_wants("+3225551234", numbers.country, "national")  # loads the numbering plan before a call needs it
-        gc.collect()
-        gc.freeze()  # what is loaded stays: a collection need not walk it
+        """Answers calls; returns at once."""
         sys.setswitchinterval(SWITCH_SECONDS)
-        self._delivery.start()
-        self._keeping.start()
         self.outbox.wait_open(OPEN_SECONDS)
         self.fastagi.start()
+
+    def load(self) -> None:
+        """Delivers from now on; behind `start`, for what that takes to load no call need wait for."""
+        from callsign.http_transport import HttpTransport
+        from callsign.phone_numbers import as_vendor_wants
+
+        self._ask_transport = HttpTransport()  # a call waits: it asks for no turn
+        self._loaded.set()
+        self._transport = HttpTransport(before_wait=self._calls.end_turn, after_wait=self._calls.take_turn)
+        as_vendor_wants("+3225551234", self.settings.numbers.country, "national")  # loads the numbering plan
+        self._metrics = _metrics_of(self.settings, self.fastagi, self._delivery)
+        gc.collect()
+        gc.freeze()  # what is loaded stays: a collection need not walk it
+        self._delivery.start()
+        self._keeping.start()
         if self._metrics is not None:
             self._metrics.start()
             log.info("metrics at %s", self._metrics.url)
@@ -164,23 +181,21 @@ class Server:
             )
 
     def stop(self) -> None:
-        """No new calls; running ones and attempts under way get a few seconds."""
-        last_word = threading.Timer(LET_GO_SECONDS, self._delivery.let_calls_go)
-        try:
-            last_word.start()
-        except RuntimeError:  # no more threads to be had
-            self._delivery.let_calls_go()
-        cut_off = self.fastagi.stop()
-        last_word.cancel()
-        if cut_off:
-            log.warning("%d sessions did not end in time", cut_off)
+        """No new attempt, and a few seconds for those under way; the listener goes last.
+
+        Until then calls are answered: what they tell is stored, and the next process delivers it.
+        """
+        end = time.monotonic() + STOP_SECONDS
+        self._delivery.let_calls_go()
         self._keeping.stop()
-        self._delivery.stop(DELIVERY_STOP_SECONDS)
+        self._delivery.stop(STOP_SECONDS)
+        self.fastagi.finish(end - time.monotonic())
         if self._metrics is not None:
             self._metrics.stop()
+        cut_off = self.fastagi.stop()
+        if cut_off:
+            log.warning("%d sessions did not end in time", cut_off)
         self.outbox.close()
-        self._transport.close()
-        self._ask_transport.close()
         log.info("callsign has stopped")
 
 
@@ -190,6 +205,10 @@ def serve(path: Path) -> int:
     faulthandler.enable()  # a watchdog's SIGABRT then shows where each thread stands, without any value
     allow_open_files()
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # before any thread: they inherit it
+    manager = ServiceManager()
+    kept = listening.kept_by_systemd()
+    if kept:
+        manager.keep_no_more()
     try:
         settings, warnings = config.load(path, thorough=True)
     except config.ConfigError as fault:
@@ -198,15 +217,21 @@ def serve(path: Path) -> int:
         return 2
     for line in warnings:
         log.warning("%s", line)
-    try:
-        server = Server(path, settings)
+    try:  # before the store: where the address is taken, another callsign has both
+        listener = listening.at(settings.server.listen, kept)
+        if listener is None:
+            if kept:
+                manager.wait_heard()  # what was kept may be in the way
+            listener = listening.new(settings.server.listen)
     except OSError as fault:
         listen = _shown(settings.server.listen)
         print(f"{path}: [server] listen: {listen} cannot be used: {fault.strerror}", file=sys.stderr)
         return 1
-    manager = ServiceManager()
+    server = Server(path, settings, listener)
     server.start()
+    manager.keep(listener)
     manager.ready(server.state)
+    server.load()
     manager.watch(server.is_well)
     while (received := signal.sigwait(SIGNALS)) == signal.SIGHUP:
         manager.reloading()
