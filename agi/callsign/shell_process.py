@@ -1,17 +1,20 @@
 """The process of a command: streams that may be closed, full or of any encoding, ^C at any moment, one way to end.
 
-Loaded before all that takes time, so it loads next to nothing itself.
+Loaded before all that takes time: it loads nothing itself that Python has not loaded already.
 """
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found]  # signal itself loads enum and more first
 import codecs
 import io
 import os
-import signal
 import sys
-from collections.abc import Callable
-from typing import Any, NoReturn
+
+TYPE_CHECKING = False  # typing, where that comes from, takes the longest of all
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
 
 DONE, FAILED = 0, 1
 
