@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -269,7 +270,12 @@ def test_a_refused_job_is_a_warning_for_nagios_until_it_is_retried(server: Produ
     refused = run("status", "--check", *config)
     assert (refused.returncode, refused.stdout.split(" - ")[0]) == (1, "CALLSIGN WARNING")
     assert "skarabee: 1 failed in the last hour, last: NO_HASH_KEY_AVAILABLE" in refused.stdout
-    assert json.loads(run("status", "--json", *config).stdout)["systems"]["skarabee"]["failed_last_hour"] == 1
+    for minutes, failed in ((0, 1), (61, 0), (59, 1)):
+        with sqlite3.connect(server.store) as db:
+            db.execute("UPDATE ended SET ended = ?", (time.time() - 60 * minutes,))
+        db.close()
+        told = json.loads(run("status", "--json", *config).stdout)["systems"]["skarabee"]
+        assert told["failed_last_hour"] == failed
     del box.trouble["skarabee"]
     assert run("retry", "1", *config).returncode == 0
     wait_until_written(server, config)

@@ -176,6 +176,20 @@ def test_an_attempt_without_a_verdict_is_made_again_after_half_a_second_then_a_w
     assert side.reader.jobs(job=job)[0].attempts == 3
 
 
+def test_jobs_that_fail_together_are_not_tried_again_together(
+    side: Side, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    chances = iter((0.0, 0.999))
+    monkeypatch.setattr(delivery.random, "random", lambda: next(chances))
+    side.vendor.answers["skarabee"] = GONE
+    for number in range(2):
+        side.add(call_from(f"047000000{number}"))
+    assert eventually(
+        lambda: sorted(re.findall(r"attempt=1 TRY LATER .*next=([\d.]+)s", caplog.text)) == ["0.4", "0.6"]
+    )
+    side.vendor.answers.clear()
+
+
 @pytest.mark.usefixtures("hurried")
 def test_each_attempt_is_signed_and_timed_by_the_call_not_by_the_attempt(side: Side) -> None:
     side.vendor.answers["skarabee"] = in_turn(GONE, GONE, WELL["skarabee"])

@@ -17,6 +17,7 @@ from callsign.secret import Secret
 from callsign.settings import Settings, Sraps
 from callsign.vendors import VENDORS
 from callsign.vendors.shape import Keep, Vendor
+from store_play import eventually
 
 LONG_SECONDS = 30.0
 HERE = Settings(sraps=Sraps("http://127.0.0.1:1", "id", Secret("secret")))
@@ -106,6 +107,40 @@ def test_trouble_is_told_once_and_so_is_its_end(office: Office, caplog: pytest.L
         ("INFO", "system=sraps: works again"),
         ("WARNING", "system=sraps: it hangs"),
     ]
+
+
+class Pauses(threading.Event):
+    """Keeps what a thread would have waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.seconds.append(timeout)
+        return self.is_set()
+
+
+def test_pauses_grow_while_a_vendor_is_in_trouble_and_are_usual_again_behind_it(office: Office) -> None:
+    replies: list[Reply] = [
+        *[NoAnswer("it is gone", sent=False)] * 4,
+        Answer(200, {}, b"x"),
+        NoAnswer("gone", sent=False),
+    ]
+    pauses = Pauses()
+    office.keeping._stopping = pauses
+
+    def send(request: Request, seconds: float) -> Reply:
+        office.reply = replies.pop(0)
+        if not replies:
+            pauses.set()
+        return office.send(request, seconds)
+
+    office.keeping._send = send
+    office.keeping.start()
+    office.fetches(6)
+    assert eventually(lambda: len(pauses.seconds) == 6)
+    assert pauses.seconds == [0.02, 0.04, 0.05, 0.05, 0.01, 0.02]
 
 
 def test_a_warning_of_a_fetch_that_went_well_is_told_once(office: Office, caplog: pytest.LogCaptureFixture) -> None:
