@@ -570,6 +570,14 @@ class TestSettingVariables:
         assert [command.split()[0] for command in session.commands] == ["EXEC", "SET"]
         assert session.variables == told
 
+    @pytest.mark.parametrize(
+        "value", ["${SHELL(id)}", "$[1+1]", "${", "}", "a,b", 'a"b', "a\\b", "(a", "a)", "[a", "a]"]
+    )
+    def test_what_mset_would_split_or_expand_goes_alone(self, value: str) -> None:
+        # Asterisk expands what EXEC is given where the channel has AGIEXECFULL=yes
+        session = as_asterisk_takes({"STATUS": "REFUSED", "REASON": value, "JOB": "1"})
+        assert session.commands == ['EXEC MSet "STATUS=REFUSED,JOB=1"', f'SET VARIABLE "REASON" {quote(value)}']
+
     def test_a_single_plain_value_goes_alone(self) -> None:
         session = as_asterisk_takes({"STATUS": "OK"})
         assert session.commands == ['SET VARIABLE "STATUS" "OK"']

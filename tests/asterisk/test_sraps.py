@@ -46,7 +46,7 @@ MAC = "00:04:13:AA:BB:CC"
 ACCOUNT = {
     "key_id": "ck_1",
     "key_secret": "the-secret",
-    "profiles": 'Default\nHot desk\nBüro (2. OG), "A" $x\nDefault\nDefault, big',
+    "profiles": 'Default\nHot desk\nBüro (2. OG), "A" $x\nDefault\nDefault, big\nVIP ${EPOCH} $[1+1]',
 }
 DONE = {"SRAPSSTATUS": "OK", "SRAPSREASON": "", "SRAPSJOB": "", "SRAPSNAME": "Reception"}
 
@@ -92,6 +92,13 @@ def test_a_profile_may_be_called_anything(stage: Stage) -> None:
     name = 'Büro (2. OG), "A" $x'
     told = stage.call("go", MAC="000413-aabbcc", PROFILE=name)
     assert (told["SRAPSSTATUS"], told["SRAPSPROFILE"], told["WENTON"]) == ("OK", name, "yes")
+
+
+@pytest.mark.parametrize("expands", ["no", "yes"])
+def test_a_name_that_looks_like_an_expression_is_a_name(stage: Stage, expands: str) -> None:
+    name = "VIP ${EPOCH} $[1+1]"
+    told = stage.call("go", MAC=MAC, PROFILE=name, AGIEXECFULL=expands)
+    assert (told["SRAPSSTATUS"], told["SRAPSPROFILE"]) == ("OK", name)
 
 
 def test_the_rest_behind_a_comma_belongs_to_the_profile(stage: Stage) -> None:
