@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -53,12 +54,8 @@ class Systemd:
 
     def hears_nothing_more(self, seconds: float) -> bool:
         """What was said already does not count."""
-        self._socket.setblocking(False)
-        try:
-            while True:
-                self._socket.recv(4096)
-        except BlockingIOError:
-            self._socket.settimeout(seconds)
+        self.forget()
+        self._socket.settimeout(seconds)
         try:
             self._socket.recv(4096)
         except TimeoutError:
@@ -66,6 +63,14 @@ class Systemd:
         finally:
             self._socket.settimeout(WAIT_SECONDS)
         return False
+
+    def forget(self) -> None:
+        """What was said already."""
+        self._socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._socket.recv(4096)
+        self._socket.settimeout(WAIT_SECONDS)
 
     def close(self) -> None:
         for sock in [self._socket, *self.kept]:
@@ -190,12 +195,13 @@ def test_ready_is_said_when_calls_are_answered_and_not_before(
         systemd.hear_until("READY")
 
 
-@pytest.fixture
-def handed_over(systemd: Systemd, tmp_path: Path) -> Iterator[Product]:
-    """A server that was killed; its listener is in systemd's hands."""
+@pytest.fixture(params=[Product.kill, Product.stop])
+def handed_over(systemd: Systemd, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Product]:
+    """A server that has ended; its listener is in systemd's hands."""
     with Product(tmp_path, "") as product:
         systemd.hear_until("READY")
-        product.kill()
+        request.param(product)
+        systemd.forget()
         product.write_settings("", listen=f"127.0.0.1:{product.port}")
         yield product
 
@@ -214,6 +220,7 @@ def test_a_call_that_connects_while_no_server_runs_is_answered_by_the_next(
         assert call.recv(200).startswith(b'EXEC MSet "CALLSIGNSTATUS=OK')
     assert handed_over.port == port
     assert systemd.kept[1].getsockname() == ("127.0.0.1", port)
+    assert os.get_blocking(systemd.kept[1].fileno()), "its threads would look for calls without a pause"
 
 
 @pytest.mark.parametrize("systemd", ["path"], indirect=True)

@@ -29,6 +29,7 @@ def at(address: Address, found: list[socket.socket]) -> socket.socket | None:
     for sock in found:
         if at_hand is None and sock.getsockname()[:2] == address:
             at_hand = sock
+            sock.setblocking(True)  # the server before has left it otherwise, for whoever shares it
         else:
             sock.close()
     return at_hand
