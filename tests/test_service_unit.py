@@ -54,6 +54,8 @@ def test_what_it_makes_belongs_to_its_group_and_to_nobody_else(unit: Repeated) -
     service = unit["Service"]
     assert (service["User"], service["Group"], service["UMask"]) == ("callsign", "callsign", "0007")
     assert (service["StateDirectory"], service["StateDirectoryMode"]) == ("callsign", "2770")
+    assert (service["RuntimeDirectory"], service["RuntimeDirectoryMode"]) == ("callsign", "0700")
+    assert service["RuntimeDirectoryPreserve"] == "yes"
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd-analyze")

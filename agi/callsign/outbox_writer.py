@@ -26,9 +26,11 @@ from callsign.outbox_incoming import Group, Incoming, Signal
 from callsign.outbox_rows import insert, jobs_of, keep
 from callsign.outbox_sync import WalSync
 from callsign.outbox_tidy import Tidying
+from callsign.outbox_unwritten import Unwritten, ends_in
 from callsign.outbox_values import Added, Change, Job, Listen, Put
 
 QUIET_SECONDS = 1.0
+CLOSE_SECONDS = 2 * LOCK_SECONDS + 1
 
 log = logging.getLogger("callsign.outbox")
 
@@ -71,6 +73,7 @@ class OutboxWriter:
         self._complete = NO_STORE  # which store has all that is known to be open
         self._highest_id = 0
         self._unwritten: list[Change] = []
+        self._kept = Unwritten(path)
         self._told: set[str] = set()  # what the log has said since the store worked last
         self._tidying = Tidying(str(path), keep_seconds, self._transaction, self._checkpoint)
         self._thread = threading.Thread(target=self._run, name="outbox-writer", daemon=True)
@@ -84,7 +87,7 @@ class OutboxWriter:
     def close(self) -> None:
         """Writes what is queued, closes the store and ends."""
         self.incoming.put(Signal.LAST)
-        self._thread.join(2 * LOCK_SECONDS + 1)
+        self._thread.join(CLOSE_SECONDS)
         if self._sync is not None:
             self._sync.close()
 
@@ -121,6 +124,8 @@ class OutboxWriter:
     def _hear(self, listen: Listen) -> None:
         self._hand_over.listen(listen.on_jobs, listen.on_new_store)
         self._seen = NOTHING_SEEN
+        if listen.on_jobs is not None:
+            self._unwritten = self._kept.found() + self._unwritten
 
     # -- one call ------------------------------------------------------------------------------------
 
@@ -172,11 +177,14 @@ class OutboxWriter:
                 added, jobs, seen = self._write(group.puts, changes)
         except (sqlite3.Error, OSError, TimeoutError) as fault:
             self._unwritten = changes
+            if changes and self._hand_over.listener is None:  # before the next deliverer may look
+                self._kept.keep(changes)
             self._refuse(group.puts, fault)
             return
         for put, result in added:
             put.answer(result)
         self._unwritten = []
+        self._kept.forget()
         for statement, values in changes:
             if statement is sql.DELETE_JOB:
                 self._hand_over.open.pop(values, None)
@@ -317,6 +325,10 @@ class OutboxWriter:
     def _close(self) -> None:
         with self._turn:
             self._hear(Listen(None))
+            if ends := ends_in(self._unwritten):
+                kept = self._kept.keep(self._unwritten)
+                what = "the next start writes them down" if kept else "those jobs go out again after the next start"
+                log.error("ends of jobs that the store %s could not take: %d; %s", self._path, ends, what)
         try:
             with self._lock.held(LOCK_SECONDS):  # closing the last connection is a checkpoint too
                 self._file.close()

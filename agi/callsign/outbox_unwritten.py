@@ -1,0 +1,81 @@
+"""What came of jobs and could not be written into the store, kept beside it for the next start.
+
+Only where systemd gives a folder in /run: a full or dead disk is no matter there, and it lasts until the machine
+starts anew.  A file in another place of the store's own disk would not be written either.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from callsign import outbox_schema as sql
+from callsign.outbox_values import Change
+
+FILE = "callsign-unwritten.json"
+STATEMENTS = (sql.NOTE_ATTEMPT, sql.ADD_LIFE, sql.END_JOB, sql.DELETE_JOB)
+"""A change is kept as its place in here, and its values."""
+
+log = logging.getLogger("callsign.outbox")
+
+
+class Unwritten:
+    """The file of one store; for the writer's thread.  Never raises."""
+
+    def __init__(self, store: Path, environment: Mapping[str, str] = os.environ) -> None:
+        folder = environment.get("RUNTIME_DIRECTORY", "").partition(":")[0]  # systemd.exec(5)
+        self._store = str(store)
+        self._file = Path(folder, FILE) if folder else None
+        self._is_there = False
+
+    def keep(self, changes: list[Change]) -> bool:
+        """Whether the next start will find them; in place of those that were kept before."""
+        if self._file is None:
+            return False
+        kept = {"store": self._store, "changes": [(STATEMENTS.index(told), values) for told, values in changes]}
+        new = self._file.with_suffix(".new")
+        try:
+            new.touch(mode=0o600)
+            new.write_text(json.dumps(kept), encoding="utf-8")
+            new.replace(self._file)
+        except OSError as fault:
+            log.error("nor could it be kept in %s: %s", self._file, fault.strerror)
+            return False
+        self._is_there = True
+        return True
+
+    def found(self) -> list[Change]:
+        """What the last process kept; they do nothing where they are written already."""
+        if self._file is None:
+            return []
+        try:
+            kept = json.loads(self._file.read_text(encoding="utf-8"))
+            if kept["store"] != self._store:
+                return []
+            changes = [(STATEMENTS[told], tuple(values)) for told, values in kept["changes"]]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, TypeError, LookupError) as fault:
+            log.error(
+                "%s cannot be read (%s): what it says has ended may go out again", self._file, type(fault).__name__
+            )
+            return []
+        self._is_there = True
+        return changes
+
+    def forget(self) -> None:
+        """They are in the store."""
+        if self._is_there and self._file is not None:
+            self._is_there = False
+            try:
+                self._file.unlink(missing_ok=True)
+            except OSError as fault:
+                log.warning("%s stays behind: %s", self._file, fault.strerror)
+
+
+def ends_in(changes: list[Change]) -> int:
+    """How many jobs have ended by them."""
+    return sum(statement is sql.DELETE_JOB for statement, _ in changes)

@@ -1,0 +1,122 @@
+"""A stop while the store cannot be written: the log says how many ends are missing, and the next start has them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from callsign import delivery, outbox_file, outbox_writer
+from callsign.delivery import Delivery
+from callsign.notification import State
+from callsign.outbox import Outbox
+from callsign.outbox_reader import OutboxReader
+from callsign.outbox_unwritten import FILE
+from store_play import LONG_SECONDS, SETTINGS, WELL, Gate, PlayedVendor, call_from, eventually
+
+JOBS = 5
+
+
+class Process:
+    """A process's store and delivery, with a vendor that takes all."""
+
+    def __init__(self, path: Path) -> None:
+        self.vendor = PlayedVendor()
+        self.outbox = Outbox(path)
+        self.delivery = Delivery(self.outbox, lambda: SETTINGS, self.vendor.send)
+        self.reader = OutboxReader(path)
+
+    def end(self) -> None:
+        self.delivery.stop(LONG_SECONDS)
+        self.outbox.close()
+        self.reader.close()
+
+
+@contextmanager
+def a_store_that_cannot_be_written(path: Path) -> Iterator[None]:
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        db.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for module in (outbox_writer, outbox_file):
+        monkeypatch.setattr(module, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(delivery, "WRITE_DOWN_SECONDS", LONG_SECONDS)
+    monkeypatch.setattr(outbox_writer, "CLOSE_SECONDS", LONG_SECONDS)
+    return tmp_path / "outbox.db"
+
+
+def unwritten_after_a_stop(path: Path) -> list[str]:
+    """A process that delivers all, and stops while another one keeps the store locked.
+
+    What was kept when it let others deliver.
+    """
+    process = Process(path)
+    assert process.delivery.try_start()
+    gate = Gate(WELL["skarabee"])
+    process.vendor.answers["skarabee"] = gate
+    for number in range(JOBS):
+        process.outbox.add(call_from(f"047000000{number}"), LONG_SECONDS)
+    assert process.vendor.was_asked_times(JOBS)
+    with a_store_that_cannot_be_written(path):
+        gate.open()
+        process.delivery.stop(LONG_SECONDS)
+        kept = [file.name for file in path.with_name("run").glob("*")]
+        process.end()
+    return kept
+
+
+def delivers(path: Path) -> list[str]:
+    """What the next process sends until nothing is open."""
+    process = Process(path)
+    assert process.delivery.try_start()
+    last = process.outbox.add(call_from("0479999999"), LONG_SECONDS).job
+    assert process.delivery.wait_for(last, LONG_SECONDS) == (State.DELIVERED, "")
+    assert eventually(lambda: [row.state for row in process.reader.jobs()] == ["delivered"] * (JOBS + 1))
+    process.end()
+    return process.vendor.asked
+
+
+def test_ends_that_the_store_cannot_take_are_kept_for_the_next_start(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(folder))
+    assert unwritten_after_a_stop(path) == [FILE], "before another process looks"
+    assert f"ends of jobs that the store {path} could not take: {JOBS}; the next start writes them down" in caplog.text
+    assert (folder / FILE).stat().st_mode & 0o777 == 0o600
+    assert delivers(path) == ["skarabee 0479999999"]
+    assert list(folder.iterdir()) == []
+
+
+def test_without_a_place_for_them_the_log_says_that_they_go_out_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    unwritten_after_a_stop(path)
+    assert f"could not take: {JOBS}; those jobs go out again after the next start" in caplog.text
+    assert len(delivers(path)) == JOBS + 1
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"store": 1}', b'{"store": "STORE", "changes": [[9, []]]}', b"\xff"]
+)
+def test_a_damaged_file_hinders_nothing(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    (tmp_path / FILE).write_bytes(content.replace(b"STORE", str(path).encode()))
+    process = Process(path)
+    assert process.delivery.try_start()
+    job = process.outbox.add(call_from(), LONG_SECONDS).job
+    assert process.delivery.wait_for(job, LONG_SECONDS) == (State.DELIVERED, "")
+    process.end()
