@@ -18,7 +18,8 @@ def script(tmp_path: Path) -> Path:
     """The script in a tree of its own, whose `tomli` cannot be loaded."""
     tree = tmp_path / "agi"
     shutil.copytree(PROJECT / "agi", tree, ignore=shutil.ignore_patterns("__pycache__"))
-    (tree / "tomli.py").write_text('raise ImportError("No module named \\"tomli\\"\\nHANGUP")\n')
+    words = 'No "module named tomli" \\"in\\\n HANGUP here\\'
+    (tree / "tomli.py").write_text(f"raise ImportError({words!r})\n")
     return tree / "agi-bin" / "callsign.agi"
 
 
@@ -32,5 +33,8 @@ MEND = "; install.sh makes the Python environment that it needs"
 def test_the_call_goes_on_with_error_and_the_reason(script: Path, arguments: list[str], name: str) -> None:
     session = run_script(script, CALL, arguments, Conduct(timeout_seconds=30))
     assert (session.status, session.trouble) == ("SUCCESS", "")
-    told = {f"{name}STATUS": "ERROR", f"{name}REASON": f"callsign.agi cannot start: No module named tomliHANGUP{MEND}"}
+    told = {
+        f"{name}STATUS": "ERROR",
+        f"{name}REASON": f"callsign.agi cannot start: No module named tomli in HANGUP here{MEND}",
+    }
     assert session.variables == (told if name == "CALLSIGN" else {**told, f"{name}JOB": ""})

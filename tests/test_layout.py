@@ -82,6 +82,7 @@ LAYERS = {
     "values": [
         *(
             "settings",
+            "stderr_queue",
             "config_values",
             "config_text",
             "secret",

@@ -15,8 +15,8 @@ The way of a call through the files is a straight line::
                                          threads that lead each to its end; outcomes tells who waits
       -> vendors.*                       a conversation: sign with the clock of this attempt, judge the answer
                                          (notifications and questions alike; vendors.shape says what a vendor is)
-      -> http_transport                  send, within a deadline (http_connections, kernel_timeouts; http_faults
-                                         says why not)
+      -> http_transport                  send, within a deadline (http_connections, kernel_timeouts; http_answers
+                                         says whose answer it is, http_faults why there is none)
 
 A plain script has a second process (script_process) that answers and then delivers (script_delivery),
 unless a server does; the doorbell tells one process what another has stored.  What was open at a start
@@ -26,7 +26,7 @@ outbox_edits.  systemd hears of `serve` through the service_manager, whose watch
 was answered.
 Of sessions that wait for their peers waiting_peers ends the longest when places run short; peer_log says
 of each peer what is wrong with it.
-A thread that may be one too many for the system is begun by thread_starts.
+A thread that may be one too many for the system is begun by thread_starts; the log goes through stderr_queue.
 A command from the shell runs within a shell_process.
 Where `[server] metrics` is set, metrics hears of each step's and attempt's end, and metrics_page shows it;
 `status --check` is nagios_check; `cdr` (cdr_command, cdr_joining) downloads a KalliopePBX's call register.

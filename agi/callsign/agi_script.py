@@ -24,6 +24,7 @@ from callsign.notification import State
 from callsign.outbox import Outbox
 from callsign.question import Verdict
 from callsign.settings import Settings
+from callsign.stderr_queue import queue_stderr
 
 if TYPE_CHECKING:
     from callsign.script_delivery import ScriptDelivery
@@ -39,6 +40,7 @@ def main(go_on: Callable[[], None] | None, argv: Sequence[str] | None = None) ->
     """
     began = time.perf_counter()
     request, *args = list(sys.argv[1:] if argv is None else argv) or [""]
+    queue_stderr()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="callsign.agi: %(levelname)s %(message)s")
     connection = StreamConnection(sys.stdin.buffer, _own_standard_output())
     script = _Script()

@@ -51,7 +51,7 @@ class _Once:
             gc.enable()
 
 
-def give_up(argv: list[str], fault: BaseException) -> int:
+def give_up(argv: list[str], fault: BaseException, go_on: Callable[[], None] | None) -> int:
     """Sets the status where callsign cannot even be loaded (a package is missing, say); imports nothing itself.
 
     The value is of our own making but for the fault's text, which loses all that could end the quotes.
@@ -68,5 +68,7 @@ def give_up(argv: list[str], fault: BaseException) -> int:
         for name, value in told if system == "CALLSIGN" else [*told, ("JOB", "")]:
             answer.write(f'SET VARIABLE {system}{name} "{value}"\n'.encode())
             asterisk.readline()
-    print(f"callsign.agi cannot start: {type(fault).__name__}: {words}", file=sys.stderr)
+    if go_on is not None:  # else the call would wait for who reads this, if anybody does
+        go_on()
+        print(f"callsign.agi cannot start: {type(fault).__name__}: {words}", file=sys.stderr)
     return 0

@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ from callsign.outbox import Outbox
 from callsign.question import Verdict
 from callsign.service_manager import ServiceManager
 from callsign.settings import Settings
+from callsign.stderr_queue import queue_stderr
 
 if TYPE_CHECKING:
     from callsign.http_transport import HttpTransport
@@ -51,13 +52,15 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 log = logging.getLogger("callsign")
 
 
-def set_up_logging() -> None:
-    """One line per fact on stderr; the journal adds the time, a terminal gets it from us."""
+def set_up_logging() -> Callable[[], None]:
+    """One line per fact on stderr; the journal adds the time, a terminal gets it from us.  Returns what ends it."""
+    end = queue_stderr()
     stamp = "%(asctime)s " if sys.stderr.isatty() else ""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=f"{stamp}%(levelname)s %(name)s: %(message)s")
     logging.raiseExceptions = False  # a full disk under stderr is no reason for tracebacks
     logging._srcfile = None  # as logging's manual has it ("Optimization"): our lines name no file, thread or process
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    return end
 
 
 def allow_open_files() -> None:
@@ -201,7 +204,14 @@ class Server:
 
 def serve(path: Path) -> int:
     """Runs until SIGTERM.  0 after an orderly end, 1 if the address is taken, 2 for faulty settings."""
-    set_up_logging()
+    end_log = set_up_logging()
+    try:
+        return _serve(path)
+    finally:
+        end_log()  # a command ends without the interpreter's own end
+
+
+def _serve(path: Path) -> int:
     faulthandler.enable()  # a watchdog's SIGABRT then shows where each thread stands, without any value
     allow_open_files()
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # before any thread: they inherit it
