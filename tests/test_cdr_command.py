@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from callsign.cdr_command import begin_of, days_of, end_of, months
+from callsign.commands import main
 from callsign.sandbox import Sandbox, Trouble
 from command_line import callsign
 from product import COMMAND
@@ -221,6 +222,28 @@ def test_a_reader_that_goes_away_is_no_fault(settings: Path) -> None:
 
 
 # -- periods -----------------------------------------------------------------------------------------
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(
+    settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, synced, sync, rename = tmp_path / "calls.csv", set[tuple[int, int]](), os.fsync, os.replace
+
+    def noted_sync(fd: int) -> None:
+        sync(fd)
+        found = os.fstat(fd)
+        synced.add((found.st_ino, found.st_size))
+
+    def noted_rename(source: str, end: Path) -> None:
+        found = os.stat(source)
+        assert (found.st_ino, found.st_size) in synced
+        rename(source, end)
+
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(os, "replace", noted_rename)
+    given = ["cdr", "--config", str(settings), "--from", "2026-01-31", "--to", "2026-03-31", "--output", str(target)]
+    assert main(given) == 0
+    assert target.stat().st_size
 
 
 def test_months_touch_and_do_not_overlap() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from callsign.notification import State
 from callsign.outbox import Job, Outbox, OutboxError
+from callsign.outbox_file import write_lock_of
 from callsign.outbox_reader import OutboxReader
 from store_play import LONG_SECONDS, OtherProcess, call_from, eventually, recording
 
@@ -251,3 +252,23 @@ def test_a_reader_that_is_closed_twice_or_was_never_used_is_no_trouble(path: Pat
     reader.close()
     assert len(reader.jobs()) == 1
     reader.close()
+
+
+def test_a_reader_closes_its_connection_under_the_lock_for_that_may_be_a_checkpoint(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Outbox(path).close()
+    connect, free_at_close = sqlite3.connect, list[bool]()
+
+    class Noting(sqlite3.Connection):
+        def close(self) -> None:
+            other = write_lock_of(path)
+            free_at_close.append(other.try_now())
+            other.close()
+            super().close()
+
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, factory=Noting, **k))
+    reader = OutboxReader(path)
+    reader.jobs()
+    reader.close()
+    assert free_at_close == [False]
