@@ -160,12 +160,22 @@ def test_missing_settings_end_in_error(plain: PlainScript) -> None:
 
 
 def test_a_store_that_cannot_be_written_ends_in_error(plain: PlainScript, box: Sandbox) -> None:
-    plain.store.write_bytes(b"no database at all, " * 1000)
+    plain.store.mkdir()
     session = plain.run("skarabee")
     assert session.variables["SKARABEESTATUS"] == "ERROR"
-    assert "cannot be written: file is not a database" in session.variables["SKARABEEREASON"]
+    assert "cannot be written: unable to open database file" in session.variables["SKARABEEREASON"]
     assert session.status == "SUCCESS"
     assert box.seen == []
+
+
+def test_a_store_that_is_broken_is_set_aside_and_the_call_is_told_all_the_same(
+    plain: PlainScript, box: Sandbox
+) -> None:
+    plain.store.write_bytes(b"no database at all, " * 1000)
+    session = plain.run("skarabee")
+    assert (session.variables["SKARABEESTATUS"], session.status) == ("QUEUED", "SUCCESS")
+    assert box.wait_for(bool, 30.0)
+    assert list(plain.store.parent.glob("outbox.db.broken-*"))
 
 
 @pytest.mark.parametrize("cut", [Cut.IN_ENVIRONMENT, Cut.AFTER_COMMAND])

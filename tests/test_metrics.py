@@ -188,12 +188,12 @@ def test_a_store_that_cannot_be_read_is_told_and_the_rest_stays(product: Product
     assert scrape(product)["callsign_store_readable{}"] == 1
     for file in tmp_path.glob("outbox.db*"):
         file.rename(tmp_path / f"away-{file.name}")
-    (tmp_path / "outbox.db").write_bytes(b"no database at all " * 100)
+    (tmp_path / "outbox.db").mkdir()
     found = scrape(product)
     assert found["callsign_store_readable{}"] == 0
     assert not any(name.startswith(("callsign_jobs{", "callsign_oldest")) for name in found)
     wait_until(lambda: scrape(product)["callsign_step_seconds_count{path=ping,status=OK}"] == 1)
-    (tmp_path / "outbox.db").unlink()
+    (tmp_path / "outbox.db").rmdir()
     place_call(product, "skarabee?wait=10")  # makes a new store
     wait_until(lambda: scrape(product).get("callsign_jobs{state=delivered,system=skarabee}") == 1)
     assert scrape(product)["callsign_store_readable{}"] == 1

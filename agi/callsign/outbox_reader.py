@@ -158,7 +158,7 @@ class OutboxReader:
         """Raises StoreBroken if what lies in the store makes no sense.  Reads all of it."""
         ((words,),) = self._rows("PRAGMA quick_check(1)", ())
         if words != "ok":
-            raise StoreBroken(f"the store {self.path} is broken: {words}", self._inode)
+            raise StoreBroken(f"the store {self.path} is broken: {' '.join(words.split())}", self._inode)
 
     def close(self) -> None:
         """Closes the connection; the next question opens one again."""
