@@ -537,6 +537,12 @@ PYTHON
 $(cat "$work/ping")"
 }
 
+warn_step() { # what runs, and should be looked at all the same
+  [ -z "$dry_run" ] || return 0
+  check_settings "$home/agi"
+  [ ! -e "$work/check" ] || sed -n 's/^warning: /     &/p' "$work/check"
+}
+
 next_steps() {
   cat <<TEXT
 Next:
@@ -564,6 +570,7 @@ system_install() {
   dialplan_step
   [ "$changes" -gt 0 ] || say "  nothing, all is as it should be"
   try_step
+  warn_step
   [ -z "$notes" ] || say "Note:$notes"
   [ -n "$root$dry_run" ] || next_steps
 }

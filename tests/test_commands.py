@@ -507,6 +507,12 @@ def test_a_broken_store_is_told_by_status_and_check_and_is_critical_until_it_is_
     assert run("status", "--check", *config).returncode == 0
 
 
+def test_check_warns_of_a_port_that_is_open_to_all(settings: Path) -> None:
+    settings.write_text(f'[server]\nlisten = "0.0.0.0:4591"\nallow = ["0.0.0.0/0"]\n{settings.read_text()}')
+    done = run("check", "--config", str(settings))
+    assert (done.returncode, "warning: [server] allow: whoever reaches 0.0.0.0" in done.stdout) == (0, True)
+
+
 def test_check_warns_of_metrics_that_others_can_reach(tmp_path: Path, box: Sandbox) -> None:
     for address, open_to_others in (("127.0.0.1:4593", False), ("[::1]:4593", False), ("0.0.0.0:4593", True)):
         path = tmp_path / "callsign.toml"

@@ -125,6 +125,27 @@ def test_an_ipv6_address_is_listened_to_in_brackets(tmp_path: Path) -> None:
     assert load(tmp_path, '[server]\nlisten = "[::1]:4591"').server.listen == ("::1", 4591)
 
 
+@pytest.mark.parametrize(
+    ("listen", "allow", "is_open"),
+    [
+        ("0.0.0.0:4591", '"0.0.0.0/0"', True),
+        ("192.0.2.5:4591", '"127.0.0.1", "0.0.0.0/1", "128.0.0.0/1"', True),
+        ("[::]:4591", '"::/0"', True),
+        ("[::]:4591", '"0.0.0.0/0"', True),
+        ("0.0.0.0:4591", '"::/0"', False),
+        ("0.0.0.0:4591", '"192.0.2.0/24"', False),
+        ("127.0.0.1:4591", '"0.0.0.0/0"', False),
+        ("[::1]:4591", '"::/0", "0.0.0.0/0"', False),
+    ],
+)
+def test_a_port_that_the_whole_network_may_use_is_a_warning_that_says_for_what(
+    tmp_path: Path, listen: str, allow: str, is_open: bool
+) -> None:
+    _, warnings = config.load(write(tmp_path, f'[server]\nlisten = "{listen}"\nallow = [{allow}]\n'))
+    assert len(warnings) == is_open
+    assert all("recordings" in line and line.startswith("[server] allow: ") for line in warnings)
+
+
 def test_settings_cannot_be_changed_where_they_are_used(tmp_path: Path) -> None:
     read = load(tmp_path, SKARABEE + 'phoneto = { "201" = "056528998" }')
     assert read.skarabee is not None

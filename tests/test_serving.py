@@ -341,6 +341,10 @@ class TestSighup:
 
 
 class TestTheStart:
+    def test_says_what_can_be_done_through_a_port_that_is_open_to_all(self, tmp_path: Path, vendor: Vendor) -> None:
+        with Product(tmp_path, vendor.section, listen='0.0.0.0:0"\nallow = ["0.0.0.0/0"]\n#') as product:
+            assert sum("[server] allow: whoever reaches 0.0.0.0 can do there" in line for line in product.log) == 1
+
     def test_with_faulty_settings_ends_with_2_and_one_line_for_each_fault(self, tmp_path: Path) -> None:
         config = tmp_path / "callsign.toml"
         config.write_text(f'[server]\nlisten = "here"\nalow = []\n[skarabee]\nkey = "{KEY}"\n')

@@ -6,6 +6,7 @@ import os
 import stat
 import time
 from dataclasses import MISSING, fields
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from callsign import config_text
 from callsign import config_values as read
 from callsign.http_messages import printable
 from callsign.phone_numbers import knows_country
-from callsign.settings import SECTIONS, Settings
+from callsign.settings import SECTIONS, Server, Settings
 
 DEFAULT_PATH = "/etc/callsign/callsign.toml"
 MAX_SECRET_BYTES = 4096
@@ -79,6 +80,16 @@ def _settled(path: Path) -> tuple[bytes, list[str]]:
     return content, warnings
 
 
+def _is_open_to_all(server: Server) -> bool:
+    """Whether it listens beyond this machine, and `allow` leaves nobody out, in one network or in several."""
+    host = ip_address(server.listen[0])
+    whole: list[IPv4Network | IPv6Network] = []
+    whole += collapse_addresses(network for network in server.allow if isinstance(network, IPv4Network))
+    if host.version == 6:  # IPv4 comes there too
+        whole += collapse_addresses(network for network in server.allow if isinstance(network, IPv6Network))
+    return not host.is_loopback and any(network.prefixlen == 0 for network in whole)
+
+
 def _open_to_others(path: Path, file: int) -> list[str]:
     if os.fstat(file).st_mode & (stat.S_IROTH | stat.S_IWOTH):
         return [f"{path}: others on this machine can read it; chmod 640 {path}"]
@@ -113,6 +124,13 @@ class _Reader:
 
     def cross_check(self, settings: Settings) -> None:
         """What no single value shows."""
+        if _is_open_to_all(settings.server):
+            address = settings.server.listen[0]
+            self.warnings.append(
+                f"[server] allow: whoever reaches {address} can do there what the dialplan can: notify the CRM, start "
+                "and stop recordings, read balances, last calls and phones, change a phone's profile; "
+                "let only the addresses of your Asterisks in"
+            )
         if settings.kalliope is not None:  # a default is not read by its reader
             self.keep({}, "timezone", "[kalliope] timezone", read.timezone, settings.kalliope.timezone)
         section = settings.skarabee

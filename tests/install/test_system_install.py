@@ -262,6 +262,18 @@ def test_an_upgrade_that_the_settings_do_not_fit_leaves_all_as_it_runs(pbx: Pbx)
     assert not pbx.machine.path("/opt/callsign/agi.new").exists()
 
 
+def test_a_port_that_is_open_to_all_is_warned_of_at_each_run(pbx: Pbx) -> None:
+    settings = pbx.machine.path(SETTINGS)
+    text = settings.read_text()
+    assert "[server] allow" not in "\n".join(pbx.install())
+    opened = text.replace('listen = "127.0.0.1:4591"', 'listen = "0.0.0.0:4591"')
+    settings.write_text(opened.replace('allow = ["127.0.0.1", "::1"]', 'allow = ["0.0.0.0/0"]'))
+    told = pbx.install()
+    settings.write_text(text)
+    assert steps(told) == ["  nothing, all is as it should be"]
+    assert sum("warning: [server] allow: whoever reaches 0.0.0.0 can do there" in line for line in told) == 1
+
+
 def test_it_is_not_taken_away_while_the_dialplan_calls_it(pbx: Pbx) -> None:
     entry = pbx.machine.path(pbx.layout.entry)
     text = entry.read_text()
