@@ -593,7 +593,7 @@ def test_a_start_found_in_the_store_may_have_been_tried_so_it_goes_out_before_it
     idle.add(recording("start", "1.1"))
     stop = idle.add(recording("stop", "1.1"))
     assert idle.delivery.try_start()
-    assert idle.end_of(stop) == (State.DELIVERED, "")
+    assert eventually(lambda: idle.reader.state_of(stop) == (State.DELIVERED, ""))
     assert idle.vendor.asked == ["start 1.1", "stop 1.1"]
 
 

@@ -187,12 +187,13 @@ def test_the_order_holds_when_the_deliverer_dies_between_start_and_stop(here: Si
     assert set(here.vendor.asked[:-1]) == {"start 1.1"}
 
 
+@pytest.mark.parametrize("does", ["silence start", "hang start"])
 def test_a_start_that_a_killed_deliverer_had_no_answer_to_has_its_stop_sent_twice(
-    here: Side, other: Other, monkeypatch: pytest.MonkeyPatch
+    here: Side, other: Other, monkeypatch: pytest.MonkeyPatch, does: str
 ) -> None:
     monkeypatch.setattr(delivery, "AGAIN_SECONDS", 0.05)
     assert other.does("deliver") is True
-    assert other.does("silence start") is True
+    assert other.does(does) is True
     here.outbox.add(recording("start", "1.1", whose="201"))
     assert other.does("asked 1") == ["start 201"]
     here.delivery.start()

@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from callsign import clocks
 from callsign.calls_first import CallsFirst, NobodyElse
@@ -19,7 +20,7 @@ from callsign.doorbell import Doorbell, doorbell_of
 from callsign.fault_place import where
 from callsign.file_lock import FileLock
 from callsign.lane_workers import LaneWorkers
-from callsign.lanes import Lane
+from callsign.lanes import DOUBT_SECONDS, MOST_DOUBTS, Lane
 from callsign.notification import Delivered, Outcome, State, TryLater
 from callsign.outbox import Job, Outbox, OutboxError
 from callsign.outbox_reader import OutboxReader
@@ -65,6 +66,9 @@ class Delivery:
         self._reader = OutboxReader(outbox.path, patience_seconds=LOOK_SECONDS)
         self._elected = FileLock(outbox.path.with_name(outbox.path.name + ".deliver"))
         self._doorbell: Doorbell | None = None
+        self._one_has_died = (
+            False  # who delivered before us, and left the socket behind: an attempt was cut off perhaps
+        )
         self._standby: threading.Thread | None = None
         self._stopping = threading.Event()
         self._loaded = threading.Event()
@@ -97,9 +101,21 @@ class Delivery:
             log.debug("no delivery: %s", fault)
             return False
         self._outcomes.told_here = True
+        self._one_has_died = doorbell_of(self._outbox.path).exists()
         self._open_doorbell()
+        self._remember_doubts()
         self._outbox.listen(self._admit, self._take_again)
         return True
+
+    def _remember_doubts(self) -> None:
+        """What others attempted until it expired may still be carried out."""
+        for system, workers in self._workers.items():
+            if VENDORS[system].in_order:
+                with suppress(OutboxError, ValueError, TypeError):
+                    expired = self._reader.expired_lately(system, clocks.wall() - DOUBT_SECONDS, MOST_DOUBTS)
+                    with workers.lane.guard:
+                        for told in expired:
+                            workers.lane.note_doubt(told)
 
     def wait_for(self, job: int, seconds: float) -> tuple[State, str] | None:
         """The job's end, None if it has not ended within `seconds`."""
@@ -175,6 +191,7 @@ class Delivery:
             if workers is None:
                 self._leave(job)
                 continue
+            job.in_doubt = job.recovered and (job.attempts > 0 or self._one_has_died)
             with workers.lane.guard:
                 workers.lane.add(job)
             called[job.notification.system] = workers

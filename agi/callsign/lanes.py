@@ -233,25 +233,29 @@ class Lane:
         self._under_way.pop(job.id, None)
         if verdict:
             self._note_verdict()
-        self._note_doubt(job)
+        if job.in_doubt:
+            self.note_doubt(job.notification)
+        if job.word and not job.over:
+            self._forget_doubts(job.notification)
         job.over = True
         for one in self._order.remove(job):
             if not one.over:
                 self._offer(one)
 
-    def _note_doubt(self, job: Job) -> None:
-        told = job.notification
-        if job.in_doubt:
-            for key in self._keys_of(told):
-                older = self._doubts.pop(key, None)
-                hidden = older is not None and self._undoes(told, older)  # a stop in doubt does not hide its start
-                self._doubts[key] = older if older is not None and hidden else told
-            while len(self._doubts) > MOST_DOUBTS:
-                self._doubts.popitem(last=False)
-        if job.word and not job.over:  # it was repeated
-            for key, older in self._doubts_about(told).items():
-                if self._undoes(told, older):
-                    del self._doubts[key]
+    def note_doubt(self, told: Notification) -> None:
+        """It has ended, and the vendor may still carry it out."""
+        for key in self._keys_of(told):
+            older = self._doubts.pop(key, None)
+            hidden = older is not None and self._undoes(told, older)  # a stop in doubt does not hide its start
+            self._doubts[key] = older if older is not None and hidden else told
+        while len(self._doubts) > MOST_DOUBTS:
+            self._doubts.popitem(last=False)
+
+    def _forget_doubts(self, told: Notification) -> None:
+        """What undoes them was repeated."""
+        for key, older in self._doubts_about(told).items():
+            if self._undoes(told, older):
+                del self._doubts[key]
 
     def _note_verdict(self) -> None:
         """The vendor is well: what waits because it was not is due from now on, at the pace of a backlog."""

@@ -14,10 +14,10 @@ from typing import Any
 from urllib.parse import quote
 
 from callsign import outbox_schema as sql
-from callsign.notification import State
+from callsign.notification import Notification, State
 from callsign.outbox_aside import is_broken
 from callsign.outbox_file import LOCK_SECONDS, share_side_files, write_lock_of
-from callsign.outbox_rows import jobs_of
+from callsign.outbox_rows import jobs_of, notification_of
 from callsign.outbox_values import Job, OutboxError, StoreBroken
 from callsign.outbox_watch import Inode
 
@@ -143,6 +143,10 @@ class OutboxReader:
     def failed_since(self, moment: float) -> dict[str, int]:
         """By system, of those that have any: how many were refused or expired since then, and not retried."""
         return dict(self._rows(sql.FAILED_SINCE, (moment,)))
+
+    def expired_lately(self, system: str, moment: float, most: int) -> list[Notification]:
+        """What was attempted in vain, of those told since then and among the `most` latest jobs, which is quick."""
+        return [notification_of(row) for row in self._rows(sql.EXPIRED_LATELY, (most, system, moment))]
 
     def open_jobs(self, above: int, up_to: int, most: int) -> tuple[list[Job], int]:
         """The oldest of the jobs that wait with an id above `above`, and the id up to which there are no others."""

@@ -7,7 +7,7 @@ import json
 import logging
 import sqlite3
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from callsign import clocks
@@ -82,9 +82,16 @@ def jobs_of(rows: Iterable[tuple[Any, ...]], recovered: bool) -> tuple[list[Job]
     return jobs, last
 
 
+def notification_of(said: Sequence[Any]) -> Notification:
+    """Raises ValueError or TypeError where it is damaged."""
+    system, action, call, facts, at, lifetime = said
+    return Notification(sys.intern(system), sys.intern(action), call, StoredFacts(facts), at, lifetime)
+
+
 def _job_of(row: tuple[Any, ...], recovered: bool) -> Job:
-    id_, system, action, call, facts, at, lifetime, boot, steady_deadline, attempts, next_try = row
-    told = Notification(sys.intern(system), sys.intern(action), call, StoredFacts(facts), at, lifetime)
+    id_, *said, boot, steady_deadline, attempts, next_try = row
+    told = notification_of(said)
+    at, lifetime = told.at, told.lifetime_seconds
     left = min(clocks.remaining_seconds(at + lifetime, boot, steady_deadline), lifetime)
     pause = max(0.0, (next_try or 0.0) - clocks.wall())
     if pause > LONGEST_SECONDS * (1 + JITTER):  # the clock was set back, or the vendor wished for so long
@@ -92,7 +99,7 @@ def _job_of(row: tuple[Any, ...], recovered: bool) -> Job:
     now = clocks.steady()
     is_fresh = not attempts and 0 <= clocks.wall() - at < FRESH_SECONDS
     due = 0.0 if is_fresh else now + pause
-    return Job(id_, told, now + left, attempts, due, recovered, in_doubt=recovered)
+    return Job(id_, told, now + left, attempts, due, recovered)
 
 
 def keep(db: sqlite3.Connection, jobs: Iterable[Job]) -> int:

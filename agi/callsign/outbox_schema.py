@@ -117,6 +117,10 @@ LAST_ATTEMPT = """
     SELECT job.system, max(life.at), life.job, life.reason
     FROM life JOIN job ON job.id = life.job WHERE life.event = 'try later' GROUP BY job.system"""
 
+EXPIRED_LATELY = """
+    SELECT system, action, call, facts, at, lifetime FROM ended
+    WHERE id > (SELECT max(id) FROM ended) - ? AND system = ? AND state = 'expired' AND attempts > 0 AND at > ?"""
+
 # For `retry` and `drop`: what somebody at the shell changes.
 
 FIND_ENDED = "SELECT system, action, call, facts, at, lifetime, state, reason FROM ended WHERE id = ?"
