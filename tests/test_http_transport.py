@@ -25,6 +25,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from callsign import http_dialing
 from callsign.http_connections import READ_BYTES
 from callsign.http_messages import Answer, NoAnswer, Reply, Request
 from callsign.http_transport import HttpTransport
@@ -138,8 +139,8 @@ class Peer:
 
     def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, at: TracebackType | None) -> None:
         self.stopping.set()
-        with socket.create_connection(("127.0.0.1", self.port)):  # wakes accept
-            pass
+        with socket.socket() as waker:  # create_connection() would ask for addresses that a test has replaced
+            waker.connect(("127.0.0.1", self.port))
         self._listener.close()
         for sock in self._open:
             try:
@@ -718,6 +719,124 @@ def test_the_next_address_of_a_host_is_tried(transport: HttpTransport, monkeypat
         addresses(monkeypatch, ("127.0.0.1", free_port()), ("127.0.0.1", peer.port))
         reply = transport.send(Request("POST", "http://crm.invalid/api/", QUERY), LONG_SECONDS)
         assert isinstance(reply, Answer)
+
+
+class Dead:
+    """An address that takes no connection and refuses none: its queue is full, the kernel drops what comes."""
+
+    def __init__(self, family: int = socket.AF_INET) -> None:
+        host = "::1" if family == socket.AF_INET6 else "127.0.0.1"
+        self._listener = socket.create_server((host, 0), family=family, backlog=0)
+        self.address = self._listener.getsockname()
+        self.entry = (family, socket.SOCK_STREAM, 6, "", self.address)
+        self._waiting = [socket.socket(family) for _ in range(4)]
+        for sock in self._waiting:
+            sock.setblocking(False)
+            sock.connect_ex(self.address)
+
+    def close(self) -> None:
+        for sock in (*self._waiting, self._listener):
+            sock.close()
+
+
+@pytest.fixture
+def dead() -> Iterator[Callable[..., Dead]]:
+    made: list[Dead] = []
+
+    def make(family: int = socket.AF_INET) -> Dead:
+        made.append(Dead(family))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The addresses to which a connection was begun, in order."""
+    monkeypatch.setattr(http_dialing, "_worked", {})
+    found: list[Any] = []
+    connect = socket.socket.connect
+
+    def noting(sock: socket.socket, address: Any) -> None:
+        found.append(address)
+        connect(sock, address)
+
+    monkeypatch.setattr(socket.socket, "connect", noting)
+    return found
+
+
+ASK_SECONDS = 3.0  # what a question has, unless it says otherwise
+
+
+def test_a_dead_address_costs_no_exchange_and_the_one_that_worked_is_the_first_next_time(
+    transport: HttpTransport, dead: Callable[..., Dead], tried: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def once(line: Line) -> None:
+        line.request()
+        line.answer(b"ok", "200 OK", "Connection: close")
+
+    with Peer(once) as peer:
+        gone, here = dead().address, ("127.0.0.1", peer.port)
+        addresses(monkeypatch, gone, here)
+        for _ in range(3):
+            assert isinstance(transport.send(Request("POST", "http://crm.invalid/", QUERY), ASK_SECONDS), Answer)
+        assert tried == [gone, here, here, here]
+
+
+def test_where_the_one_that_worked_is_dead_another_is_found(
+    transport: HttpTransport, dead: Callable[..., Dead], tried: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Peer(well) as peer:
+        gone, here = dead().address, ("127.0.0.1", peer.port)
+        addresses(monkeypatch, here, gone)
+        http_dialing._worked["crm.invalid", 80] = gone
+        assert isinstance(transport.send(Request("POST", "http://crm.invalid/", QUERY), ASK_SECONDS), Answer)
+        assert tried == [gone, here]
+        assert http_dialing._worked["crm.invalid", 80] == here
+
+
+def test_a_dead_address_before_one_with_tls(
+    transport: HttpTransport,
+    certificates: Certificates,
+    dead: Callable[..., Dead],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Peer(well, certificates.server_context()) as peer:
+        addresses(monkeypatch, dead().address, ("127.0.0.1", peer.port))
+        request = Request("POST", "https://recorder.invalid/rest/", QUERY, verify=str(certificates.ca))
+        assert isinstance(transport.send(request, ASK_SECONDS), Answer)
+
+
+def test_the_other_family_is_tried_second_however_many_the_first_one_has(
+    transport: HttpTransport, dead: Callable[..., Dead], tried: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = [dead(socket.AF_INET6) for _ in range(3)]
+    with Peer(well) as peer:
+        here = ("127.0.0.1", peer.port)
+        found = [*(one.entry for one in gone), (socket.AF_INET, socket.SOCK_STREAM, 6, "", here)]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        assert isinstance(transport.send(Request("POST", "http://crm.invalid/", QUERY), ASK_SECONDS), Answer)
+        assert tried == [gone[0].address, here]
+
+
+def test_where_all_addresses_are_dead_the_deadline_holds(
+    transport: HttpTransport, dead: Callable[..., Dead], tried: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = [dead().address for _ in range(2)]
+    addresses(monkeypatch, *gone)
+    reply = transport.send(Request("POST", "http://crm.invalid/", QUERY), SHORT_SECONDS)
+    no_answer(reply, f"no connection to crm.invalid within {SHORT_SECONDS} s", sent=False)
+    assert tried == gone
+
+
+def test_addresses_that_all_refuse_are_a_host_that_refuses(
+    transport: HttpTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    addresses(monkeypatch, ("127.0.0.1", free_port()), ("127.0.0.1", free_port()))
+    reply = transport.send(Request("POST", "http://crm.invalid/", QUERY), LONG_SECONDS)
+    no_answer(reply, "crm.invalid refuses connections", sent=False)
 
 
 @pytest.mark.parametrize(

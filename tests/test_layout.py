@@ -69,6 +69,7 @@ LAYERS = {
         "http_transport",
         "http_connections",
         "http_answers",
+        "http_dialing",
         "http_faults",
         "agi_session",
         "agi_connection",

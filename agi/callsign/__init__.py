@@ -15,8 +15,8 @@ The way of a call through the files is a straight line::
                                          threads that lead each to its end; outcomes tells who waits
       -> vendors.*                       a conversation: sign with the clock of this attempt, judge the answer
                                          (notifications and questions alike; vendors.shape says what a vendor is)
-      -> http_transport                  send, within a deadline (http_connections, kernel_timeouts; http_answers
-                                         says whose answer it is, http_faults why there is none)
+      -> http_transport                  send, within a deadline (http_connections, http_dialing, kernel_timeouts;
+                                         http_answers says where an answer ends, http_faults why there is none)
 
 A plain script has a second process (script_process) that answers and then delivers (script_delivery), unless
 a server does; the doorbell tells one process what another has stored.  What was open at a start is read by

@@ -25,14 +25,11 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NewConnectionError
 
-from callsign import clocks
+from callsign import clocks, http_dialing
 from callsign.http_answers import FinalAnswer
 from callsign.kernel_timeouts import KernelTimeouts
 
 READ_BYTES = 8192
-
-CONNECT_SECONDS = 5.0
-"""For one address of a host; the next one is tried after that."""
 
 logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # its warnings hold the URL, and with it the signature
 
@@ -158,25 +155,6 @@ class _BoundedSocket:
         return getattr(self._sock, name)
 
 
-def _connected(host: str, port: int) -> socket.socket:
-    """A connection to the first address of `host` that takes one.  Raises OSError."""
-    trouble: OSError | None = None
-    for family, kind, protocol, _, address in socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM):
-        sock = None
-        try:
-            sock = socket.socket(family, kind, protocol)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.settimeout(min(CONNECT_SECONDS, exchange.left()))
-            sock.connect(address)
-            sock.settimeout(exchange.left())  # for the TLS handshake
-            return sock
-        except OSError as fault:
-            trouble = fault
-            if sock is not None:
-                sock.close()
-    raise trouble or OSError("no address")
-
-
 class _Connection(HTTPConnection):
     response_class = FinalAnswer
 
@@ -187,9 +165,11 @@ class _Connection(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         try:
-            return _connected(self._dns_host, self.port or self.default_port)
+            sock = http_dialing.connect(self._dns_host, self.port or self.default_port, exchange.left)
+            sock.settimeout(exchange.left())  # for the TLS handshake
         except OSError as fault:
             raise NewConnectionError(self, "no connection") from fault
+        return sock
 
     def connect(self) -> None:
         exchange.connected = True
