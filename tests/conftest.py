@@ -6,6 +6,7 @@ CALLSIGN_TESTS_BRIEF asks the property tests for few examples, for one more Pyth
 from __future__ import annotations
 
 import os
+import random
 import resource
 import signal
 import threading
@@ -53,6 +54,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if LEFT_OUT:
         terminalreporter.write_line("not tested with Asterisk 22: tests/run could not install it today")
+
+
+@pytest.fixture
+def dice() -> random.Random:
+    """All chance that a test takes; what a failure shows with it, given as CALLSIGN_TEST_SEED, lets them fall again."""
+    seed = os.environ.get("CALLSIGN_TEST_SEED") or str(random.SystemRandom().getrandbits(32))
+    print(f"CALLSIGN_TEST_SEED={seed}")
+    return random.Random(seed)
 
 
 HUGE_STACK = 1 << 40

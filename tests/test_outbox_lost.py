@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import sqlite3
 import stat
@@ -266,7 +267,7 @@ def _header(path: Path) -> None:
 def _every_page(path: Path) -> None:
     size = path.stat().st_size
     with path.open("r+b") as file:
-        file.write(os.urandom(size))
+        file.write(random.Random(7).randbytes(size))
 
 
 def _all_but_the_first_page(path: Path) -> None:

@@ -58,6 +58,20 @@ def test_what_it_makes_belongs_to_its_group_and_to_nobody_else(unit: Repeated) -
     assert service["RuntimeDirectoryPreserve"] == "yes"
 
 
+def test_no_line_of_its_hardening_is_missing(unit: Repeated) -> None:
+    """Some count for nothing on systemd's scale, or make up for one another there."""
+    service = unit["Service"]
+    kernel = ("KernelLogs", "KernelModules", "KernelTunables")
+    wanted = {f"Protect{what}": "yes" for what in ("Clock", "ControlGroups", "Home", "Hostname", *kernel)}
+    wanted |= {f"Private{what}": "yes" for what in ("Devices", "Mounts", "Tmp", "Users")}
+    wanted |= {f"Restrict{what}": "yes" for what in ("Namespaces", "Realtime", "SUIDSGID")}
+    wanted |= dict.fromkeys(("LockPersonality", "MemoryDenyWriteExecute", "NoNewPrivileges", "RemoveIPC"), "yes")
+    wanted |= {"ProtectSystem": "strict", "ProtectProc": "invisible", "SystemCallArchitectures": "native"}
+    wanted |= {"CapabilityBoundingSet": "", "AmbientCapabilities": "", "LimitCORE": "0", "DevicePolicy": "closed"}
+    assert {key: service.get(key) for key in wanted} == wanted
+    assert set(service["RestrictAddressFamilies"].split()) == {"AF_INET", "AF_INET6", "AF_UNIX"}
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd-analyze")
 def test_it_is_hardened() -> None:
     rate = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(UNIT)]

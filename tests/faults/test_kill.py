@@ -130,9 +130,8 @@ def assert_kept(product: Product, box: Vendors, promised: set[str], kills: int) 
     ids=["stored", "delivered", "retried"],
 )
 def test_a_server_killed_at_any_stage_of_a_job_loses_nothing_that_was_accepted(
-    product: Product, box: Vendors, stages: tuple[Stage, ...]
+    product: Product, box: Vendors, stages: tuple[Stage, ...], dice: random.Random
 ) -> None:
-    dice = random.Random()
     plan = [stages[number % len(stages)] for number in range(KILLS)]
     with Load(product.url) as load:
         aim = Aim(product, load, box)
@@ -145,8 +144,9 @@ def test_a_server_killed_at_any_stage_of_a_job_loses_nothing_that_was_accepted(
     assert box.repeats >= plan.count(RECEIVED), "who is killed before the yes comes must ask again: the aim was true"
 
 
-def test_a_server_killed_at_any_moment_loses_nothing_that_was_accepted(product: Product, box: Vendors) -> None:
-    dice = random.Random()
+def test_a_server_killed_at_any_moment_loses_nothing_that_was_accepted(
+    product: Product, box: Vendors, dice: random.Random
+) -> None:
     box.trouble = {"skarabee": SLOW, "noojee": SLOW}
     with Load(product.url) as load:
         for _ in range(KILLS):
@@ -199,10 +199,10 @@ class Scripts:
 
 
 def test_plain_scripts_killed_at_any_moment_lose_nothing_that_was_accepted(
-    tmp_path: Path, box: Vendors, sections: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, box: Vendors, sections: str, monkeypatch: pytest.MonkeyPatch, dice: random.Random
 ) -> None:
     script = PlainScript(tmp_path, sections, monkeypatch)
-    scripts = Scripts(random.Random())
+    scripts = Scripts(dice)
     scripts.run_and_kill()
     assert script.run("skarabee?wait=0").variables["SKARABEESTATUS"] == "QUEUED"  # it delivers what all have left
     box.wait_for_all(scripts.promised)
@@ -212,11 +212,10 @@ def test_plain_scripts_killed_at_any_moment_lose_nothing_that_was_accepted(
 
 
 def test_plain_scripts_and_the_server_beside_them_killed_at_any_moment_lose_nothing_that_was_accepted(
-    tmp_path: Path, box: Vendors, sections: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, box: Vendors, sections: str, monkeypatch: pytest.MonkeyPatch, dice: random.Random
 ) -> None:
     script = PlainScript(tmp_path, sections, monkeypatch)
     with Product(tmp_path, sections) as product, ThreadPoolExecutor(1) as pool:
-        dice = random.Random()
         scripts = Scripts(dice)
         running = pool.submit(scripts.run_and_kill)
         for _ in range(SERVERS):
