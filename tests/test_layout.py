@@ -118,7 +118,7 @@ ONLY_DOOR = {
     "asterisk": ["agi_session"],
     "tomli": ["config_text"],
     "phonenumbers": ["phone_numbers"],
-    "prometheus_client": ["metrics"],
+    "prometheus_client": ["metrics", "metrics_page"],
 }
 
 # A vendor reads no clock, file, socket or chance itself; noojee's memory has a lock and a default clock of callsign's.

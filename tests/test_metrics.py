@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +25,7 @@ from callsign.asterisk_side import Call, run_fastagi
 from callsign.dialplan_step import read_step
 from callsign.handlers import HANDLERS
 from callsign.metrics import Metrics
+from callsign.metrics_page import MOST_PEERS
 from callsign.sandbox import Sandbox, Trouble
 from callsign.settings import OutboxSection
 from product import PROJECT, Product, vendor_sections
@@ -221,20 +222,84 @@ def test_a_store_that_somebody_locks_holds_up_neither_the_page_nor_a_call(produc
             assert looking.result(20)["callsign_store_readable{}"] == 0
 
 
-def test_silent_peers_hold_up_neither_calls_nor_threads_and_the_page_comes_back(product: Product) -> None:
+def deaf(port: int) -> socket.socket:
+    """A peer that asks for the page and reads nothing of it."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    sock.connect(("127.0.0.1", port))
+    sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    return sock
+
+
+def says(port: int, text: bytes) -> socket.socket:
+    sock = socket.create_connection(("127.0.0.1", port))
+    sock.sendall(text)
+    return sock
+
+
+def test_peers_that_are_silent_or_deaf_hold_up_neither_calls_nor_threads_nor_a_scrape(product: Product) -> None:
     port = metrics_port(product)
     threads = Path(f"/proc/{product.process.pid}/task")
-    with ThreadPoolExecutor(1) as pool:
-        silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(5)]
-        before = len(list(threads.iterdir()))
+    before = len(list(threads.iterdir()))
+    with ExitStack() as held:
+        for _ in range(12):
+            held.enter_context(says(port, b""))
+            held.enter_context(says(port, b"GET /metrics HTTP/1.1\r\nHo"))
+            held.enter_context(deaf(port))
+        assert scrape(product)["callsign_store_readable{}"] == 1
         assert place_call(product, "ping")["CALLSIGNSTATUS"] == "OK"
         assert len(list(threads.iterdir())) <= before + 2
-        for sock in silent[1:]:
-            sock.close()
-        assert pool.submit(scrape, product).result(20)["callsign_store_readable{}"] == 1  # the first was cut off
-        silent[0].settimeout(5)
-        assert silent[0].recv(1) == b""
-        silent[0].close()
+
+
+def test_the_peer_that_has_been_silent_for_longest_makes_room(product: Product) -> None:
+    port = metrics_port(product)
+    with ExitStack() as held:
+        first = held.enter_context(says(port, b""))
+        second, *_ = [held.enter_context(says(port, b"GET /met")) for _ in range(MOST_PEERS)]
+        first.settimeout(20)
+        assert first.recv(1) == b""
+        second.sendall(b"rics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        second.settimeout(20)
+        assert second.recv(15) == b"HTTP/1.0 200 OK"
+
+
+def test_a_request_that_comes_in_drops_is_answered_when_it_is_there(page: Product) -> None:
+    with says(metrics_port(page), b"") as sock:
+        for byte in b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n":
+            sock.sendall(bytes([byte]))
+        sock.settimeout(20)
+        assert sock.recv(15) == b"HTTP/1.0 200 OK"
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:4593", 200),
+        ("192.0.2.7", 200),
+        ("[::1]:4593", 200),
+        ("localhost:4593", 200),
+        ("LocalHost", 200),
+        (socket.gethostname(), 200),
+        ("evil.example", 421),
+        ("evil.example:4593", 421),
+        ("127.0.0.1.evil.example:4593", 421),
+        ("localhost.evil.example", 421),
+        ("localhost:4593@evil.example", 421),
+        ("", 421),
+        ("[", 421),
+    ],
+)
+def test_a_page_of_somebody_else_cannot_read_the_figures_by_a_name_of_its_own(
+    page: Product, host: str, status: int
+) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", metrics_port(page), timeout=20)
+    try:
+        connection.request("GET", "/metrics", headers={"Host": host})
+        answer = connection.getresponse()
+        assert answer.status == status
+        assert (b"callsign_sessions" in answer.read()) is (status == 200)
+    finally:
+        connection.close()
 
 
 def test_what_is_no_http_does_not_end_the_page(product: Product) -> None:

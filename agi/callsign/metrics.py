@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from prometheus_client import (
-    CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
     Gauge,
@@ -20,7 +19,6 @@ from prometheus_client import (
     Info,
     ProcessCollector,
     disable_created_metrics,
-    generate_latest,
 )
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -86,7 +84,7 @@ class Metrics:
         ProcessCollector(registry=registry)
         self._store = StoreFigures(settings.outbox.path, systems)
         registry.register(self._store)
-        self._page = MetricsPage(address, CONTENT_TYPE_LATEST, lambda: generate_latest(registry))
+        self._page = MetricsPage(address, registry)
 
     @property
     def url(self) -> str:

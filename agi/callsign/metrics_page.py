@@ -1,26 +1,38 @@
-"""The page that Prometheus fetches: /metrics over HTTP, one request at a time.
+"""The page that Prometheus fetches: /metrics over HTTP, by prometheus_client, one request at a time.
 
-One thread answers all, so that whoever opens a thousand connections takes no thread and no open file
-from the calls; they wait in the kernel.  And each request has a deadline, so that a silent peer keeps
-the next one waiting for seconds, not for ever.
+One thread answers all, and takes up only requests that are there whole; so whoever opens a thousand connections
+takes no thread and hardly an open file from the calls, and a peer that is silent, or reads nothing, keeps nobody
+waiting.  Where the places run short the peer that has waited longest for its own request makes room.
 """
 
 from __future__ import annotations
 
 import logging
+import re
+import select
 import socket
-import sys
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler
+from http import HTTPStatus
+from ipaddress import ip_address
 from socketserver import TCPServer
+
+from prometheus_client import CollectorRegistry, MetricsHandler
 
 from callsign.fault_place import where
 
 PATH = "/metrics"
-REQUEST_SECONDS = 5.0
+MOST_PEERS = 16
+MOST_BYTES = 8192
+"""Of a request."""
+
+PAGE_BYTES = 1 << 20
+"""What the kernel may hold of a page that its peer does not read (it allows what net.core.wmem_max does)."""
+
+PEER_SECONDS = 1.0
+"""How long a peer may hold the thread all the same."""
+
 FAILED_ACCEPT_SECONDS = 0.1
 STOP_SECONDS = 1.0
 
@@ -28,17 +40,20 @@ log = logging.getLogger("callsign.metrics")
 
 
 class MetricsPage(TCPServer):  # HTTPServer would ask the DNS for our own name, and wait for its answer
-    """Serves what `page` returns at `address`.  Raises OSError if that cannot be used."""
+    """Serves what `registry` collects at `address`.  Raises OSError if that cannot be used."""
 
     allow_reuse_address = True
     request_queue_size = 16
 
-    def __init__(self, address: tuple[str, int], content_type: str, page: Callable[[], bytes]) -> None:
+    def __init__(self, address: tuple[str, int], registry: CollectorRegistry) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self.content_type = content_type
-        self.page = page
         self._stopping = False
-        super().__init__(address, _Request)
+        super().__init__(address, _Request.factory(registry))
+        self.socket.setblocking(False)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PAGE_BYTES)  # its connections get it from it
+        self._peers: dict[int, tuple[socket.socket, object]] = {}  # whose requests are not there yet
+        self._events = select.epoll()
+        self._events.register(self.socket, select.EPOLLIN)
         self._thread = threading.Thread(target=self._serve, name="metrics", daemon=True)
 
     @property
@@ -65,55 +80,69 @@ class MetricsPage(TCPServer):  # HTTPServer would ask the DNS for our own name, 
         return not self._thread.is_alive()
 
     def _serve(self) -> None:
+        listener = self.socket.fileno()
         while not self._stopping:
-            self.handle_request()
+            for number, event in self._events.poll():
+                if number == listener:
+                    self._accept()
+                elif number in self._peers and _is_there(self._peers[number][0], event):
+                    self._answer(*self._peers.pop(number))
+        for sock, _ in self._peers.values():
+            sock.close()
 
-    def get_request(self) -> tuple[socket.socket, object]:
-        """The next connection; where there is none to be had, not again and again at once."""
+    def _accept(self) -> None:
         try:
-            return super().get_request()
+            sock, peer = self.socket.accept()
         except OSError:
             if not self._stopping:
                 time.sleep(FAILED_ACCEPT_SECONDS)  # out of file descriptors, say
-            raise
+            return
+        if len(self._peers) == MOST_PEERS:
+            oldest = next(iter(self._peers))
+            self._peers.pop(oldest)[0].close()
+        self._peers[sock.fileno()] = sock, peer
+        self._events.register(sock, select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)  # when more has come
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A peer that went away is nobody's trouble."""
-        fault = sys.exc_info()[1]
-        if fault is not None and not isinstance(fault, OSError):
+    def _answer(self, sock: socket.socket, peer: object) -> None:
+        self._events.unregister(sock)
+        try:
+            self.finish_request(sock, peer)
+        except OSError:
+            pass  # a peer that went away is nobody's trouble
+        except Exception as fault:  # our own must not end the thread
             log.error("the metrics could not be told: a fault in callsign itself: %s", where(fault))
+        self.shutdown_request(sock)
 
 
-class _Request(BaseHTTPRequestHandler):
-    server: MetricsPage
-
-    def setup(self) -> None:
-        self._deadline = threading.Timer(REQUEST_SECONDS, self._cut_off)
-        self._deadline.daemon = True
-        self._deadline.start()
-        super().setup()
-
-    def finish(self) -> None:
-        self._deadline.cancel()
-        super().finish()
-
-    def _cut_off(self) -> None:
-        with suppress(OSError):  # gone by now
-            self.connection.shutdown(socket.SHUT_RDWR)
+class _Request(MetricsHandler):
+    timeout = PEER_SECONDS
 
     def do_GET(self) -> None:
-        if self.path.partition("?")[0] != PATH:
-            self.send_error(404, explain=f"the metrics are at {PATH}")
-            return
-        page = self.server.page()
-        self.send_response(200)
-        self.send_header("Content-Type", self.server.content_type)
-        self.send_header("Content-Length", str(len(page)))
-        self.end_headers()
-        self.wfile.write(page)
+        if not _is_own_name(self.headers.get("Host", "localhost")):
+            self.send_error(HTTPStatus.MISDIRECTED_REQUEST, explain="ask by address or by this machine's own name")
+        elif self.path.partition("?")[0] != PATH:
+            self.send_error(HTTPStatus.NOT_FOUND, explain=f"the metrics are at {PATH}")
+        else:
+            super().do_GET()
 
     def version_string(self) -> str:
         return "callsign"
 
-    def log_message(self, *_: object) -> None:
-        """Nothing: a scrape is no event."""
+
+def _is_there(sock: socket.socket, event: int) -> bool:
+    """Whether the request can be read without waiting for its peer."""
+    if event & ~select.EPOLLIN:  # nothing more will come
+        return True
+    with suppress(BlockingIOError):
+        head = sock.recv(MOST_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        return len(head) == MOST_BYTES or b"\r\n\r\n" in head or b"\n\n" in head
+    return False
+
+
+def _is_own_name(host: str) -> bool:
+    """Whether it is no name that somebody else gave our address, to read the page by a browser here (DNS rebinding)."""
+    name = re.sub(r":[0-9]*$", "", host).strip("[]").lower()
+    with suppress(ValueError):
+        ip_address(name)
+        return True
+    return name in ("localhost", socket.gethostname().lower())
