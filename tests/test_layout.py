@@ -53,6 +53,7 @@ LAYERS = {
         "lane_workers",
         "lanes",
         "job_order",
+        "election",
         "lost_sections",
         "metrics",
         "metrics_page",

@@ -19,11 +19,11 @@ The way of a call through the files is a straight line::
                                          http_answers says where an answer ends, http_faults why there is none)
 
 A plain script has a second process (script_process) that answers and then delivers (script_delivery), unless
-a server does; the doorbell tells one process what another has stored.  What was open at a start is read by
-outbox_backlog, what the last stop could not write by outbox_unwritten.  Beside the calls, keeping fetches
-what questions are looked up in; overdue goes on for a call whose thread hangs.  `jobs` and `status` look by
-outbox_reader, `retry` and `drop` write by outbox_edits.  systemd hears of `serve` through the
-service_manager, whose watchdog is fed after an own_call was answered.
+a server does; the doorbell tells one process what another has stored, and by the election only one delivers.
+What was open at a start is read by outbox_backlog, what the last stop could not write by outbox_unwritten.
+Beside the calls, keeping fetches what questions are looked up in; overdue goes on for a call whose thread
+hangs.  `jobs` and `status` look by outbox_reader, `retry` and `drop` write by outbox_edits.  systemd hears of
+`serve` through the service_manager, whose watchdog is fed after an own_call was answered.
 Of sessions that wait for their peers waiting_peers ends the longest when places run short; peer_log says
 of each peer what is wrong with it.
 A thread that may be one too many for the system is begun by thread_starts; the log goes through stderr_queue.

@@ -1,8 +1,4 @@
-"""Delivers what the store holds: one process at a time, a lane per vendor, a worker per conversation.
-
-Which process delivers is settled by an flock that the kernel frees when its holder dies; the others
-stand by.  A datagram to the store's socket tells the deliverer that another process stored something.
-"""
+"""Delivers what the store holds: one process at a time (`election`), a lane per vendor, a worker per conversation."""
 
 from __future__ import annotations
 
@@ -16,9 +12,8 @@ from contextlib import suppress
 from callsign import clocks
 from callsign.calls_first import CallsFirst, NobodyElse
 from callsign.conversations import PastDeadline, Send, lead
-from callsign.doorbell import Doorbell, doorbell_of
+from callsign.election import Election
 from callsign.fault_place import where
-from callsign.file_lock import FileLock
 from callsign.lane_workers import LaneWorkers
 from callsign.lanes import DOUBT_SECONDS, MOST_DOUBTS, Lane
 from callsign.notification import Delivered, Outcome, State, TryLater
@@ -64,11 +59,7 @@ class Delivery:
         self._settings = settings
         self._send = send
         self._reader = OutboxReader(outbox.path, patience_seconds=LOOK_SECONDS)
-        self._elected = FileLock(outbox.path.with_name(outbox.path.name + ".deliver"))
-        self._doorbell: Doorbell | None = None
-        self._one_has_died = (
-            False  # who delivered before us, and left the socket behind: an attempt was cut off perhaps
-        )
+        self._election = Election(outbox)
         self._standby: threading.Thread | None = None
         self._stopping = threading.Event()
         self._loaded = threading.Event()
@@ -94,17 +85,11 @@ class Delivery:
 
     def try_start(self) -> bool:
         """Delivers from now on if no other process does.  False where another one does, or the store is broken."""
-        try:
-            if not self._elected.try_now():
-                return False
-        except OSError as fault:
-            log.debug("no delivery: %s", fault)
+        if not self._election.is_won():
             return False
         self._outcomes.told_here = True
-        self._one_has_died = doorbell_of(self._outbox.path).exists()
-        self._open_doorbell()
         self._remember_doubts()
-        self._outbox.listen(self._admit, self._take_again)
+        self._outbox.listen(self._admit, self._election.hold_again)
         return True
 
     def _remember_doubts(self) -> None:
@@ -151,35 +136,12 @@ class Delivery:
         if self._outcomes.told_here:
             self._outbox.stop_listening(WRITE_DOWN_SECONDS)
         self._outcomes.told_here = False
-        if self._doorbell is not None:
-            self._doorbell.close()
-            self._doorbell = None
-        self._elected.close()
+        self._election.lose()
         self._reader.close()
-
-    # -- who delivers ----------------------------------------------------------------------------------
 
     def _stand_by(self) -> None:
         while not self._stopping.is_set() and not self.try_start():
             self._stopping.wait(STANDBY_SECONDS)
-
-    def _take_again(self) -> None:
-        """The store was lost and made anew: our lock and our socket may have gone the same way."""
-        try:
-            if not self._elected.try_now():
-                log.error("another process has begun to deliver beside this one: some jobs may go out twice")
-        except OSError as fault:
-            log.warning("another process may begin to deliver beside this one: %s", fault)
-        if not doorbell_of(self._outbox.path).exists():
-            self._open_doorbell()
-
-    def _open_doorbell(self) -> None:
-        try:
-            if self._doorbell is not None:
-                self._doorbell.close()
-            self._doorbell = Doorbell(self._outbox.path, self._outbox.look)
-        except (OSError, RuntimeError) as fault:  # the writer's look every second still finds all
-            log.info("no socket beside the store (%s): jobs of other processes start up to 1 s later", fault)
 
     # -- the jobs --------------------------------------------------------------------------------------
 
@@ -191,7 +153,7 @@ class Delivery:
             if workers is None:
                 self._leave(job)
                 continue
-            job.in_doubt = job.recovered and (job.attempts > 0 or self._one_has_died)
+            job.in_doubt = job.recovered and (job.attempts > 0 or self._election.one_has_died)
             with workers.lane.guard:
                 workers.lane.add(job)
             called[job.notification.system] = workers
