@@ -20,7 +20,7 @@ GROUP, SERVER, SCRIPT = 23456, 23457, 23458
 USES = """
 import os, sys, tempfile
 from pathlib import Path
-from callsign.outbox import Outbox
+from callsign.outbox import Outbox, OutboxError
 from callsign.doorbell import Doorbell
 from callsign.file_lock import FileLock
 from callsign.outbox_reader import OutboxReader
@@ -41,7 +41,10 @@ else:
     FileLock(path.with_name("outbox.db.deliver")).try_now()
     bell = Doorbell(path, lambda: None)
     outbox = Outbox(path)
-    print(outbox.add(call_from(), 30).job, flush=True)
+    try:
+        print(outbox.add(call_from(), 30).job, flush=True)
+    except OutboxError as fault:
+        print(fault, flush=True)
 sys.stdin.read()
 if sys.argv[4] == "writes":
     outbox.close()
@@ -68,6 +71,16 @@ def test_what_a_script_of_another_user_leaves_behind_when_it_is_killed_is_open_t
         found = file.stat()
         assert (found.st_gid, stat.S_IMODE(found.st_mode)) == (GROUP, 0o660), file.name
     assert {file.name for file in folder.iterdir()} > {"outbox.db-wal", "outbox.db-shm", "outbox.db.lock"}
+
+
+def test_files_that_shut_the_server_out_are_named(folder: Path) -> None:
+    path = folder / "outbox.db"
+    with OtherProcess(USES, path, SCRIPT, GROUP, "writes") as process:
+        process.hear()
+        process.kill()
+    path.with_name("outbox.db-wal").chmod(0o600)
+    with OtherProcess(USES, path, SERVER, GROUP, "writes") as process:
+        assert process.hear().endswith(f"unable to open database file: this user may not write to {path}-wal")
 
 
 def test_a_reader_of_another_user_that_is_killed_shuts_nobody_out(folder: Path) -> None:

@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +25,7 @@ from callsign.file_lock import FileLock
 from callsign.notification import Notification, State
 from callsign.outbox import Added, Job, Outbox, OutboxError
 from callsign.outbox_reader import OutboxReader
+from callsign.outbox_rows import put_of
 from store_play import LONG_SECONDS, OtherProcess, call_from, eventually
 
 NOBODY = 65534
@@ -257,6 +259,27 @@ def test_a_commit_that_hangs_lets_the_call_go_on_and_says_that_it_may_still_be_s
     slow_disk.go_on.set()
     outbox.close()
     assert ids(path) == [1, 2]
+
+
+def test_what_another_process_stored_is_found_though_the_commit_that_came_upon_it_failed(
+    path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setattr(outbox_writer, "QUIET_SECONDS", 100 * LONG_SECONDS)
+    connect = sqlite3.connect
+    slow_disk = request.getfixturevalue("slow_disk")
+    outbox, jobs = Outbox(path), []
+    outbox.listen(jobs.extend)
+    outbox.wait_written(LONG_SECONDS)
+    with closing(connect(path, isolation_level=None)) as other:
+        other.execute(sql.INSERT_JOB, put_of(call_from()).row)
+    slow_disk.slow, slow_disk.fault = True, "database or disk is full"
+    slow_disk.go_on.set()
+    outbox.look()
+    outbox.wait_written(LONG_SECONDS)
+    assert slow_disk.reached.is_set()
+    outbox.look()
+    assert eventually(lambda: [job.id for job in jobs] == [1])
+    outbox.close()
 
 
 # -- a store that cannot be used --------------------------------------------------------------------------------

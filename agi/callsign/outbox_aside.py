@@ -47,7 +47,9 @@ def set_aside(store: Path, endings: Iterable[str], trouble: str) -> None:
             moved = True
         except FileNotFoundError:
             continue
-    what = f"what is left of it lies in {aside}, where sqlite3 may find more (.recover)" if moved else "nothing is left"
+    what = "another one lies in its place" if store.exists() else "nothing is left"
+    if moved:
+        what = f"what is left of it lies in {aside}, where sqlite3 may find more (.recover)"
     log.error("the store %s is lost: %s; %s; what waits in memory goes into a new one", store, trouble, what)
 
 

@@ -100,6 +100,12 @@ class StoreFile:
         finally:
             self.close()
 
+    def whose(self) -> str:
+        """Which of its files another user has shut us out of: SQLite does not say.  Empty if none."""
+        files = [self.path, *(self.path.with_name(self.path.name + ending) for ending in SIDE_FILES)]
+        shut = [str(file) for file in files if os.access(file, os.F_OK) and not os.access(file, os.R_OK | os.W_OK)]
+        return f": this user may not write to {', '.join(shut)}" if shut else ""
+
     def close(self) -> None:
         """Closes the connection, in whatever state it is, and with it any transaction under way."""
         db, self._db = self._db, None

@@ -56,7 +56,7 @@ class HandOver:
         self.listener, self.on_new_store = on_jobs, on_new_store
 
     def unknown(self, jobs: list[Job]) -> list[Job]:
-        """Those of `jobs`, found in the store, that nobody has found before; for any thread."""
+        """Those of the backlog that have not come another way; for any thread."""
         return [job for job in jobs if self.open.setdefault((job.id, job.notification.at), job) is job]
 
     def add(self, jobs: list[Job], known_up_to: int) -> None:

@@ -28,10 +28,10 @@ log = logging.getLogger("callsign.outbox")
 class StoredFacts(Mapping[str, str]):
     """A notification's facts as the text they are stored as: a tenth of the memory while a backlog waits."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("text",)
 
     def __init__(self, text: str) -> None:
-        self._text = text
+        self.text = text
         len(self)  # raises ValueError or TypeError now if it is none
 
     def __getitem__(self, name: str) -> str:
@@ -44,7 +44,7 @@ class StoredFacts(Mapping[str, str]):
         return len(self._facts())
 
     def _facts(self) -> dict[str, str]:
-        return dict(json.loads(self._text).items())
+        return dict(json.loads(self.text).items())
 
 
 def put_of(told: Notification) -> Put:
@@ -52,8 +52,7 @@ def put_of(told: Notification) -> Put:
     deadline = clocks.steady() - (clocks.wall() - told.at) + told.lifetime_seconds
     facts = json.dumps(dict(told.facts))
     row = (told.system, told.action, told.call, facts, told.at, told.lifetime_seconds, clocks.boot_id(), deadline)
-    once = hashlib.sha256(told.once.encode()).hexdigest()[:32] if told.once else ""
-    return Put(told, row, deadline, once)
+    return Put(told, row, deadline, _digest(told.once) if told.once else "")
 
 
 def insert(db: sqlite3.Connection, put: Put, jobs: list[Job]) -> Added:
@@ -108,14 +107,20 @@ def keep(db: sqlite3.Connection, jobs: Iterable[Job]) -> int:
     Left out is a job that is here already, and one whose number was given to another one meanwhile: that
     one lives in memory only.
     """
-    now, steady = clocks.wall(), clocks.steady()
-    kept = 0
-    for job in jobs:
-        put = put_of(job.notification)
-        next_try = now + job.due - steady if job.due else None
-        values = (job.id, *put.row[:-1], job.steady_deadline, job.attempts, next_try, job.id)
-        if db.execute(sql.KEEP_JOB, values).rowcount:
-            kept += 1
-            if put.once:
-                db.execute(sql.KEEP_ONCE, (job.id, put.once, job.notification.at))
+    rows = (_row_to_keep(job, clocks.wall() - clocks.steady()) for job in jobs)
+    kept = db.executemany(sql.KEEP_JOB, rows).rowcount
+    known = ((job.id, _digest(job.notification.once), job.notification.at) for job in jobs if job.notification.once)
+    db.executemany(sql.KEEP_ONCE, known)
     return kept
+
+
+def _row_to_keep(job: Job, boot_at: float) -> tuple[object, ...]:
+    told = job.notification
+    facts = told.facts.text if isinstance(told.facts, StoredFacts) else json.dumps(dict(told.facts))
+    life = told.at, told.lifetime_seconds, clocks.boot_id(), job.steady_deadline
+    next_try = boot_at + job.due if job.due else None
+    return job.id, told.system, told.action, told.call, facts, *life, job.attempts, next_try, job.id
+
+
+def _digest(once: str) -> str:
+    return hashlib.sha256(once.encode()).hexdigest()[:32]

@@ -295,7 +295,7 @@ class OutboxWriter:
         if version == seen.data_version:
             return seen
         found, highest = jobs_of(db.execute(sql.OPEN_JOBS, (seen.highest_id, HIGHEST_ID, ALL)), recovered=False)
-        jobs += self._hand_over.unknown(found)
+        jobs += [job for job in found if (job.id, job.notification.at) not in self._hand_over.open]
         return Seen(version, max(highest, seen.highest_id))
 
     def _note(self, jobs: list[Job], seen: Seen) -> None:
@@ -311,7 +311,7 @@ class OutboxWriter:
     def _refuse(self, puts: list[Put], fault: Exception) -> None:
         """A full disk, a locked or broken file: the puts are refused, the rest is kept for the next try."""
         words = f"{fault.strerror}: {fault.filename}" if isinstance(fault, OSError) and fault.filename else str(fault)
-        reason = f"the store {self._path} cannot be written: {words}"
+        reason = f"the store {self._path} cannot be written: {words}{self._file.whose()}"
         if reason not in self._told:
             log.error("%s; calls go on with ERROR until it can: see [outbox] path", reason)
             self._told.add(reason)
