@@ -1,6 +1,8 @@
-"""Steps for tests, as Asterisk's `agi_*` lines and AGI arguments give them."""
+"""What Asterisk says, for tests: steps as its `agi_*` lines and arguments give them, and its first answer."""
 
 from __future__ import annotations
+
+import socket
 
 from callsign.dialplan_step import Step, read_step
 
@@ -19,3 +21,10 @@ def a_step(request: str, *args: str, **env: str) -> Step:
         "agi_uniqueid": UNIQUE_ID,
     }
     return read_step({**lines, **env}, args)
+
+
+def say_that_it_was_all(sock: socket.socket) -> None:
+    """Asterisk's answer to the command that makes sure of its block."""
+    command = sock.recv(200)
+    assert command.startswith(b"GET FULL VARIABLE ")
+    sock.sendall(b"200 result=1 (" + command.split()[-1].replace(b"${CHANNEL(appdata)}", b"agi://x/ping") + b")\n")

@@ -182,7 +182,7 @@ def test_a_store_that_is_broken_is_set_aside_and_the_call_is_told_all_the_same(
 def test_an_asterisk_that_vanishes_leaves_no_script_behind(
     plain: PlainScript, cut: Cut, box: Sandbox, reader: OutboxReader
 ) -> None:
-    run_script(SCRIPT, CALL, ["skarabee"], Conduct(timeout_seconds=LONG_SECONDS, cut=cut))
+    run_script(SCRIPT, CALL, ["skarabee"], Conduct(timeout_seconds=LONG_SECONDS, cut=cut, cut_at_command=2))
     if cut is Cut.AFTER_COMMAND:  # it was stored, so it is delivered
         assert eventually(lambda: ended(reader, 1))
     else:
@@ -280,7 +280,7 @@ def test_an_asterisk_that_cannot_be_understood_is_not_held_by_the_delivery_eithe
     plain: PlainScript, box: Sandbox, held: Held, reader: OutboxReader
 ) -> None:
     held.open.clear()
-    conduct = Conduct(timeout_seconds=LONG_SECONDS, replies=lambda _: b"no reply that AGI knows\n")
+    conduct = Conduct(timeout_seconds=LONG_SECONDS, replies={"EXEC": b"no reply that AGI knows\n"})
     session = run_script(SCRIPT, CALL, ["skarabee"], conduct)
     assert (session.status, session.trouble) == ("SUCCESS", "")
     assert reader.state_of(1) == (State.WAITING, "")

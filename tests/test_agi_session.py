@@ -25,10 +25,11 @@ from asterisk.agi import (
     AGIUnknownError,
     AGIUsageError,
 )
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from callsign import agi_connection, agi_session, bounded_lines
+from callsign import agi_block, agi_connection, agi_session, bounded_lines
+from callsign.agi_block import LINE_BREAK, ProvenThreads
 from callsign.agi_connection import SocketConnection, StreamConnection
 from callsign.agi_session import (
     AgiSession,
@@ -103,10 +104,15 @@ def ask(reply: bytes, then_close: bool = False) -> Any:
         return line.ask(reply, then_close)
 
 
-def environment(block: bytes) -> dict[str, str]:
+def opened(block: bytes) -> AgiSession:
+    """The session after that block, and nothing behind it."""
     with Line(block) as line:
         line.theirs.shutdown(socket.SHUT_WR)
-        return line.open().env
+        return line.open()
+
+
+def environment(block: bytes) -> dict[str, str]:
+    return opened(block).env
 
 
 @contextmanager
@@ -165,26 +171,27 @@ class TestTheBlock:
     def test_a_name_in_any_encoding_is_read(self, chunk: int, raw: bytes, seen: str) -> None:
         assert environment(b"agi_calleridname: " + raw + b"\n\n") == {"agi_calleridname": seen}
 
-    def test_the_first_of_a_forged_second_line_counts(self, chunk: int) -> None:
-        block = b"agi_network_script: skarabee\nagi_calleridname: Bob\nagi_network_script: noojee/stop\n\n"
-        assert environment(block)["agi_network_script"] == "skarabee"
+    @pytest.mark.parametrize(
+        "block",
+        [
+            b"agi_network_script: skarabee\nagi_calleridname: Bob\nagi_network_script: noojee/stop\n\n",
+            b"agi_callerid: 1\nagi_callingpres: 0\nagi_callingpres: 32\n\n",
+            b"agi_callerid: 1\nagi_arg_1: forged\nagi_threadid: 140\nagi_arg_1: call=9.9\n\n",
+            b"agi_callerid: 1\nagi_arg_2: forged\nagi_threadid: 140\nagi_arg_1: call=9.9\n\n",
+            b"agi_callerid: 1\nagi_network_script: noojee/stop\n\n",
+            b"agi_callerid: 1\nagi_nothing: of Asterisk's\n\n",
+            b"agi_calleridname: Bob\nthe builder: yes\njunk\nagi_extension: 200\n\n",
+            b"agi_calleridname: Bob\nagi_dnid\n\n",
+        ],
+    )
+    def test_lines_that_a_line_break_in_a_text_has_made_are_a_fault(self, chunk: int, block: bytes) -> None:
+        assert opened(block).fault == LINE_BREAK
 
-    def test_lines_forged_in_the_callers_number_do_not_become_arguments(self, chunk: int) -> None:
-        forged = b"agi_arg_1: forged\nagi_arg_3: forged\nagi_threadid: 1\nagi_arg_2: forged\nagi_callingpres: 0\n"
-        rest = b"agi_callingpres: 32\nagi_extension: 200\n" + forged + b"agi_threadid: 140\nagi_arg_1: call=9.9\n\n"
-        seen = environment(b"agi_uniqueid: 9.9\nagi_callerid: 1\nagi_uniqueid: 1.1\n" + forged + rest)
-        assert [value for name, value in seen.items() if name.startswith("agi_arg_")] == ["call=9.9"]
-        assert (seen["agi_uniqueid"], seen["agi_extension"]) == ("9.9", "200")
-        assert environment(b"agi_callerid: 1\nagi_callingpres: 0\nagi_callingpres: 32\n\n")["agi_callingpres"] == "32"
-
-    def test_the_rest_of_a_value_with_a_line_break_is_passed_over(self, chunk: int) -> None:
-        block = b"agi_calleridname: Bob\nthe builder: yes\njunk\nagi_extension: 200\n\n"
-        assert environment(block) == {"agi_calleridname": "Bob", "agi_extension": "200"}
-
-    def test_lines_that_follow_a_forged_end_are_taken_for_no_reply(self, chunk: int) -> None:
-        with Line(b"agi_calleridname: Bob\n\nagi_extension: 200\nagi_arg_1: x\n\n") as line:
-            line.open()
-            assert line.ask(b"200 result=7\n") == {"result": ("7", "")}
+    def test_its_lines_may_come_in_another_order_and_some_may_be_left_out(self, chunk: int) -> None:
+        session = opened(
+            b"agi_request: x\nagi_network_script: ping\nagi_extension: 1\nagi_callerid: 2\nagi_arg_1: 3\n\n"
+        )
+        assert (session.fault, session.args, session.env["agi_network_script"]) == ("", ["3"], "ping")
 
     def test_carriage_returns_do_not_matter(self, chunk: int) -> None:
         assert environment(b"agi_network: yes\r\nagi_arg_1: x\r\n\r\n") == {"agi_network": "yes", "agi_arg_1": "x"}
@@ -218,34 +225,42 @@ class TestTheBlock:
                 AgiSession(SocketConnection(ours))
 
     def test_it_must_be_whole_in_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(agi_session, "BLOCK_SECONDS", 0.05)
+        monkeypatch.setattr(agi_block, "BLOCK_SECONDS", 0.05)
         with Line(BLOCK[:-1]) as line, pytest.raises(BadPeer, match=r"not whole within 0\.05 s"):
             line.open()
 
     def test_time_is_up_also_for_one_that_always_has_more(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(agi_session, "BLOCK_SECONDS", 0.0)
+        monkeypatch.setattr(agi_block, "BLOCK_SECONDS", 0.0)
         with Line() as line, pytest.raises(BadPeer, match="not whole within"):
             line.open()
 
     def test_65536_bytes_are_taken_and_no_more(self) -> None:
-        line_of_64 = b"agi_arg_1: ".ljust(63, b"x") + b"\n"
-        whole = line_of_64 * 1023 + b"agi_arg_2: ".ljust(62, b"y") + b"\n\n"
+        lines = [b"agi_arg_%d: " % number for number in range(1, 1025)]
+        whole = b"".join(line.ljust(63, b"x") + b"\n" for line in lines)[:-2] + b"\n\n"
         assert len(whole) == bounded_lines.MAX_BLOCK_BYTES
-        assert "agi_arg_2" in environment(whole)
-        with pytest.raises(BadPeer, match="more than 65536 bytes"):
-            environment(b"agi_x: \n" + whole)
+        session = opened(whole)
+        assert (session.fault, len(session.args)) == ("", 1024)
+        session = opened(b"agi_context: \n" + whole)
+        assert "too long" in session.fault
+        assert len(session.args) <= 1024
 
     def test_bytes_are_counted_not_characters(self) -> None:
-        line = b"agi_x: " + "\U0001f514".encode() * 1000 + b"\n"
-        with pytest.raises(BadPeer, match="more than 65536 bytes"):
-            environment(line * 20 + b"\n")
+        lines = [b"agi_arg_%d: " % number + "\U0001f514".encode() * 1000 + b"\n" for number in range(1, 21)]
+        assert "too long" in opened(b"".join(lines) + b"\n").fault
 
     def test_a_line_may_have_8192_bytes_and_no_more(self, chunk: int) -> None:
+        before = b"agi_network_script: skarabee\n"
         longest = b"agi_arg_1: ".ljust(bounded_lines.MAX_LINE_BYTES, b"x")
-        assert len(environment(longest + b"\n\n")["agi_arg_1"]) == bounded_lines.MAX_LINE_BYTES - len("agi_arg_1: ")
-        for too_long in (longest + b"x\n\n", longest + b"x"):
-            with pytest.raises(BadPeer, match="a line of more than 8192 bytes"):
-                environment(too_long)
+        session = opened(before + longest + b"\n\n")
+        assert (session.fault, len(session.args[0])) == ("", bounded_lines.MAX_LINE_BYTES - len("agi_arg_1: "))
+        session = opened(before + longest + b"x\n\n")
+        assert session.env == {"agi_network_script": "skarabee"}
+        assert "too long" in session.fault
+
+    def test_one_that_is_too_long_is_read_to_its_end_but_not_for_ever(self) -> None:
+        assert "too long" in opened(b"agi_callerid: 1\nagi_calleridname: " + b"x" * 500_000 + b"\n\n").fault
+        with pytest.raises(BadPeer, match="more than 1048576 bytes"):
+            opened(b"agi_callerid: 1\nagi_calleridname: " + b"x" * 1_100_000 + b"\n\n")
 
     @given(
         st.lists(st.sampled_from([b"agi_", b"x", b":", b" ", b"\n", b"\r", b"agi_a: b\n", b"\n\n", b"\xff", b"y" * 40]))
@@ -258,6 +273,7 @@ class TestTheBlock:
             Line(sent) as line,
             mock.patch.object(agi_connection, "RECEIVE_BYTES", chunk),
             mock.patch.object(bounded_lines, "MAX_BLOCK_BYTES", 100),
+            mock.patch.object(bounded_lines, "MAX_CUT_BLOCK_BYTES", 100),
             mock.patch.object(bounded_lines, "MAX_LINE_BYTES", 30),
         ):
             line.theirs.shutdown(socket.SHUT_WR)
@@ -269,6 +285,147 @@ class TestTheBlock:
                 assert all(name.startswith("agi_") for name in session.env)
                 assert not any("\n" in value for value in session.env.values())
             assert len(sent) - line.unread() <= 100 + 30 + chunk
+
+
+TEXTS = ("callerid", "calleridname", "dnid", "rdnis", "extension", "context", "accountcode", "channel", "argument")
+REST = [
+    *("agi_calleridname: x", "agi_callingpres: 0", "agi_callingani2: 0", "agi_callington: 0", "agi_callingtns: 0"),
+    *("agi_dnid: 1", "agi_rdnis: 1", "agi_context: x", "agi_extension: 9", "agi_priority: 1", "agi_enhanced: 0.0"),
+    *("agi_accountcode: ", "agi_threadid: 139999999999999"),
+]
+PIECES = [
+    *("\n", "\n\n", "\n\n\n", "\r\n", "\r", " ", "x", ":", ")", "(", "201", "\N{LINE SEPARATOR}", "HANGUP\n"),
+    *(
+        "200 result=1\n",
+        "200 result=1 (x)\n",
+        "510 x\n",
+        "100 x\n",
+        "agi_arg_1: 9\n",
+        "agi_arg_2: 9\n",
+        "agi_arg_3: 9\n",
+    ),
+    *("agi_network_script: noojee/stop\n", "agi_other: 1\n", *(f"{line}\n" for line in REST)),
+    *("\n" + "\n".join(REST[start:]) + "\n\n" for start in (0, 6, 8, 11, 12)),
+]
+FOREIGN_THREADS = ProvenThreads()
+FOREIGN_THREADS.add({"agi_threadid": "140000000000000"})  # the one that `Call` names
+
+
+class TestAForgedEnd:
+    @settings(max_examples=400, deadline=None)
+    @given(
+        st.sampled_from(TEXTS),
+        st.lists(st.sampled_from(PIECES), max_size=6).map("".join) | st.text(NO_LINE_END),
+        st.lists(st.sampled_from(["", "one", "call=1.5"]), max_size=2),
+        st.lists(st.sampled_from(["", "last"]), max_size=1),
+        st.sampled_from(CHUNK_SIZES),
+        st.booleans(),
+    )
+    @example("rdnis", "\n" + "\n".join(REST[7:]) + "\n\n", [], [], 1, True)
+    @example("argument", "x\nagi_arg_3: y", [""], [], 1, True)
+    @example("argument", "x)\nagi_arg_2: y", [], [], 1, True)
+    @example("argument", "x\n", [], ["last"], 1, True)
+    @example("callerid", "1\n\n200 result=1", [], [], 1, False)
+    def test_whatever_a_text_holds_the_facts_are_those_that_asterisk_meant_or_there_is_a_fault(
+        self, which: str, text: str, before: list[str], after: list[str], chunk: int, proven: bool
+    ) -> None:
+        arguments = (*before, *([text] if which == "argument" else []), *after)
+        call = Call() if which == "argument" else Call(**{which: text})
+        conduct = Conduct(timeout_seconds=WAIT_SECONDS, send_bytes=chunk)
+        with asterisk(call, conduct, arguments) as (session, ended):
+            session.confirm(FOREIGN_THREADS if proven else None)
+            if not session.fault:
+                meant = [line.partition(":") for line in call.environment("agi://127.0.0.1/ping", arguments)]
+                assert session.env == {name: value.strip() for name, _, value in meant}
+                assert session.args == [text.strip() for text in arguments]
+            session.set_variables({"STATUS": "OK", "REASON": 'not "plain"'})
+        assert ended.result(WAIT_SECONDS).variables == {"STATUS": "OK", "REASON": 'not "plain"'}
+
+    def test_the_rest_may_come_late(self, chunk: int) -> None:
+        with Line(b"agi_callerid: 1\n\n") as line:
+            session = line.open()
+
+            def asterisk_goes_on() -> None:
+                assert line.theirs.recv(100).startswith(b"GET FULL VARIABLE ")
+                line.theirs.sendall(b"agi_calleridname: Bob\n\n200 result=1 (")
+
+            with in_another_thread(asterisk_goes_on):
+                session.confirm()
+            assert session.fault == LINE_BREAK
+
+    @pytest.mark.parametrize("reply", [b"200 result=1\n", b"200 result=0\n", b"200 result=1 (x)\n", b"510 Invalid\n"])
+    def test_a_peer_that_is_no_asterisk_may_answer_otherwise(self, chunk: int, reply: bytes) -> None:
+        with Line() as line:
+            session = line.open()
+            line.theirs.sendall(b"HANGUP\n" + reply)
+            session.confirm(proven := ProvenThreads())
+            assert (session.fault, session.hung_up) == ("", True)
+            assert not proven.vouch_for(session.env)
+
+    def test_after_a_forged_answer_nothing_more_must_come(self, chunk: int) -> None:
+        with Line(b"agi_callerid: 1\n\n200 result=1\nagi_calleridname: Bob\n\n") as line:
+            session = line.open()
+            session.confirm()
+            assert session.fault == LINE_BREAK
+
+    def test_one_that_has_ended_has_said_all(self) -> None:
+        session = opened(BLOCK)
+        with Line(BLOCK + b"HANGUP\n") as line:
+            session = line.open()
+            line.theirs.close()
+            session.confirm()
+            assert (session.fault, session.hung_up) == ("", True)
+        with Line(BLOCK + b"agi_extension: 1\n\n") as line:
+            session = line.open()
+            line.theirs.shutdown(socket.SHUT_WR)
+            session.confirm()
+            assert session.fault == LINE_BREAK
+
+    def test_one_that_does_not_answer_gets_its_status_all_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(agi_block, "ANSWER_SECONDS", 0.05)
+        monkeypatch.setattr(agi_session, "REPLY_SECONDS", 0.05)
+        with Line() as line:
+            session = line.open()
+            session.confirm()
+            assert not session.fault
+            with pytest.raises(TimeoutError):
+                session.set_variable("A", "1")
+            assert line.theirs.recv(200).endswith(b'SET VARIABLE "A" "1"\n')
+
+    def test_a_thread_of_asterisks_that_is_known_spares_the_question(self) -> None:
+        proven = ProvenThreads()
+        for arguments, context, questions in (
+            ((), "x", 1), ((), "x", 0), (("a",), "x", 1), (("a",), "callsign-step", 0)
+        ):  # fmt: skip
+            with asterisk(Call(context=context), arguments=arguments) as (session, ended):
+                session.confirm(proven)
+                session.set_variable("A", "1")
+            commands = ended.result(WAIT_SECONDS).commands
+            assert sum(command.startswith("GET FULL") for command in commands) == questions
+
+    @pytest.mark.parametrize(
+        "thread", ["", "1", "3086123456", "-12193713472512", "1400000000000a0", "140000000000000\u0660"]
+    )
+    def test_what_could_be_guessed_vouches_for_nothing(self, thread: str) -> None:
+        proven = ProvenThreads()
+        proven.add({"agi_threadid": thread})
+        assert not proven.vouch_for({"agi_threadid": thread})
+        assert not proven.vouch_for({})
+
+    def test_a_forged_block_makes_no_thread_known(self) -> None:
+        proven = ProvenThreads()
+        with asterisk(Call(callerid="1\nagi_arg_1: 9")) as (session, _):
+            session.confirm(proven)
+            assert session.fault
+            assert not proven.vouch_for({"agi_threadid": "140000000000000"})
+
+    def test_threads_are_not_kept_without_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(agi_block, "MOST_THREADS", 3)
+        proven = ProvenThreads()
+        threads = [str(140_000_000_000_000 + number) for number in range(10)]
+        for thread in threads:
+            proven.add({"agi_threadid": thread})
+        assert 1 <= sum(proven.vouch_for({"agi_threadid": thread}) for thread in threads) <= 3
 
 
 class TestReplies:
@@ -799,7 +956,7 @@ class TestAScriptsStreams:
             session.execute("NOOP")
 
     def test_every_wait_ends(self, pipes: tuple[StreamConnection, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(agi_session, "BLOCK_SECONDS", 0.05)
+        monkeypatch.setattr(agi_block, "BLOCK_SECONDS", 0.05)
         monkeypatch.setattr(agi_session, "REPLY_SECONDS", 0.05)
         connection, answers, _ = pipes
         with pytest.raises(BadPeer, match="not whole within"):

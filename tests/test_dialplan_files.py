@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from callsign.agi_block import CLEAN_CONTEXT
+
 FOLDER = Path(__file__).resolve().parents[1] / "dialplan"
 FILES = sorted(FOLDER.glob("*.conf"))
 HOOKS = {"macro-dialout-trunk-predial-hook", "macro-dialout-one-predial-hook"}
@@ -78,3 +80,15 @@ def test_a_code_is_not_the_beginning_of_another_and_none_of_freepbxs() -> None:
 def test_what_a_step_needs_stands_once() -> None:
     steps = [file.name for file in FILES for line in lines(file) if re.search(r"[,?]AGI\(", line)]
     assert steps == ["extensions_callsign.conf"] * 2  # the server's, and the plain script's
+
+
+def test_where_no_proof_of_the_arguments_is_asked_they_can_hold_no_line_break() -> None:
+    steps = "\n".join(lines(FOLDER / "extensions_callsign.conf")).partition(f"[{CLEAN_CONTEXT}]")[2].partition("\n[")[0]
+    arguments = {line.partition("CALLSIGN_LINE)=")[2] for line in steps.splitlines() if "QUOTE" in line}
+    assert arguments == {r"${CALLSIGN_LINE},${ARG4},${ARG5},${QUOTE(${FILTER(\x20-\x7e\x80-\xff,${CALLSIGN_TEXT})})})"}
+    # The MAC went through FILTER, the others are unique ids and the name of an agent's phone.
+    of_our_own = {"CHANNEL(linkedid)", "CALLSIGN_CALL", "CALLSIGN_MAC", "CALLSIGN_TO", "ARG2"}
+    calls = [call for file in FILES for line in lines(file) for call in re.findall(r"callsign-step,s,1\((.*)\)", line)]
+    for call in calls:
+        assert set(re.findall(r"\$\{(.*?)\}", ",".join(call.split(",")[3:]))) <= of_our_own
+    assert len(calls) > 5

@@ -18,7 +18,18 @@ from ipaddress import ip_network
 
 import pytest
 
-from callsign import agi_connection, agi_session, calls_first, fastagi_server, listening, peer_log, waiting_peers
+from agi_lines import say_that_it_was_all
+from callsign import (
+    agi_block,
+    agi_connection,
+    agi_session,
+    calls_first,
+    fastagi_server,
+    listening,
+    peer_log,
+    waiting_peers,
+)
+from callsign.agi_block import LINE_BREAK
 from callsign.asterisk_side import Call, Conduct, Cut, Session, run_fastagi
 from callsign.calls_first import CallsFirst
 from callsign.dialplan_step import Step
@@ -190,6 +201,7 @@ class TestACall:
         monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 1)
         with running() as server:
             with connect(server, BLOCK) as silent:
+                say_that_it_was_all(silent)
                 wait_until(lambda: len(lines(caplog)) == 1)
                 assert silent.recv(4096).startswith(b"EXEC MSet ")
             monkeypatch.setattr(agi_session, "REPLY_SECONDS", WAIT_SECONDS)
@@ -199,6 +211,7 @@ class TestACall:
 
     def test_has_its_status_and_the_end_in_one_so_that_it_goes_on_before_its_reply_is_read(self) -> None:
         with running() as server, connect(server, BLOCK) as slow:
+            say_that_it_was_all(slow)
             told = b""
             while data := slow.recv(4096):  # to the end of file, though nothing was replied
                 told += data
@@ -257,6 +270,7 @@ class TestACall:
         monkeypatch.setattr(agi_connection, "DRAIN_SECONDS", 0.05)
         monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 1)
         with running() as server, connect(server, b"agi_network: yes\n\n") as sock:
+            say_that_it_was_all(sock)
             assert sock.recv(100).startswith(b"EXEC MSet")
             sock.sendall(b"200 result=0\n")
             assert sock.recv(100) == b""
@@ -264,6 +278,7 @@ class TestACall:
 
     def test_may_have_a_last_word(self) -> None:
         with running() as server, connect(server, b"agi_network: yes\n\n") as sock:
+            say_that_it_was_all(sock)
             assert sock.recv(100).startswith(b"EXEC MSet")
             sock.sendall(b"200 result=0\n")
             assert sock.recv(100) == b""
@@ -288,6 +303,7 @@ class TestACall:
             raise RuntimeError
 
         with running(fail) as server, connect(server, b"agi_uniqueid: 17.1\x1b[2J\rx\n\n") as sock:
+            say_that_it_was_all(sock)
             assert is_closed(sock)
         wait_until(lambda: bool(lines(caplog)))
         assert "\x1b" not in lines(caplog)[0]
@@ -347,10 +363,36 @@ class TestOurOwnFaults:
                 wait_until(lambda: bool(lines(caplog)))
                 time.sleep(0.05)  # room for a second line that must not come
             for sock in (first, second):
+                say_that_it_was_all(sock)
                 assert sock.recv(100).startswith(b"EXEC MSet")
                 sock.sendall(b"200 result=0\n")
         assert ["cannot be accepted" in line for line in lines(caplog)] == [True, False]
         assert lines(caplog)[1] == "calls are accepted again"
+
+
+class TestAForgedBlock:
+    FORGED = b"agi_network_script: ping\nagi_uniqueid: 17.1\nagi_callerid: 0478123456\nagi_arg_1: 9\n\n"
+    REST = b"agi_calleridname: unknown\nagi_threadid: 140000000000000\nagi_arg_1: call=17.1\n\n"
+
+    @pytest.mark.parametrize("when", ["at once", "late", "late, behind an answer"])
+    def test_is_answered_with_its_fault_and_the_call_goes_on(self, when: str, caplog: pytest.LogCaptureFixture) -> None:
+        steps = []
+
+        def answer(step: Step) -> dict[str, str]:
+            steps.append(step)
+            return TOLD
+
+        with running(answer) as server, connect(server, self.FORGED) as sock:
+            if when == "at once":
+                sock.sendall(self.REST)
+            command = sock.recv(200)
+            if when != "at once":
+                sock.sendall((b"200 result=1\n" if "answer" in when else b"") + self.REST)
+            sock.sendall(b"200 result=1 (" + command.split()[-1] + b")\n")
+            assert sock.recv(200).startswith(b"EXEC MSet")
+            sock.sendall(b"200 result=0\n")
+            assert is_closed(sock)
+        assert [step.fault for step in steps] == [LINE_BREAK]
 
 
 class TestABadPeer:
@@ -363,8 +405,8 @@ class TestABadPeer:
             b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n\x00",
             b"SSH-2.0-scanner\r\n",
             b"x" * 65535,
-            b"agi_x: " + b"x" * 65528 + b"\n",
-            b"agi_x: y\n" * 10000,
+            b"agi_callerid: " + b"x" * 65528 + b"\n",
+            b"agi_callerid: y\n" * 100_000,
             b"\n",
             bytes(range(256)) * 300,
         ],
@@ -453,11 +495,11 @@ class TestABadPeer:
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 1)
-        monkeypatch.setattr(agi_session, "BLOCK_SECONDS", 0.05)
+        monkeypatch.setattr(agi_block, "BLOCK_SECONDS", 0.05)
         with running() as server:
             with connect(server) as sock:
                 assert is_closed(sock)
-            monkeypatch.setattr(agi_session, "BLOCK_SECONDS", WAIT_SECONDS)
+            monkeypatch.setattr(agi_block, "BLOCK_SECONDS", WAIT_SECONDS)
             assert place_call(server).variables == TOLD
         assert lines(caplog) == ["peer 127.0.0.1: its agi_ block was not whole within 0.05 s: closed"]
 
@@ -571,6 +613,7 @@ class TestThoseThatKeepUsWaiting:
             assert place_call(server).variables == TOLD
             for sock in slow:
                 sock.sendall(b"\n" if block != BLOCK else b"")
+                say_that_it_was_all(sock)
                 assert sock.recv(100).startswith(b"EXEC MSet")
                 sock.sendall(b"200 result=0\n")
                 assert is_closed(sock)
@@ -582,12 +625,16 @@ class TestThoseThatKeepUsWaiting:
             for block in (b"agi_network: yes\n", BLOCK) * 10:
                 slow.append(peers.enter_context(connect(server, block)))
                 if block == BLOCK:
+                    say_that_it_was_all(slow[-1])
                     assert slow[-1].recv(100).startswith(b"EXEC MSet")
                 else:
-                    wait_until(lambda: slow[-1].getsockname() in [s.getpeername() for s in server._waiting._waiting])
+                    wait_until(
+                        lambda: slow[-1].getsockname() in [s.getpeername() for s in list(server._waiting._waiting)]
+                    )
             assert place_call(server).variables == TOLD
             assert is_closed(slow[0])
             slow[-2].sendall(b"\n")
+            say_that_it_was_all(slow[-2])
             assert slow[-2].recv(100).startswith(b"EXEC MSet")
         assert [line for line in lines(caplog) if "places ran short" in line] == [
             "peer 127.0.0.1: places ran short, and it had kept us waiting for longest: closed"
@@ -598,6 +645,7 @@ class TestThoseThatKeepUsWaiting:
             calls = [callers.submit(place_call, server) for _ in range(9)]
             assert gate.holds(9)
             slow.sendall(b"\n")
+            say_that_it_was_all(slow)
             assert gate.holds(10)
             gate.opened.set()
             assert slow.recv(100).startswith(b"EXEC MSet")
@@ -615,6 +663,8 @@ class TestStopping:
             assert gate.holds(1)
             waiting = [connect(server, b"agi_network: yes\n\n") for _ in range(5)]
             stopped: Future[int] = callers.submit(server.stop, WAIT_SECONDS)
+            for sock in waiting:
+                say_that_it_was_all(sock)
             assert gate.holds(6)  # the limit gives way to the end
             gate.opened.set()
             for sock in waiting:

@@ -73,6 +73,7 @@ LAYERS = {
         "http_dialing",
         "http_faults",
         "agi_session",
+        "agi_block",
         "agi_connection",
         "bounded_lines",
         "kernel_timeouts",

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from agi_lines import say_that_it_was_all
 from callsign import __version__
 from callsign.asterisk_side import Call, Conduct, Session, run_fastagi
 from product import COMMAND, Product
@@ -159,7 +160,7 @@ class TestACall:
         assert session.ended_well
 
     def test_after_bad_peers_is_served_and_each_kind_of_trouble_is_one_line_in_the_log(self, product: Product) -> None:
-        junk = [b"GET / HTTP/1.1\r\n\r\n", b"\n", b"agi_x: " + b"x" * 65528, b"agi_x: y\n" * 10000]
+        junk = [b"GET / HTTP/1.1\r\n\r\n", b"\n", b"agi_x: " + b"x" * 65528, b"agi_dnid: y\n" * 90000]
         for data in junk:
             send(product, data)
         assert place_call(product, "ping").variables["CALLSIGNSTATUS"] == "OK"
@@ -248,6 +249,8 @@ class TestTheEnd:
         product.wait_log(lambda line: "SIGTERM: ending" in line)
         for sock in socks:
             sock.sendall(block)
+        for sock in socks:
+            say_that_it_was_all(sock)
         for sock in socks:
             assert sock.recv(200).startswith(b"EXEC MSet")
             sock.sendall(b"200 result=0\n")

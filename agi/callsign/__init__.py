@@ -4,7 +4,8 @@ The way of a call through the files is a straight line::
 
     AGI() in the dialplan
       -> fastagi_server | agi_script     accept, one session each
-      -> agi_session                     the agi_* lines in (bounded_lines), SET VARIABLE out (agi_connection)
+      -> agi_session                     the agi_* lines in (bounded_lines), which agi_block mistrusts, and
+                                         SET VARIABLE out (agi_connection)
       -> answering                       the door: whatever happens, a status comes out
       -> handlers                        HANDLERS[path]: dialplan_step -> a Notification (facts, no signature)
       -> outbox                          committed by outbox_writer; only now does the dialplan go on (outbox_incoming)

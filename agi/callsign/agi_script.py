@@ -46,7 +46,8 @@ def main(go_on: Callable[[], None] | None, argv: Sequence[str] | None = None) ->
     script = _Script()
     try:
         session = AgiSession(connection)
-        step = read_step(session.env, args, request=request)
+        session.confirm()
+        step = read_step(session.env, args, request=request, fault=session.fault)
         told = script.answer(step)
         session.set_variables(told)
         connection.finish()

@@ -3,8 +3,8 @@
 What is mended of pyst2 0.5.1, each with a test on the wire in `tests/test_agi_session.py`:
 
 - the constructor takes a connection, touches no signal and writes nothing to stderr;
-- the `agi_*` block is bounded in time and size, decoded with replacement, and lines forged by
-  a line break in the caller's text do not count (values are written raw), see `_note`;
+- the `agi_*` block is bounded in time and size, decoded with replacement, and one that holds lines forged by a
+  line break in a text of the call, which Asterisk writes raw, has a `fault`, see `agi_block`;
 - end of file is a hang-up, at every point, and reset and "broken pipe" are the same; a `HANGUP` line is a
   remark, skipped, and the awaited reply read after it;
 - 511, a one-line 520, a 520 block that ends early, and 1xx are understood;
@@ -17,9 +17,11 @@ Source: res/res_agi.c of Asterisk 16 to 22 (setup_env, run_agi, agi_handle_comma
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import NoReturn
 
 from asterisk.agi import (
@@ -35,6 +37,7 @@ from asterisk.agi import (
 from asterisk.agi import AGIError as AGIError  # for those who run a session: nobody else imports asterisk.agi
 from asterisk.agi import AGIHangup as AGIHangup
 
+from callsign.agi_block import AgiBlock, ProvenThreads
 from callsign.agi_connection import Connection
 from callsign.bounded_lines import BadPeer as BadPeer
 from callsign.bounded_lines import BoundedLines
@@ -42,14 +45,6 @@ from callsign.bounded_lines import BoundedLines
 MAX_COMMAND_BYTES = 2000
 """Asterisk before 20.16 and 22.6 reads 2048 bytes a line and runs the rest as the next command."""
 
-_BEFORE = ("network", "network_script", "request", "channel", "language", "type", "uniqueid", "version", "callerid")
-BEFORE_CALLERS_TEXT = frozenset(f"agi_{name}" for name in _BEFORE)
-"""What res_agi.c's setup_env writes up to the caller's number."""
-
-PROXY_HEADER = "it sent HAProxy's PROXY header, which Asterisk does not: no send-proxy, nor -v2, for this port"
-"""Its first line in version 1, in version 2 an empty one with QUIT behind it (doc/proxy-protocol.txt)."""
-
-BLOCK_SECONDS = 10.0
 REPLY_SECONDS = 10.0
 
 _FORBIDDEN = re.compile(r"[\r\n\0]")
@@ -88,8 +83,18 @@ class AgiSession(AGI):  # type: ignore[misc]
         self._nothing_follows = False  # behind the next command
         self.hung_up = False
         """Whether Asterisk has said that the channel was hung up; it still takes variables."""
-        self.env: dict[str, str] = {}
-        self._get_agi_env()
+        self._block = AgiBlock()
+        self._block.read(self._lines)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The `agi_*` lines."""
+        return self._block.facts
+
+    @property
+    def fault(self) -> str:
+        """Why the block may not be what Asterisk meant, so that nothing must be done with it; empty if it is."""
+        return self._block.fault
 
     @property
     def args(self) -> list[str]:
@@ -101,39 +106,27 @@ class AgiSession(AGI):  # type: ignore[misc]
 
     # -- reading -----------------------------------------------------------------------------------
 
-    def _get_agi_env(self) -> None:
-        """Reads the `agi_*` block.  Raises BadPeer if it is none, or not whole in time.
+    def confirm(self, proven: ProvenThreads | None = None) -> None:
+        """Makes sure that the end of the block was its end, by a harmless command: `fault` tells what was found.
 
-        A line that is none of its own, once it has begun, is the rest of a value with a line break in it.
+        The mark goes around what the dialplan gave to AGI().  An end of file proves as much as the answer does;
+        whoever sent it may still listen.  Raises BadPeer.
         """
-        end = time.monotonic() + BLOCK_SECONDS
-        try:
-            while line := self._read_line(end).strip():
-                name, colon, value = line.partition(":")
-                if colon and name.startswith("agi_"):
-                    self._note(name.rstrip(), value.lstrip())
-                elif not self.env:
-                    raise BadPeer(PROXY_HEADER if line.startswith("PROXY ") else "what it sent is no agi_ line")
-        except TimeoutError:
-            raise BadPeer(f"its agi_ block was not whole within {BLOCK_SECONDS:g} s") from None
-        except AGIHangup:
-            raise BadPeer("its connection was closed before its agi_ block was whole") from None
-        if not self.env:
-            raise BadPeer(PROXY_HEADER if "QUIT" in self._lines.forget() else "it sent an empty agi_ block")
-
-    def _note(self, name: str, value: str) -> None:
-        """A line break in the caller's number, name or extension forges lines behind it, also agi_arg_ ones.
-
-        Of what Asterisk sends before these the first line is true, of what it sends behind them the last;
-        the true arguments come behind the true agi_threadid.
-        """
-        if name in BEFORE_CALLERS_TEXT:
-            self.env.setdefault(name, value)
+        block, lines = self._block, self._lines
+        if proven and not block.fault and not lines.hold_any and proven.vouch_for(block.facts):
             return
-        if name == "agi_threadid":
-            for forged in [known for known in self.env if known.startswith("agi_arg_")]:
-                del self.env[forged]
-        self.env[name] = value
+        mark = os.urandom(8).hex()
+        given = "" if block.fault else "${CHANNEL(appdata)}"
+        try:
+            with suppress(OSError):  # it is gone: what it has sent before is read all the same
+                self._connection.send(f"GET FULL VARIABLE {mark}{given}{mark}\n".encode(), REPLY_SECONDS)
+            is_asterisk = block.hear_out(lines, mark)
+        except (EOFError, OSError):
+            self.hung_up = True
+            return
+        self.hung_up = block.hung_up
+        if proven and is_asterisk and not block.fault:
+            proven.add(block.facts)
 
     def _read_line(self, end: float) -> str:
         """One line without its end.  Raises TimeoutError, AGIHangup at end of file, BadPeer if too much comes."""

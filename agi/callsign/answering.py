@@ -50,6 +50,8 @@ def answer(step: Step, services: Services) -> dict[str, str]:
     path = step.path
     job = ""
     try:
+        if step.fault:
+            raise StepFault(step.fault)
         handler = HANDLERS.get(path)
         if handler is None:
             raise StepFault(_unknown(path))

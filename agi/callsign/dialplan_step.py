@@ -38,6 +38,7 @@ class Step:
     options: Mapping[str, str]
     args: Sequence[str] = field(repr=False)
     env: Mapping[str, str] = field(repr=False)
+    fault: str = ""  # why none of it may be what Asterisk meant
 
     def fact(self, name: str) -> str:
         """The value of an `agi_*` line, empty where Asterisk knows none.  Raises StepFault for an unusable one."""
@@ -113,12 +114,12 @@ def _listed(names: Sequence[str]) -> str:
     return f"at most {len(names)}: {', '.join(names)}" if names else "none"
 
 
-def read_step(env: Mapping[str, str], args: Sequence[str], request: str | None = None) -> Step:
-    """The step of an `agi_*` block: `agi_network_script`, or for a plain script `request`."""
+def read_step(env: Mapping[str, str], args: Sequence[str], request: str | None = None, fault: str = "") -> Step:
+    """The step of an `agi_*` block: `agi_network_script`, or for a plain script `request`; `fault` is the block's."""
     text = env.get("agi_network_script", "") if request is None else request
     path, _, query = _decodable(text).partition("?")
     options = dict(parse_qsl(query, keep_blank_values=True))
-    return Step(path.strip().strip("/"), options, tuple(map(_decodable, args)), env)
+    return Step(path.strip().strip("/"), options, tuple(map(_decodable, args)), env, fault)
 
 
 def _decodable(text: str) -> str:

@@ -17,6 +17,7 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from callsign import own_call, thread_starts
+from callsign.agi_block import ProvenThreads
 from callsign.agi_connection import SocketConnection
 from callsign.agi_session import AGIError, AGIHangup, AgiSession, BadPeer
 from callsign.answering import log_step, longest_seconds
@@ -69,6 +70,7 @@ class FastAgiServer:
         self._allow = allow
         self._answer = answer
         self._calls = calls or CallsFirst()
+        self._threads = ProvenThreads()  # of the Asterisks that call
         self._overdue = Overdue(longest_seconds)
         self._guard = threading.Lock()
         self._changed = threading.Condition(self._guard)
@@ -227,8 +229,10 @@ class FastAgiServer:
         try:
             with self._waiting.wait(sock):
                 session = AgiSession(connection)
+                if not is_own:
+                    session.confirm(self._threads)
             call = session.env.get("agi_uniqueid", "-")
-            step = read_step(session.env, session.args)
+            step = read_step(session.env, session.args, fault=session.fault)
             if is_own and step.path != own_call.PATH:
                 raise BadPeer("it came from where our own call comes from, and is none")
             self._calls.begin()

@@ -28,16 +28,19 @@ class WaitingPeers:
             if len(self._waiting) >= PLACES_KEPT > self._free():
                 self._send_one_away()
             self._waiting[sock] = None
+        fault: Exception | None = None
         try:
             yield
-        except (AGIError, AGIHangup, BadPeer, OSError):
-            with self._guard:
-                if sock not in self._waiting:
-                    raise BadPeer("places ran short, and it had kept us waiting for longest") from None
-            raise
+        except (AGIError, AGIHangup, BadPeer, OSError) as found:
+            fault = found
         finally:
             with self._guard:
+                gave_way = sock not in self._waiting
                 self._waiting.pop(sock, None)
+        if gave_way:  # also where the body took its end for the peer's
+            raise BadPeer("places ran short, and it had kept us waiting for longest")
+        if fault:
+            raise fault
 
     def _send_one_away(self) -> None:
         """The one that waits for longest; not one whose bytes are there and only its thread had no turn yet."""

@@ -168,9 +168,10 @@ class RealAsterisk:
         self._log.wait(words, 10)
 
     def _route(self, event: Message) -> None:
-        if event["Event"] == "UserEvent" and event["UserEvent"].startswith("Harness"):
+        # A line break in a caller's number takes the rest of an event's headers away.
+        if event["Event"] == "UserEvent" and event.get("UserEvent", "").startswith("Harness"):
             call = self._calls[event["Call"]]
             self._legs[event["Uniqueid"]] = call
             call.take(event)
-        elif event["Event"] == "Hangup" and event["Uniqueid"] in self._legs:
+        elif event["Event"] == "Hangup" and event.get("Uniqueid", "") in self._legs:
             self._legs.pop(event["Uniqueid"]).take(event)

@@ -17,7 +17,7 @@ from callsign.dialplan_step import StepFault, read_step
 SILENCE, RESET = b"\xff", b"\xfe"
 ARGUMENTS = ("tag", "phoneto")
 
-BLOCK_BYTES, LINE_BYTES, COMMAND_BYTES = 1500, 300, 400
+BLOCK_BYTES, CUT_BLOCK_BYTES, LINE_BYTES, COMMAND_BYTES = 1500, 2500, 300, 400
 """Instead of the limits of agi_session, so that a small file can go beyond them."""
 
 
@@ -29,22 +29,22 @@ class PlayedPeer:
         self._turns = sent.split(SILENCE)
         self._chunk = chunk
         self._given = 0  # since the last command
-        self._over = False
+        self.over = False
 
     @property
     def has_more(self) -> bool:
-        return not self._over and bool(self._turns)
+        return not self.over and bool(self._turns)
 
     def receive(self, seconds: float) -> bytes:
-        assert not self._over, "it read on behind an end, a reset or a silence that was too long"
+        assert not self.over, "it read on behind an end, a reset or a silence that was too long"
         turn = self._turns[0]
         data = turn[: self._chunk].partition(RESET)[0]
         self._turns[0] = turn[len(data) :]
         self._given += len(data)
-        assert self._given <= BLOCK_BYTES + LINE_BYTES + self._chunk, "it takes more than its limits"
+        assert self._given <= BLOCK_BYTES + CUT_BLOCK_BYTES + self._chunk, "it takes more than its limits"
         if data:
             return data
-        self._over = True
+        self.over = True
         if turn:
             raise ConnectionResetError("played")
         if len(self._turns) > 1:
@@ -52,35 +52,44 @@ class PlayedPeer:
         return b""
 
     def send(self, data: bytes, seconds: float, last: bool = False) -> None:
-        assert not self._over, "it sent behind the end"
+        assert not self.over, "it sent behind the end"
         line = data.decode()
         assert line.endswith("\n")
         assert not set("\r\n\0") & set(line[:-1]), "more than one line"
         assert len(data) <= COMMAND_BYTES
-        self.commands.append(line[:-1])
         self._given = 0
+        if line.startswith("GET FULL VARIABLE "):  # what makes sure of the block is answered as Asterisk does
+            self._turns[0] += f"200 result=1 ({line.split()[-1]})\n".encode()
+            return
+        self.commands.append(line[:-1])
         if len(self._turns) > 1:
             del self._turns[0]
 
     def finish(self) -> None:
-        self._over = True
+        self.over = True
 
 
-def play(sent: bytes, chunk: int) -> dict[str, str] | None:
-    """One session, and more commands while there is something to reply; its facts, None for a bad peer.
+def play(sent: bytes, chunk: int) -> tuple[dict[str, str], str] | None:
+    """One session, and more commands while there is something to reply; its facts and fault, None for a bad peer.
 
     What fastagi_server catches by name may come out of a session, a StepFault out of its step: nothing else.
     """
     with (
         mock.patch.object(bounded_lines, "MAX_BLOCK_BYTES", BLOCK_BYTES),
+        mock.patch.object(bounded_lines, "MAX_CUT_BLOCK_BYTES", CUT_BLOCK_BYTES),
         mock.patch.object(bounded_lines, "MAX_LINE_BYTES", LINE_BYTES),
         mock.patch.object(agi_session, "MAX_COMMAND_BYTES", COMMAND_BYTES),
     ):
         peer = PlayedPeer(sent, chunk)
         try:
             session = AgiSession(peer)
+            facts = dict(session.env)
+            session.confirm()
         except BadPeer:
             return None
+        assert session.env == facts
+        if peer.over:
+            return session.env, session.fault
         _set_its_own_words(session, peer)
         for _ in range(len(sent)):
             if not peer.has_more or session.hung_up:
@@ -89,7 +98,7 @@ def play(sent: bytes, chunk: int) -> dict[str, str] | None:
                 assert isinstance(session.get_variable("EXTEN"), str)
         with suppress(BadPeer, AGIHangup, AGIError, OSError):
             session.get_variable("EXTEN")  # nothing is asked behind the end: `send` looks
-        return session.env
+        return session.env, session.fault
 
 
 def _set_its_own_words(session: AgiSession, peer: PlayedPeer) -> None:

@@ -79,6 +79,7 @@ def play(
     """
     began = time.monotonic() if began is None else began
     side = AsteriskSide(wire, call, conduct, on_line)
+    side.channel.runs(url, arguments)
     try:
         side.run(call.environment(url, arguments))
     finally:
@@ -117,6 +118,7 @@ def run_script(
     assert process.stdout  # noqa: S101
     wire = Wire.over_streams(process.stdout, process.stdin, conduct.timeout_seconds, conduct.send_bytes)
     side = AsteriskSide(wire, call, conduct, on_line, lambda: process.send_signal(signal.SIGHUP))
+    side.channel.runs(script, arguments)
     try:
         side.run(call.environment(script, arguments, network=False))
         _part(process, side, wire, conduct)

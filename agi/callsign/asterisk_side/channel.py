@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from callsign.asterisk_side.call import Call
 from callsign.asterisk_side.words import split_arguments
 
@@ -39,6 +41,10 @@ class Channel:
             "CHANNEL(language)": call.language,
             "CHANNEL(accountcode)": call.accountcode,
         }
+
+    def runs(self, request: str, arguments: Sequence[str]) -> None:
+        """The dialplan has reached `AGI(request,arguments…)`; quotes and backslashes are as if none had been needed."""
+        self._facts["CHANNEL(appdata)"] = ",".join((request, *arguments))
 
     def get(self, name: str) -> str | None:
         """The value of a variable or of a function like CHANNEL(linkedid); None where there is none.
