@@ -211,12 +211,27 @@ def test_a_tag_with_a_comma_arrives_however_it_is_written(asterisk: RealAsterisk
 
 
 @pytest.mark.parametrize("forged", ["agi_arg_3: agentLoginName=x", "agi_arg_2: extenOrUniqueId=201", "", '"(['])
-def test_a_line_break_in_a_tag_forges_no_argument(asterisk: RealAsterisk, stage: Stage, forged: str) -> None:
-    result = asterisk.call("start", "record", variables={**stage.agi, "TAG": f"x\r\n{forged}"}, report=NOOJEE)
-    assert result.variables["NOOJEESTATUS"] == "OK"
-    (seen,) = stage.told("/CallManagementAPI/start", 1)
-    assert (seen.query["tag"], seen.query["extenOrUniqueId"]) == (f"x{forged}", result.uniqueid)
-    assert "agentLoginName" not in seen.query
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_line_break_in_an_argument_is_refused(asterisk: RealAsterisk, stage: Stage, forged: str, end: str) -> None:
+    report = [*NOOJEE, "WENTON"]
+    result = asterisk.call("start", "record", variables={**stage.agi, "TAG": f"x{end}{forged}"}, report=report)
+    variables = {**stage.agi, "TO": f"056528998{end}{forged}"}
+    given = asterisk.call("go", "given", variables=variables, callerid=CALLER, report=[*SKARABEE, "WENTON"])
+    for system, told in (("NOOJEE", result.variables), ("SKARABEE", given.variables)):
+        assert (told[f"{system}STATUS"], told["WENTON"]) == ("ERROR", "yes")
+        assert told[f"{system}REASON"].startswith("a line break")
+    assert stage.box.seen == []
+    assert "056528998" not in "".join(stage.server.log)
+
+
+@pytest.mark.parametrize("rest", [",y", '"(x', ";x=1", "\\,", '@${X}")', "\u202e"])
+def test_a_called_number_with_anything_behind_it_is_that_number(
+    asterisk: RealAsterisk, stage: Stage, rest: str
+) -> None:
+    mark = asterisk.mark()
+    asterisk.call(f"056528998{rest}", "inbound", variables=stage.agi, callerid=CALLER)
+    assert asterisk.warnings(mark) == []
+    assert stage.told("/", 1)[0].query["phoneto"] == "056528998"
 
 
 def test_callsign_wait_says_how_long_the_call_is_held(asterisk: RealAsterisk, stage: Stage) -> None:
