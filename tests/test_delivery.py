@@ -238,6 +238,13 @@ def test_a_section_that_is_gone_from_the_settings_is_waited_for(side: Side) -> N
     assert side.end_of(job) == (State.DELIVERED, "")
 
 
+def test_where_no_more_threads_are_to_be_had_each_lane_has_one(idle: Side, request: pytest.FixtureRequest) -> None:
+    idle.delivery.start()
+    assert idle.end_of(idle.add(call_from("0470000001"))) == (State.DELIVERED, "")
+    request.getfixturevalue("no_more_threads")
+    assert idle.end_of(idle.add(recording("start", "1.1"))) == (State.DELIVERED, "")
+
+
 # -- one vendor, the other vendor -----------------------------------------------------------------------------------
 
 

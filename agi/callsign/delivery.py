@@ -82,6 +82,8 @@ class Delivery:
         """Delivers from the moment on that no other process does; returns at once."""
         self._standby = threading.Thread(target=self._stand_by, name="delivery-standby", daemon=True)
         self._standby.start()
+        for workers in self._workers.values():
+            workers.have_one()
 
     def try_start(self) -> bool:
         """Delivers from now on if no other process does.  False where another one does, or the store is broken."""

@@ -44,6 +44,12 @@ class LaneWorkers:
         elif self._threads < self._most:
             self._threads += thread_starts.begin(f"{self._name}-{self._threads + 1}", self._work)
 
+    def have_one(self) -> None:
+        """Start the first worker before there is a job: by then there may be no thread to be had."""
+        with self.lane.guard:
+            if not self._threads:
+                self._threads += thread_starts.begin(f"{self._name}-1", self._work)
+
     def stop(self) -> None:
         """Begin no further job."""
         with self.lane.guard:
