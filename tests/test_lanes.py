@@ -385,6 +385,20 @@ def test_the_repetition_of_a_stop_never_comes_behind_a_newer_start() -> None:
     assert numbers(lane) == [3]
 
 
+def test_nor_behind_one_that_came_while_the_verdict_was_told() -> None:
+    lane = a_lane()
+    started(lane, 1, call="a")
+    stop = stopped(lane, 2, call="a")
+    assert lane.has_to_be_repeated(stop)
+    lane.add(job(3, "a"))
+    stop.word = TAKEN
+    lane.put_back(stop, NOW + 5, verdict=True, firm=True)
+    ends = taken(lane)
+    assert (ends.id, ends.over) == (2, True)
+    lane.finish(ends, verdict=False)
+    assert numbers(lane) == [3]
+
+
 def test_a_start_that_waits_already_is_not_stopped_by_a_repetition_and_the_doubt_stays_for_its_stop() -> None:
     lane = a_lane()
     started(lane, 1, call="a")

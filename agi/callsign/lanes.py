@@ -197,10 +197,12 @@ class Lane:
 
         Not where that is wanted again by now, and no command more than once.
         """
-        told = job.notification
-        if job.word or any(self._undoes(told, later.notification) for later in self._order.behind(job)):
+        if job.word or self._undoes_a_later_one(job):
             return False
-        return any(self._undoes(told, older) for older in self._doubts_about(told).values())
+        return any(self._undoes(job.notification, older) for older in self._doubts_about(job.notification).values())
+
+    def _undoes_a_later_one(self, job: Job) -> bool:
+        return any(self._undoes(job.notification, later.notification) for later in self._order.behind(job))
 
     def _doubts_about(self, told: Notification) -> dict[str, Notification]:
         found = {key: self._doubts[key] for key in self._keys_of(told) if key in self._doubts}
@@ -222,6 +224,9 @@ class Lane:
             self._note_verdict()
         else:
             self.miss()
+        if job.word and self._undoes_a_later_one(job):  # which came while the verdict was told
+            self._let_end(job)
+            return
         if firm:
             job.hurries = 0
         job.due = due
