@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from ipaddress import ip_network
@@ -58,6 +59,22 @@ def test_a_held_call_goes_on_with_error_and_is_told_once(held: Held) -> None:
     held.hold.set()
     assert held.answered.acquire(timeout=WAIT_SECONDS)
     assert held.call().variables["SKARABEEJOB"] == "7", "its thread takes calls again"
+
+
+def test_a_call_that_is_being_told_hears_nothing_of_its_own_thread(held: Held) -> None:
+    address = held.server.address[:2]
+    block = Call(callerid="056528999").environment(f"agi://127.0.0.1:{address[1]}/skarabee")
+    with socket.create_connection(address, WAIT_SECONDS) as asterisk:
+        asterisk.sendall("".join(f"{line}\n" for line in [*block, ""]).encode())
+        commands = asterisk.recv(4096)
+        held.hold.set()
+        wait_until(lambda: held.server.sessions == 0)
+        asterisk.sendall(b"200 result=1\n")
+        while data := asterisk.recv(4096):
+            commands += data
+            asterisk.sendall(b"200 result=1\n")
+    assert b"ERROR" in commands
+    assert b"QUEUED" not in commands
 
 
 def test_held_calls_go_on_beside_each_other_and_their_places_are_free_again(held: Held) -> None:

@@ -16,6 +16,7 @@ from callsign.asterisk_side import Call, run_fastagi
 from callsign.sandbox import Sandbox
 from callsign.service_manager import ServiceManager
 from product import COMMAND, Product, vendor_sections
+from script_play import ACCOUNTS
 from waiting import wait_until
 
 WAIT_SECONDS = 20.0
@@ -177,6 +178,27 @@ def test_a_server_whose_store_is_written_by_nobody_has_itself_ended(
     with Product(tmp_path, ""):
         systemd.hear_until("READY")
         assert systemd.hear() == {"WATCHDOG": "trigger"}
+
+
+@pytest.mark.parametrize("systemd", ["path"], indirect=True)
+@pytest.mark.parametrize("fault", ["threading.Event().wait()", "sys.exit()"], ids=["hangs", "dies"])
+def test_a_server_whose_deliveries_do_not_come_back_has_itself_ended(
+    systemd: Systemd, watchdog: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    change = (
+        "import threading\n"
+        "from callsign import lane_workers\n"
+        "from callsign.delivery import Delivery\n"
+        "lane_workers.HANGS_SECONDS = 0.2\n"
+        f"Delivery._deal_with = lambda *arguments: {fault}\n"
+    )
+    monkeypatch.setattr("product.COMMAND", changed_command(tmp_path, change))
+    with Sandbox(ACCOUNTS) as box, Product(tmp_path, vendor_sections(box)) as product:
+        systemd.hear_until("READY")
+        assert systemd.hear() == {"WATCHDOG": "1"}
+        call = Call(callerid="056528999", extension="056528998")
+        assert run_fastagi(f"{product.url}/skarabee", call).variables["SKARABEESTATUS"] == "QUEUED"
+        assert {"WATCHDOG": "trigger"} in (systemd.hear() for _ in range(20))
 
 
 @pytest.mark.parametrize("systemd", ["path"], indirect=True)

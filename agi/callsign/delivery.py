@@ -104,6 +104,11 @@ class Delivery:
                         for told in expired:
                             workers.lane.note_doubt(told)
 
+    @property
+    def hangs(self) -> bool:
+        """Whether an attempt does not come to its end, and what stands behind it never to its turn."""
+        return any(workers.hang for workers in self._workers.values())
+
     def wait_for(self, job: int, seconds: float) -> tuple[State, str] | None:
         """The job's end, None if it has not ended within `seconds`."""
         return self._outcomes.wait_for(job, seconds)

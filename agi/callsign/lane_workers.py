@@ -11,6 +11,9 @@ from callsign.calls_first import CallsFirst
 from callsign.lanes import Lane
 from callsign.outbox import Job
 
+HANGS_SECONDS = 120.0
+"""After so long an attempt hangs, or its thread has died: its exchanges end after seconds, a look-up in the DNS too."""
+
 
 class LaneWorkers:
     """Lead each job of `lane` through `deal_with`, `most` at once.
@@ -32,6 +35,12 @@ class LaneWorkers:
         self._idle = 0
         self._watched_until = math.inf  # when the first of the idle ones looks by itself
         self._stopping = False
+        self._began: dict[int, float] = {}  # by job, steady seconds
+
+    @property
+    def hang(self) -> bool:
+        """Whether one of them will not come back.  Waits for nothing."""
+        return clocks.steady() - min(tuple(self._began.values()), default=math.inf) > HANGS_SECONDS
 
     def call(self) -> None:
         """Something has changed: somebody must watch when the next job is due.  With the lane's `guard` held."""
@@ -70,11 +79,13 @@ class LaneWorkers:
                 if job is None:
                     self.lane.ready.notify_all()  # who waits until we are idle
                     return
+                self._began[job.id] = clocks.steady()
                 needless = self.lane.is_needless(job)
                 self.call()
             self._turns.take_turn()
             try:
                 self._deal_with(self.lane, job, needless)
+                del self._began[job.id]
             finally:
                 self._turns.end_turn()
 

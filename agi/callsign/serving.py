@@ -145,12 +145,12 @@ class Server:
         return f"answers calls at {_shown(self.fastagi.address)}{self._note}"
 
     def is_well(self, seconds: float) -> bool:
-        """Whether calls are answered, looked at for up to `seconds`, in a way that a restart would mend.
+        """Whether calls are answered and delivered, looked at for up to `seconds`, in a way that a restart would mend.
 
         A full disk, a locked store or a vendor that is down cost a call no more than its wait: a restart
         mends none of them.
         """
-        return self.outbox.is_alive and self.fastagi.answers(seconds)
+        return self.outbox.is_alive and not self._delivery.hangs and self.fastagi.answers(seconds)
 
     def reload(self) -> None:
         """SIGHUP: the settings anew; a faulty file is reported and changes nothing."""
