@@ -19,7 +19,7 @@ from types import SimpleNamespace
 import pytest
 
 import callsign.outbox
-from callsign import outbox_file, outbox_writer
+from callsign import outbox_access, outbox_file, outbox_writer
 from callsign import outbox_schema as sql
 from callsign.file_lock import FileLock
 from callsign.notification import Notification, State
@@ -101,7 +101,7 @@ def open_folder() -> Iterator[Path]:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The writer gives up on a locked store after a moment."""
     monkeypatch.setattr(outbox_file, "LOCK_SECONDS", 0.05)
-    monkeypatch.setattr(outbox_writer, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(outbox_access, "LOCK_SECONDS", 0.05)
 
 
 def ids(path: Path, table: str = "job") -> list[int]:

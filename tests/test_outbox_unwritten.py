@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from callsign import delivery, outbox_file, outbox_writer
+from callsign import delivery, outbox_access, outbox_file, outbox_writer
 from callsign.delivery import Delivery
 from callsign.notification import State
 from callsign.outbox import Outbox
@@ -47,7 +47,7 @@ def a_store_that_cannot_be_written(path: Path) -> Iterator[None]:
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for module in (outbox_writer, outbox_file):
+    for module in (outbox_access, outbox_file):
         monkeypatch.setattr(module, "LOCK_SECONDS", 0.05)
     monkeypatch.setattr(delivery, "WRITE_DOWN_SECONDS", LONG_SECONDS)
     monkeypatch.setattr(outbox_writer, "CLOSE_SECONDS", LONG_SECONDS)

@@ -29,7 +29,7 @@ def status(settings: Settings) -> dict[str, Any]:
     try:
         known = _summaries(settings.outbox.path)
     except StoreBroken as fault:
-        trouble.append(f"{fault}; a restart of the server sets it aside")
+        trouble.append(f"{fault}; the server sets it aside within minutes, or at its next start")
     trouble += _missing(settings, running["running"])
     used = [name for name in SYSTEMS if name in known or getattr(settings, name) is not None]
     systems = {name: _of_system(known.get(name) or Summary({})) for name in [*used, *sorted(set(known) - set(used))]}

@@ -31,15 +31,13 @@ class Backlog:
         on_jobs: OnJobs,
         unknown: Callable[[list[Job]], list[Job]] = list,
         on_broken: Callable[[StoreBroken], None] | None = None,
-        checks: bool = False,
     ) -> None:
-        """`unknown` leaves out what has come another way; `checks`: behind the backlog the whole store is looked at."""
+        """`unknown` leaves out what has come another way; `on_broken` hears of a store that cannot be read on."""
         self._path = path
         self._up_to = up_to
         self._on_jobs = on_jobs
         self._unknown = unknown
         self._on_broken = on_broken
-        self._checks = checks
         self._guard = threading.Lock()
         self._early: list[Job] | None = []  # came meanwhile; None when nothing has to wait any more
         self._stopped = threading.Event()
@@ -76,11 +74,6 @@ class Backlog:
             jobs = []
             self._stopped.wait(AGAIN_SECONDS)
         self._release(jobs)
-        if self._checks and not self._stopped.is_set():
-            try:
-                reader.check()
-            except OutboxError as fault:
-                self._is_reported(fault)
         reader.close()
 
     def _is_reported(self, fault: OutboxError) -> bool:

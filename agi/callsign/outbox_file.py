@@ -12,7 +12,8 @@ from pathlib import Path
 from callsign import outbox_schema as sql
 from callsign.file_lock import FileLock, open_or_make
 from callsign.outbox_aside import SIDE_FILES, set_aside
-from callsign.outbox_watch import WAL_BYTES, Inode, StoreWatch
+from callsign.outbox_values import StoreBroken
+from callsign.outbox_watch import WAL_BYTES, StoreWatch
 
 LOCK_SECONDS = 5.0
 """How long others may keep the store locked before it counts as broken."""
@@ -63,10 +64,10 @@ class StoreFile:
             self._on_disk = on_disk
         return self._db
 
-    def report(self, inode: Inode, words: str) -> None:
-        """Somebody who reads that file has found it broken; for any thread."""
-        if self._watch is not None and self._watch.inode == inode:
-            self._reported = words
+    def report(self, found: StoreBroken) -> None:
+        """Somebody who reads the store has found it broken; for any thread."""
+        if self._watch is not None and self._watch.inode == found.inode:
+            self._reported = str(found)
 
     def trouble(self) -> str:
         """Why what this connection commits would be lost, empty if it would not.  Raises OSError, sqlite3.Error."""

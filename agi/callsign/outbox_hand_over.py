@@ -22,15 +22,14 @@ LATEST_SECONDS = 0.005
 class HandOver:
     """What the writer has committed and nobody has heard of yet.  Every method is called in the writer's turn."""
 
-    def __init__(self, path: Path, on_broken: Callable[[StoreBroken], None], checks: bool) -> None:
-        """`on_broken` is told, in another thread, what reading the backlog shows; `checks`: all is read for that."""
+    def __init__(self, path: Path, on_broken: Callable[[StoreBroken], None]) -> None:
+        """`on_broken` is told, in another thread, what reading the backlog shows."""
         self.listener: OnJobs | None = None
         self.on_new_store: OnNewStore | None = None
         self.open: dict[tuple[object, ...], Job] = {}
         """What the store had open when it was seen last, by id and `at`: for the next one, should it be lost."""
         self._path = path
         self._on_broken = on_broken
-        self._checks = checks
         self._backlog: Backlog | None = None
         self._jobs: list[Job] = []
         self._since = 0.0
@@ -64,7 +63,7 @@ class HandOver:
         if self.listener is not None and self._backlog is None:
             from callsign.outbox_backlog import Backlog  # a plain script has its status before it listens
 
-            self._backlog = Backlog(self._path, known_up_to, self.listener, self.unknown, self._on_broken, self._checks)
+            self._backlog = Backlog(self._path, known_up_to, self.listener, self.unknown, self._on_broken)
         if not self._jobs:
             self._since = time.monotonic()
         self._jobs += jobs

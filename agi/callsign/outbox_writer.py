@@ -1,9 +1,6 @@
 """The one thread that writes to the store: all that is queued in one transaction, under the write lock.
 
 A call that finds it idle commits in its own thread, in its turn (`commit_at_once`).
-
-The lock excludes every other process's writes and checkpoints: SQLite before 3.51.3 can lose a commit
-that races another connection's checkpoint (sqlite.org/wal.html#walresetbug).
 """
 
 from __future__ import annotations
@@ -11,16 +8,14 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from callsign import outbox_schema as sql
 from callsign.fault_place import where
-from callsign.outbox_aside import is_broken
-from callsign.outbox_file import LOCK_SECONDS, NO_STORE, StoreFile, begin, write_lock_of
-from callsign.outbox_folder import StoreFolder
+from callsign.outbox_access import StoreAccess
+from callsign.outbox_check import StoreCheck
+from callsign.outbox_file import LOCK_SECONDS, NO_STORE
 from callsign.outbox_hand_over import AFTER_SECONDS, HandOver
 from callsign.outbox_incoming import Group, Incoming, Signal
 from callsign.outbox_rows import insert, jobs_of, keep
@@ -57,25 +52,23 @@ class OutboxWriter:
     """Owns the connection; everything comes to it through `incoming`."""
 
     def __init__(self, path: Path, full: bool, keep_seconds: float, checks: bool) -> None:
-        """`checks`: behind the backlog the whole store is looked at, once, whether it is in order."""
+        """`checks`: the whole store is looked at now and then, whether it is in order."""
         self.incoming = Incoming()
         self._path = path
-        self._folder = StoreFolder(path.parent)
-        self._file = StoreFile(path, full)
-        self._lock = write_lock_of(path)
+        self._store = StoreAccess(path, full)
         self._sync = None if full else WalSync(path)
         self.has_looked = threading.Event()
         """Whether the store was opened, or found to be broken."""
+        self._check = StoreCheck(path, self.has_looked, self._store.file.report) if checks else None
         self._turn = threading.Lock()  # around every use of the connection and of what is below
-        self._hand_over = HandOver(path, lambda fault: self._file.report(fault.inode, str(fault)), checks)
+        self._hand_over = HandOver(path, self._store.file.report)
         self._seen = NOTHING_SEEN
         self._connection = (0, NO_STORE)  # which one, to which store
         self._complete = NO_STORE  # which store has all that is known to be open
-        self._highest_id = 0
         self._unwritten: list[Change] = []
         self._kept = Unwritten(path)
         self._told: set[str] = set()  # what the log has said since the store worked last
-        self._tidying = Tidying(str(path), keep_seconds, self._transaction, self._checkpoint)
+        self._tidying = Tidying(str(path), keep_seconds, self._store.transaction, self._store.checkpoint)
         self._thread = threading.Thread(target=self._run, name="outbox-writer", daemon=True)
         self._thread.start()
 
@@ -90,6 +83,8 @@ class OutboxWriter:
         self._thread.join(CLOSE_SECONDS)
         if self._sync is not None:
             self._sync.close()
+        if self._check is not None:
+            self._check.close()
 
     def _run(self) -> None:
         last = False
@@ -138,7 +133,7 @@ class OutboxWriter:
         if not self._turn.acquire(blocking=False):
             return False
         try:
-            if not self.incoming.is_free or self._unwritten or not self._file.is_open:
+            if not self.incoming.is_free or self._unwritten or not self._store.file.is_open:
                 return False
             ((_, put.added),), jobs, seen = self._write([put], [], patient=False)
             self._tidying.writes += 1
@@ -172,7 +167,7 @@ class OutboxWriter:
             try:
                 added, jobs, seen = self._write(group.puts, changes)
             except (sqlite3.Error, OSError) as fault:
-                if not self._is_mended(fault):
+                if not self._store.is_mended(fault):
                     raise
                 added, jobs, seen = self._write(group.puts, changes)
         except (sqlite3.Error, OSError, TimeoutError) as fault:
@@ -207,14 +202,15 @@ class OutboxWriter:
         claimed: list[Put] = []
         kept = 0
         try:
-            with self._transaction(bool(puts), patient) as db:
+            with self._store.transaction(bool(puts), patient) as db:
+                self._note_connection()
                 seen = self._seen
                 if self._hand_over.listener is not None:
                     seen = self._jobs_of_others(db, jobs)
-                is_new = self._file.identity != self._complete
+                is_new = self._store.file.identity != self._complete
                 if is_new and self._hand_over.open:
                     kept = keep(db, self._hand_over.open.values())
-                    seen = Seen(seen.data_version, max(seen.highest_id, self._highest_id))
+                    seen = Seen(seen.data_version, max(seen.highest_id, self._store.highest_id))
                 for put in puts:
                     if put.claim.acquire(blocking=False):
                         claimed.append(put)
@@ -231,55 +227,16 @@ class OutboxWriter:
 
     def _go_on_with_new_store(self, kept: int) -> None:
         """Committed: the store that is there now has all that is known to be open."""
-        before, self._complete = self._complete, self._file.identity
+        before, self._complete = self._complete, self._store.file.identity
         if before == NO_STORE:
             return
         log.warning("the store %s is a new one; jobs that waited and are in it now: %d", self._path, kept)
         if self._hand_over.on_new_store is not None:
             self._hand_over.on_new_store()
 
-    def _is_mended(self, fault: sqlite3.Error | OSError) -> bool:
-        """Whether another try is worth it: a broken store is out of the way by now, a folder can be made again."""
-        if not isinstance(fault, FileNotFoundError):
-            return is_broken(fault)
-        self._folder.make()
-        return True
-
-    @contextmanager
-    def _transaction(self, on_disk: bool, patient: bool = True) -> Iterator[sqlite3.Connection]:
-        """Not `patient`: where another process holds a lock, TimeoutError or sqlite3.OperationalError at once."""
-        with self._opened(on_disk, patient) as db:
-            self._note_connection()
-            begin(db, LOCK_SECONDS if patient else 0)
-            yield db
-            db.execute("COMMIT")
-
-    @contextmanager
-    def _opened(self, on_disk: bool, patient: bool = True) -> Iterator[sqlite3.Connection]:
-        if not self._file.is_open:
-            self._folder.make()
-        with self._lock.held(LOCK_SECONDS if patient else 0):
-            if trouble := self._file.trouble():
-                if not patient:
-                    raise TimeoutError(trouble)  # the thread has the time
-                self._file.give_up(trouble)
-            try:
-                if not self._file.is_open:
-                    self._folder.look()
-                yield self._file.opened(self._highest_id, on_disk)
-            except BaseException as fault:
-                if is_broken(fault):
-                    self._file.give_up(str(fault))
-                self._file.close()
-                raise
-
-    def _checkpoint(self, empty: bool) -> None:
-        with self._opened(True):
-            self._file.checkpoint(empty)
-
     def _note_connection(self) -> None:
         """A new connection counts its data_version anew, a new store its ids."""
-        opened, store = self._file.openings, self._file.identity
+        opened, store = self._store.file.openings, self._store.file.identity
         if (opened, store) != self._connection and self._seen != NOTHING_SEEN:
             known = store == self._connection[1]
             self._seen = Seen(NEW_CONNECTION, self._seen.highest_id if known else 0)
@@ -301,7 +258,7 @@ class OutboxWriter:
     def _note(self, jobs: list[Job], seen: Seen) -> None:
         """What was committed is to be handed over; how far we have seen."""
         newest = max(seen.highest_id, jobs[-1].id if jobs else 0)
-        self._highest_id = max(self._highest_id, newest)
+        self._store.highest_id = max(self._store.highest_id, newest)
         if self._hand_over.listener is not None:
             self._seen = Seen(seen.data_version, newest)
             for job in jobs:
@@ -311,7 +268,7 @@ class OutboxWriter:
     def _refuse(self, puts: list[Put], fault: Exception) -> None:
         """A full disk, a locked or broken file: the puts are refused, the rest is kept for the next try."""
         words = f"{fault.strerror}: {fault.filename}" if isinstance(fault, OSError) and fault.filename else str(fault)
-        reason = f"the store {self._path} cannot be written: {words}{self._file.whose()}"
+        reason = f"the store {self._path} cannot be written: {words}{self._store.file.whose()}"
         if reason not in self._told:
             log.error("%s; calls go on with ERROR until it can: see [outbox] path", reason)
             self._told.add(reason)
@@ -319,7 +276,7 @@ class OutboxWriter:
             put.answer(None, reason)
 
     def _tidy_up(self, quiet: bool) -> None:
-        if self.incoming.is_free and self._file.is_open:
+        if self.incoming.is_free and self._store.file.is_open:
             self._tidying.do(quiet, prune=self._hand_over.listener is not None)
 
     def _close(self) -> None:
@@ -329,10 +286,4 @@ class OutboxWriter:
                 kept = self._kept.keep(self._unwritten)
                 what = "the next start writes them down" if kept else "those jobs go out again after the next start"
                 log.error("ends of jobs that the store %s could not take: %d; %s", self._path, ends, what)
-        try:
-            with self._lock.held(LOCK_SECONDS):  # closing the last connection is a checkpoint too
-                self._file.close()
-        except (OSError, TimeoutError) as fault:
-            log.warning("the store %s was not closed in order: %s", self._path, fault)
-        finally:
-            self._lock.close()
+        self._store.close()

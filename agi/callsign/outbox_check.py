@@ -1,0 +1,49 @@
+"""Reads the whole store now and then, in the server: a page that was overwritten shows in no other way for days.
+
+SQLite remembers the pages that it has read, so that whoever has the store open may go on without noticing; the
+next start would not.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from callsign import thread_starts
+from callsign.outbox_reader import OutboxReader
+from callsign.outbox_values import OutboxError, StoreBroken
+
+AGAIN_SECONDS = 10.0
+TIMES_AS_LONG = 500
+"""The pause is so many times as long as the look: 60 ms for 100,000 jobs, without the interpreter."""
+
+
+class StoreCheck:
+    """A thread of its own."""
+
+    def __init__(self, path: Path, opened: threading.Event, on_broken: Callable[[StoreBroken], None]) -> None:
+        """The first look comes as soon as the store is `opened`: a backup put back beside another store's -wal, say."""
+        self._reader = OutboxReader(path)
+        self._opened = opened
+        self._on_broken = on_broken
+        self._stopped = threading.Event()
+        thread_starts.begin("outbox-check", self._run)
+
+    def close(self) -> None:
+        """Begins no look any more."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        self._opened.wait()
+        while not self._stopped.is_set():
+            began = time.monotonic()
+            try:
+                self._reader.check()
+            except StoreBroken as fault:
+                self._on_broken(fault)
+            except OutboxError:  # it is locked, or not there: others say so
+                pass
+            self._reader.close()  # the next look is to read all from the file again
+            self._stopped.wait(max(AGAIN_SECONDS, TIMES_AS_LONG * (time.monotonic() - began)))
