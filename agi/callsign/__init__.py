@@ -22,6 +22,8 @@ The way of a call through the files is a straight line::
 A plain script has a second process (script_process) that answers and then delivers (script_delivery), unless
 a server does; the doorbell tells one process what another has stored, and by the election only one delivers.
 What was open at a start is read by outbox_backlog, what the last stop could not write by outbox_unwritten.
+The store (outbox_file) stands behind a lock (outbox_access) in a folder of its own (outbox_folder); outbox_watch sees
+its files removed or cut, outbox_check overwritten; outbox_aside puts them away, and a new one gets what waits.
 Beside the calls, keeping fetches what questions are looked up in; overdue goes on for a call whose thread
 hangs.  `jobs` and `status` look by outbox_reader, `retry` and `drop` write by outbox_edits.  systemd hears of
 `serve` through the service_manager, whose watchdog is fed after an own_call was answered.
