@@ -115,6 +115,7 @@ def test_a_foreign_number_keeps_its_country_code() -> None:
         ("(650) 253-0000", "US", "6502530000", "+16502530000"),
         ("+1 650 253 0000", "US", "6502530000", "+16502530000"),
         ("612345678", "ES", "612345678", "+34612345678"),
+        ("01131206586004", "US", "+31206586004", "+31206586004"),  # 011 is what 00 is elsewhere
     ],
 )
 def test_numbers_are_read_as_dialled_in_the_country(dialled: str, country: str, national: str, e164: str) -> None:
@@ -163,6 +164,7 @@ def test_a_number_abroad_is_one_number_however_its_prefix_is_written(number: str
         ("056528998@pbx.example", "056528998"),
         ("056528998?Subject=x", "056528998"),
         ("056528998,,7", "056528998"),
+        ("056528998\\,7", "056528998"),
         ('056528998"(\\', "056528998"),
         ("\u202a056528998\u202c", "056528998"),  # bidi marks, as contacts on a phone have them
         ("\u2066+32\u200b56\xad528998\u2069\ufeff", "+3256528998"),
@@ -206,6 +208,7 @@ def test_whatever_follows_a_number_does_not_change_it(number: str, rest: str, se
         *("anonymous", "unknown", "restricted", "", "Anonymous", " UNKNOWN ", "unavailable", "private", "withheld"),
         *("anonymous@anonymous.invalid", "sip:anonymous@192.0.2.1", "anonymous@192.0.2.1"),
         "x@anonymous.invalid",
+        "x@anonymous.invalid:5060;user=phone",
         *(
             "0",
             "+",
@@ -255,6 +258,7 @@ def test_an_allowed_presentation_withholds_nothing(presentation: int) -> None:
         ("jan", "jan"),
         ("sip:056528999@pbx", "+3256528999"),
         ("123456", "00123456"),
+        ("123456", "+3256123456"),
     ],
 )
 def test_notations_of_one_number_may_be_the_same(one: str, other: str) -> None:
@@ -263,7 +267,15 @@ def test_notations_of_one_number_may_be_the_same(one: str, other: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("056528999", "056528998"), ("23456", "0123456"), ("999", "056528999"), ("056528999", "")]
+    ("one", "other"),
+    [
+        ("056528999", "056528998"),
+        ("23456", "0123456"),
+        ("999", "056528999"),
+        ("056528999", ""),
+        ("jan", "piet"),
+        ("0565289900", "5652899"),
+    ],
 )
 def test_different_numbers_are_not_the_same(one: str, other: str) -> None:
     assert not may_be_same(one, other)
