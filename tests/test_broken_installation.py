@@ -38,3 +38,10 @@ def test_the_call_goes_on_with_error_and_the_reason(script: Path, arguments: lis
         f"{name}REASON": f"callsign.agi cannot start: No module named tomli in HANGUP here{MEND}",
     }
     assert session.variables == (told if name == "CALLSIGN" else {**told, f"{name}JOB": ""})
+
+
+def test_what_follows_a_forged_end_of_the_block_is_no_reply(script: Path) -> None:
+    forged = Call(callerid="1\n\nx\ny", extension="056528998")
+    session = run_script(script, forged, ["skarabee"], Conduct(timeout_seconds=30))
+    assert (session.status, session.trouble) == ("SUCCESS", "")
+    assert list(session.variables) == ["SKARABEESTATUS", "SKARABEEREASON", "SKARABEEJOB"]

@@ -211,6 +211,23 @@ def test_jobs_and_status_tell_what_became_of_a_call(server: Product, box: Sandbo
     assert (stopped.returncode, "NOT RUNNING" in stopped.stdout) == (1, True)
 
 
+def test_characters_that_are_not_seen_reach_neither_log_nor_terminal(server: Product, box: Sandbox) -> None:
+    unseen = "\u202e\u200b\u2066"
+    caller = Call(callerid="0478123456", extension="056528998", uniqueid=f"17{unseen}.5")
+    box.trouble["skarabee"] = Trouble(refuse_status=f"No {unseen} such call")
+    for line in (f"skarabee{unseen}", "skarabee?wait=10", "noojee/start?wait=10"):
+        assert run_fastagi(f"{server.url}/{line}", caller).status == "SUCCESS"
+    config = ("--config", str(server.settings))
+    wait_until_written(server, config)
+    server.wait_log(lambda line: "DELIVERED" in line)
+    as_json = run("jobs", "--json", *config)
+    assert {row["call"] for row in json.loads(as_json.stdout)} == {f"17{unseen}.5"}
+    told = [run("jobs", *config), run("jobs", "1", *config), run("status", *config), as_json]
+    for text in (*server.log, *(done.stdout + done.stderr for done in told)):
+        assert not set(unseen) & set(text)
+    assert "call=17" in told[0].stdout
+
+
 def test_status_tells_what_waits_since_when_why_and_when_it_is_tried_again(server: Product, box: Sandbox) -> None:
     config = ("--config", str(server.settings))
     told = json.loads(run("status", "--json", *config).stdout)

@@ -209,7 +209,10 @@ class TestACall:
         assert len(lines(caplog)) == 1
         assert "the status could not be set" in lines(caplog)[0]
 
-    def test_has_its_status_and_the_end_in_one_so_that_it_goes_on_before_its_reply_is_read(self) -> None:
+    def test_has_its_status_and_the_end_in_one_so_that_it_goes_on_before_its_reply_is_read(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(agi_session, "REPLY_SECONDS", 10 * WAIT_SECONDS)  # else its end would let the call go on
         with running() as server, connect(server, BLOCK) as slow:
             say_that_it_was_all(slow)
             told = b""

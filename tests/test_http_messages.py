@@ -10,7 +10,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from callsign.http_messages import REASON_LENGTH, Answer, NoAnswer, Request, printable, vendor_words
+from callsign.http_messages import (
+    REASON_LENGTH,
+    Answer,
+    NoAnswer,
+    Request,
+    printable,
+    vendor_words,
+    visible,
+    visible_json,
+)
 from callsign.notification import Delivered, Notification, Refused, TryLater
 
 HASH = "fce3bd3536e69f7fe78b15db89464f1979d06beef6d33f2477e641fbecd61d43"
@@ -256,3 +265,13 @@ def test_what_is_no_json_is_none(body: bytes) -> None:
 def test_the_statuses_that_ask_for_another_try() -> None:
     temporary = [status for status in range(100, 600) if Answer(status, {}, b"").is_temporary()]
     assert temporary == [408, 425, 429, *range(500, 600)]
+
+
+def test_characters_that_show_nothing_but_change_others_are_not_shown() -> None:
+    unseen = "\u202e\u200b\u2066\ufeff\u00ad\x1b\t\x85\u2028"
+    assert visible(f"a{unseen}é\nb") == f"a{' ' * len(unseen)}é\nb"
+    assert printable(f"a{unseen}b") == "a b"
+    shown = visible_json({"name": f'Zoë{unseen}\U000e0001"'}, 2)
+    assert json.loads(shown) == {"name": f'Zoë{unseen}\U000e0001"'}
+    assert "Zoë" in shown
+    assert shown.replace("\n", "").isprintable()

@@ -159,6 +159,16 @@ class TestACall:
         assert named in session.variables[status.replace("STATUS", "REASON")]
         assert session.ended_well
 
+    @pytest.mark.parametrize("size", [10_000, 100_000])
+    def test_whose_text_is_too_long_has_its_status_and_goes_on(self, size: int, product: Product) -> None:
+        call = Call(callerid=CALLER, calleridname="x" * size)
+        session = run_fastagi(f"{product.url}/skarabee", call)
+        assert session.variables["SKARABEESTATUS"] == "ERROR"
+        assert "too long" in session.variables["SKARABEEREASON"]
+        assert session.ended_well
+        line = product.wait_log(lambda line: "too long" in line)
+        assert "path=skarabee" in line
+
     def test_after_bad_peers_is_served_and_each_kind_of_trouble_is_one_line_in_the_log(self, product: Product) -> None:
         junk = [b"GET / HTTP/1.1\r\n\r\n", b"\n", b"agi_x: " + b"x" * 65528, b"agi_dnid: y\n" * 90000]
         for data in junk:

@@ -6,7 +6,6 @@ Imports come late: no command pays for another's.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from callsign import config
+from callsign.http_messages import visible, visible_json
 from callsign.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ def _settings(options: argparse.Namespace, thorough: bool = False) -> tuple[Sett
 
 def _print_lines(lines: Sequence[str]) -> None:
     for line in lines:
-        print(line)
+        print(visible(line))
 
 
 def _print_json(value: object) -> None:
-    print(json.dumps(value, ensure_ascii=False))
+    print(visible_json(value))
 
 
 def serve(options: argparse.Namespace) -> int:

@@ -139,10 +139,26 @@ def vendor_words(text: object, limit: int = REASON_LENGTH, hidden: str = "") -> 
     return _cut(_MASKED.sub("…", line), limit)
 
 
+def visible(text: str) -> str:
+    """`text` with a space for each character that shows nothing but changes how others are shown, or read.
+
+    Those are control and format characters (U+202E turns a line around, U+200B is not seen); line ends stay.
+    """
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
+
+
+def visible_json(value: object, indent: int | None = None) -> str:
+    """`value` as JSON for a terminal too: accents as they are, but characters as above escaped."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+
+
 def _one_line(text: str) -> str:
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() else " " for c in text)
-    return " ".join(text.split())
+    return " ".join(visible(text).split())
 
 
 def _cut(line: str, limit: int) -> str:

@@ -5,12 +5,11 @@ A method that is not known to only read wants the caller's word for it, and none
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Mapping
 
-from callsign.http_messages import NoAnswer
+from callsign.http_messages import NoAnswer, visible_json
 from callsign.http_transport import HttpTransport
 from callsign.notification import TryLater
 from callsign.settings import Settings
@@ -45,14 +44,14 @@ def run(settings: Settings, method: str, given: Mapping[str, str], is_confirmed:
         transport.close()
     answer = mor_answer.read(reply, section.key, MOST_BYTES)
     if isinstance(answer, Element):
-        print(json.dumps(answer.as_json(), ensure_ascii=False, indent=None if as_json else 2))
+        print(visible_json(answer.as_json(), None if as_json else 2))
         return 0
     status = "UNREACHABLE" if isinstance(answer, TryLater) else "REFUSED"
     reason = answer.reason
     if effect and status == "UNREACHABLE" and not (isinstance(reply, NoAnswer) and not reply.sent):
         reason += "; it may have been done: look in MOR before you repeat it"
     if as_json:
-        print(json.dumps({"status": status, "reason": reason}, ensure_ascii=False))
+        print(visible_json({"status": status, "reason": reason}))
     print(f"callsign mor: {status}: {reason}", file=sys.stderr)
     return 1
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from callsign import thread_starts
 from callsign.agi_session import AGIError, AGIHangup, AgiSession, BadPeer
 from callsign.answering import variables
-from callsign.dialplan_step import Step
+from callsign.dialplan_step import Step, shown
 
 LOOK_SECONDS = 0.25
 """How often it looks, and so how much later than its time a call may go on."""
@@ -83,7 +83,7 @@ def _tell(session: AgiSession, held: _Held, reason: str) -> threading.Event:
 
 def _let_go(session: AgiSession, held: _Held, reason: str, told: threading.Event) -> None:
     seconds = time.monotonic() - held.began
-    log.error("path=%s: no status after %.1f s: the call goes on with ERROR", held.step.path, seconds)
+    log.error("path=%s: no status after %.1f s: the call goes on with ERROR", shown(held.step.path), seconds)
     try:
         session.set_variables(variables(held.step.path, "ERROR", reason), then_end=True)
     except (AGIHangup, AGIError, BadPeer, OSError) as fault:

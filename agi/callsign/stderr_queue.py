@@ -15,6 +15,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, TextIO
 
+from callsign.http_messages import visible
+
 MOST_WAITING = 4096
 """Pieces of text; a line of the log is one."""
 
@@ -87,7 +89,9 @@ class QueuedStderr:
             self._ending.wait(GATHER_SECONDS)
 
     def _write(self, text: str) -> None:
-        left = text.encode(self._stream.encoding, "backslashreplace")
+        encoding = self._stream.encoding
+        written = text.encode(encoding, "backslashreplace").decode(encoding)
+        left = visible(written).encode(encoding)
         try:
             while left:
                 left = left[os.write(self._fd, left) :]

@@ -33,7 +33,7 @@ def run(port: int, accounts: Mapping[str, Mapping[str, str]], as_json: bool) -> 
     def show(seen: Seen) -> None:
         if as_json:
             told = {"at": seen.at, "system": seen.system, "http_status": seen.http_status, "line": seen.masked()}
-            print(json.dumps(told, ensure_ascii=False), flush=True)
+            print(json.dumps(told), flush=True)
         else:
             print(seen.masked(), flush=True)
 
