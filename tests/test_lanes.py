@@ -363,6 +363,15 @@ def test_a_stop_in_another_calls_name_is_repeated_and_one_of_another_recording_i
     assert lane.has_to_be_repeated(stopped(lane, 3, call="b", recording="201"))
 
 
+def test_a_start_that_may_come_late_is_not_forgotten_for_another_recording_of_its_call() -> None:
+    lane = a_lane()
+    started(lane, 1, call="1.1", recording="1.1")
+    started(lane, 2, call="1.1", recording="2.2")
+    for number, recording in ((3, "1.1"), (4, "2.2")):
+        assert lane.has_to_be_repeated(stopped(lane, number, call="1.1", recording=recording)), recording
+        lane.finish(next(one for one in lane._order if one.id == number), verdict=True)
+
+
 def test_a_stop_is_repeated_once_and_the_next_one_not_at_all() -> None:
     lane = a_lane()
     started(lane, 1, call="a")

@@ -63,7 +63,7 @@ class Lane:
         self._without_verdict = 0
         self._is_known_well = False  # by a verdict since the start, and since the last trouble
         self._returns = 0  # how often it became so
-        self._doubts: OrderedDict[str, Notification] = OrderedDict()  # by key: what the vendor may still carry out
+        self._doubts: OrderedDict[str, Notification] = OrderedDict()  # by last key: what may still be carried out
         self._first_deadline = math.inf  # of all jobs here, or earlier
         self._swept = -math.inf
         self._left_alone_until = 0.0
@@ -199,14 +199,15 @@ class Lane:
         """
         if job.word or self._undoes_a_later_one(job):
             return False
-        return any(self._undoes(job.notification, older) for older in self._doubts_about(job.notification).values())
+        return self._is_in_doubt(job.notification)
 
     def _undoes_a_later_one(self, job: Job) -> bool:
         return any(self._undoes(job.notification, later.notification) for later in self._order.behind(job))
 
-    def _doubts_about(self, told: Notification) -> dict[str, Notification]:
-        found = {key: self._doubts[key] for key in self._keys_of(told) if key in self._doubts}
-        return {key: older for key, older in found.items() if told.at - older.at < DOUBT_SECONDS}
+    def _is_in_doubt(self, told: Notification) -> bool:
+        """Whether what `told` undoes may still be carried out."""
+        older = self._doubts.get(self._keys_of(told)[-1])
+        return older is not None and self._undoes(told, older) and told.at - older.at < DOUBT_SECONDS
 
     def miss(self) -> None:
         """An attempt ended without a verdict, and the job with it: its time is over."""
@@ -240,8 +241,8 @@ class Lane:
             self._note_verdict()
         if job.in_doubt:
             self.note_doubt(job.notification)
-        if job.word and not job.over:
-            self._forget_doubts(job.notification)
+        if job.word and not job.over and self._is_in_doubt(job.notification):
+            del self._doubts[self._keys_of(job.notification)[-1]]  # it was repeated
         job.over = True
         for one in self._order.remove(job):
             if not one.over:
@@ -249,18 +250,12 @@ class Lane:
 
     def note_doubt(self, told: Notification) -> None:
         """It has ended, and the vendor may still carry it out."""
-        for key in self._keys_of(told):
-            older = self._doubts.pop(key, None)
-            hidden = older is not None and self._undoes(told, older)  # a stop in doubt does not hide its start
-            self._doubts[key] = older if older is not None and hidden else told
+        key = self._keys_of(told)[-1]
+        older = self._doubts.pop(key, None)
+        is_hidden = older is not None and self._undoes(told, older)  # a stop in doubt does not hide its start
+        self._doubts[key] = older if older is not None and is_hidden else told
         while len(self._doubts) > MOST_DOUBTS:
             self._doubts.popitem(last=False)
-
-    def _forget_doubts(self, told: Notification) -> None:
-        """What undoes them was repeated."""
-        for key, older in self._doubts_about(told).items():
-            if self._undoes(told, older):
-                del self._doubts[key]
 
     def _note_verdict(self) -> None:
         """The vendor is well: what waits because it was not is due from now on, at the pace of a backlog."""

@@ -82,8 +82,8 @@ def text_to_sign(key: Secret, timestamp: str) -> str:
 
 
 def keys_of(told: Notification) -> tuple[str, ...]:
-    """Commands for one recording keep their order, as those of one call do; by default both have one name."""
-    return tuple(dict.fromkeys((told.call, _recording(told))))
+    """Commands for one recording keep their order, as those of one call do."""
+    return told.call, f"recording {_recording(told)}"
 
 
 def _recording(told: Notification) -> str:

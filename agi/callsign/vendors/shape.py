@@ -73,8 +73,8 @@ class Vendor:
     new_memory: Callable[[], Any] = _nothing  # what one process remembers of it between conversations
     converse: Callable[[Settings, Notification, Any], Generator[Request, Reply, Outcome]] | None = None  # to deliver
     concurrency: int = 0  # deliveries at once, at most
-    keys_of: Callable[[Notification], tuple[str, ...]] = _by_call  # those that share one go out in order; each once
-    undoes: Callable[[Notification, Notification], bool] = _never  # a newer one, of a common key, an older one
+    keys_of: Callable[[Notification], tuple[str, ...]] = _by_call  # jobs that share one go out in order
+    undoes: Callable[[Notification, Notification], bool] = _never  # a newer an older, of the same last key
     in_order: bool = False  # the next in order goes out when it is written what came of the one before: see delivery
     asks: Mapping[str, Ask] = field(default_factory=dict)
     keep: Keep | None = None
