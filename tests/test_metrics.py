@@ -242,7 +242,7 @@ def test_peers_that_are_silent_or_deaf_hold_up_neither_calls_nor_threads_nor_a_s
     threads = Path(f"/proc/{product.process.pid}/task")
     before = len(list(threads.iterdir()))
     with ExitStack() as held:
-        for _ in range(12):
+        for _ in range(30):  # which a second each would make too long for a scrape
             held.enter_context(says(port, b""))
             held.enter_context(says(port, b"GET /metrics HTTP/1.1\r\nHo"))
             held.enter_context(deaf(port))

@@ -1,8 +1,8 @@
 """The page that Prometheus fetches: /metrics over HTTP, by prometheus_client, one request at a time.
 
 One thread answers all, and takes up only requests that are there whole; so whoever opens a thousand connections
-takes no thread and hardly an open file from the calls, and a peer that is silent, or reads nothing, keeps nobody
-waiting.  Where the places run short the peer that has waited longest for its own request makes room.
+takes no thread and hardly an open file from the calls, and a silent peer keeps nobody waiting.  Where the places
+run short the peer that has been silent for longest makes room.
 """
 
 from __future__ import annotations
@@ -27,11 +27,8 @@ MOST_PEERS = 16
 MOST_BYTES = 8192
 """Of a request."""
 
-PAGE_BYTES = 1 << 20
-"""What the kernel may hold of a page that its peer does not read (it allows what net.core.wmem_max does)."""
-
 PEER_SECONDS = 1.0
-"""How long a peer may hold the thread all the same."""
+"""How long a peer that reads nothing may hold the thread, where the kernel does not take the whole page."""
 
 FAILED_ACCEPT_SECONDS = 0.1
 STOP_SECONDS = 1.0
@@ -50,7 +47,6 @@ class MetricsPage(TCPServer):  # HTTPServer would ask the DNS for our own name, 
         self._stopping = False
         super().__init__(address, _Request.factory(registry))
         self.socket.setblocking(False)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PAGE_BYTES)  # its connections get it from it
         self._peers: dict[int, tuple[socket.socket, object]] = {}  # whose requests are not there yet
         self._events = select.epoll()
         self._events.register(self.socket, select.EPOLLIN)

@@ -79,12 +79,12 @@ class ServiceManager:
             if well:
                 self._tell("WATCHDOG=1")
             elif was_well:
-                log.error("calls are not answered any more: if this lasts, the watchdog starts callsign anew")
+                log.error("calls are not answered or not delivered any more: if this lasts, callsign is started anew")
             else:  # systemd need not wait until it knows by itself
                 self._tell("WATCHDOG=trigger")
                 self._stopping.wait(self._feed_seconds)
             if well and not was_well:
-                log.warning("calls are answered again")
+                log.warning("calls are answered and delivered again")
             was_well = well
 
     def _tell(self, words: str, *descriptors: int) -> None:
