@@ -8,6 +8,7 @@ lies on a call's path.
 from __future__ import annotations
 
 import logging
+import select
 import socket
 import threading
 import time
@@ -108,6 +109,13 @@ class FastAgiServer:
     def settings_are_new(self) -> None:
         """Who is closed from now on is told in the log at once, whatever was said before."""
         self._peers.forget()
+
+    def wait_quiet(self, seconds: float) -> None:
+        """Waits until no call is under way and none waits to be accepted, at most `seconds`."""
+        with self._guard:
+            self._changed.wait_for(
+                lambda: not self._busy and not select.select([self._listener], [], [], 0)[0], seconds
+            )
 
     def finish(self, seconds: float) -> None:
         """Waits until the sessions that run now have ended, at most `seconds`; new ones are answered meanwhile."""

@@ -41,6 +41,9 @@ STOP_SECONDS = 5.0
 OPEN_SECONDS = 2.0
 """How long the first calls may have to wait for the store to be there, which else would refuse them."""
 
+QUIET_SECONDS = 0.5
+"""How long the loading of what delivers may wait for the calls that have waited for the start."""
+
 SWITCH_SECONDS = 0.001
 """How long a thread may keep the interpreter while others wait; a call should not wait for a delivery."""
 
@@ -114,12 +117,13 @@ class Server:
 
     def start(self) -> None:
         """Answers calls; returns at once."""
-        sys.setswitchinterval(SWITCH_SECONDS)
         self.outbox.wait_open(OPEN_SECONDS)
         self.fastagi.start()
 
     def load(self) -> None:
         """Delivers from now on; behind `start`, for what that takes to load no call need wait for."""
+        self.fastagi.wait_quiet(QUIET_SECONDS)  # calls have waited for the start
+        sys.setswitchinterval(SWITCH_SECONDS / 10)
         from callsign.http_transport import HttpTransport
         from callsign.phone_numbers import as_vendor_wants
 
@@ -130,6 +134,8 @@ class Server:
         self._metrics = _metrics_of(self.settings, self.fastagi, self._delivery)
         gc.collect()
         gc.freeze()  # what is loaded stays: a collection need not walk it
+        gc.enable()
+        sys.setswitchinterval(SWITCH_SECONDS)
         self._delivery.start()
         self._keeping.start()
         if self._metrics is not None:
@@ -215,6 +221,7 @@ def _serve(path: Path) -> int:
     faulthandler.enable()  # a watchdog's SIGABRT then shows where each thread stands, without any value
     allow_open_files()
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # before any thread: they inherit it
+    gc.disable()  # until all is loaded
     manager = ServiceManager()
     kept = listening.kept_by_systemd()
     if kept:

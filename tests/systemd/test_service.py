@@ -1,53 +1,203 @@
-"""The installed service under a real systemd: from the installer's first run to its last."""
+"""The installed service under a real systemd, with calls from a real Asterisk: what ends a server costs no call."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import struct
+import subprocess
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from callsign.asterisk_side import Call, run_fastagi
+from callsign.sandbox import Trouble
+from pbx import SETTINGS, Pbx, pbx_on
+from product import vendor_sections
 from systemd_machine import SystemdMachine
+from waiting import wait_until
 
 ADDRESS = "agi://127.0.0.1:4591"
+BLOCK = b"agi_network: yes\nagi_network_script: ping\nagi_threadid: 1\n\n"
+CALLS, RATE = 200, 50
+CLOCK = Path(__file__).parents[1] / "faults/shifted_clock.c"
+GIVEN_UP_SECONDS = 30.0
 
 
 @pytest.fixture(scope="module")
-def machine(systemd_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SystemdMachine]:
-    """With callsign installed."""
-    with SystemdMachine(systemd_root, tmp_path_factory.mktemp("machine")) as one:
-        one.add_pbx()
-        done = one.install()
-        assert done.returncode == 0, f"{done.stdout}{one.journal('callsign')}"
+def pbx(systemd_root: Path, asterisk_root: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pbx]:
+    with pbx_on(systemd_root, asterisk_root, tmp_path_factory.mktemp("machine")) as one:
         yield one
 
 
-def ping(machine: SystemdMachine) -> str:
-    with machine.network():
-        return run_fastagi(f"{ADDRESS}/ping", Call()).variables["CALLSIGNSTATUS"]
+@pytest.fixture
+def machine(pbx: Pbx) -> SystemdMachine:
+    return pbx.machine
 
 
-# The tests stand in the order of the service's life.
+@pytest.fixture(autouse=True)
+def well(pbx: Pbx) -> Iterator[None]:
+    """Each test begins with a service that runs, and vendors that are well."""
+    yield
+    pbx.vendors.trouble = {}
+    pbx.machine.run(["systemctl", "unmask", "--runtime", "callsign"])
+    pbx.machine.run(["systemctl", "reset-failed", "callsign"])
+    pbx.set_up(vendor_sections(pbx.vendors))
 
 
-def test_an_installed_service_is_ready_and_answers(machine: SystemdMachine) -> None:
+def ping() -> str:
+    return run_fastagi(f"{ADDRESS}/ping", Call()).variables.get("CALLSIGNSTATUS", "")
+
+
+# -- its life -----------------------------------------------------------------------------------------
+
+
+def test_an_installed_service_is_ready_and_answers(pbx: Pbx, machine: SystemdMachine) -> None:
     assert machine.show("callsign", "ActiveState") == "active"
     assert machine.show("callsign", "StatusText") == "answers calls at 127.0.0.1:4591"
-    assert ping(machine) == "OK"
+    assert machine.show("callsign", "NFileDescriptorStore") == "1"
+    assert ping() == "OK"
 
 
-def test_a_reload_is_heard_and_ends(machine: SystemdMachine) -> None:
+def test_a_reload_is_heard_and_ends(pbx: Pbx, machine: SystemdMachine) -> None:
     before = machine.show("callsign", "MainPID")
-    assert machine.run(["systemctl", "reload", "callsign"]).returncode == 0
+    pbx.systemctl("reload", "callsign")
     assert machine.show("callsign", "MainPID") == before
-    assert any("the settings were read again" in line for line in machine.journal("callsign"))
+    wait_until(lambda: any("the settings were read again" in line for line in machine.journal("callsign")))
 
 
-def test_uninstalling_leaves_nothing_running(machine: SystemdMachine) -> None:
+# -- what ends a server while calls come --------------------------------------------------------------
+
+
+def restart(pbx: Pbx) -> None:
+    pbx.systemctl("restart", "callsign")
+
+
+def upgrade(pbx: Pbx) -> None:
+    with pbx.machine.path("/usr/src/callsign/agi/callsign/__init__.py").open("a") as file:
+        file.write("# \n")
+    done = pbx.machine.install()
+    assert done.returncode == 0, done.stdout
+    assert "new code" in done.stdout
+
+
+@pytest.mark.parametrize("end", [restart, upgrade])
+@pytest.mark.parametrize("trouble", [Trouble(), Trouble(delay_seconds=30), Trouble(http_status=503)])
+def test_a_restart_and_an_upgrade_cost_no_call_its_status(
+    pbx: Pbx, end: Callable[[Pbx], None], trouble: Trouble
+) -> None:
+    pbx.vendors.trouble = {"skarabee": trouble}
+    steps = pbx.calls(CALLS, RATE, lambda: end(pbx))
+    assert len(steps) == CALLS
+    assert [step for step in steps if not step.has_status] == []
+    assert max(step.seconds for step in steps) < 5.0, "a server's start, on a busy machine"
+
+
+def test_a_kill_costs_none_but_those_that_it_had_in_hand(pbx: Pbx, machine: SystemdMachine) -> None:
+    before = machine.show("callsign", "MainPID")
+    steps = pbx.calls(CALLS, RATE, lambda: pbx.systemctl("kill", "--signal=KILL", "callsign"))
+    assert len(steps) == CALLS
+    assert machine.show("callsign", "MainPID") != before
+    without = [step for step in steps if not step.has_status]
+    assert {step.status for step in without} <= {"none"}
+    assert len(without) <= 10, "a port that is closed while a server starts costs more"
+
+
+def test_a_server_that_stands_still_is_started_anew_by_its_watchdog(pbx: Pbx, machine: SystemdMachine) -> None:
+    before = machine.show("callsign", "MainPID")
+    pbx.systemctl("kill", "--signal=STOP", "callsign")
+    began = time.monotonic()
+    ping()  # a thread that stood in accept() may take it with it
+    assert ping() == "OK"
+    assert time.monotonic() - began < GIVEN_UP_SECONDS
+    assert machine.show("callsign", "MainPID") != before
+    assert any("Watchdog timeout" in line for line in machine.journal("callsign"))
+
+
+# -- no server comes back: a call that has connected is let go -----------------------------------------
+
+
+def fail_with_2(pbx: Pbx) -> None:
+    pbx.machine.path(SETTINGS).write_text("[nonsense]\n")
+    pbx.systemctl("kill", "--signal=KILL", "callsign")
+
+
+def fail_again_and_again(pbx: Pbx) -> None:
+    program = pbx.machine.path("/opt/callsign/agi/callsign/commands.py")
+    program.write_text(f"raise SystemExit(1)\n{program.read_text()}")
+    pbx.systemctl("kill", "--signal=KILL", "callsign")
+
+
+def stop(pbx: Pbx) -> None:
+    pbx.systemctl("stop", "callsign")
+
+
+def mask(pbx: Pbx) -> None:
+    pbx.systemctl("mask", "--now", "--runtime", "callsign")
+
+
+@pytest.mark.parametrize("end", [stop, mask, fail_with_2, fail_again_and_again])
+def test_a_call_that_connects_while_no_server_comes_back_is_let_go(
+    pbx: Pbx, machine: SystemdMachine, end: Callable[[Pbx], None]
+) -> None:
+    code = machine.path("/opt/callsign/agi/callsign/commands.py")
+    text = code.read_text()
+    try:
+        steps = pbx.calls(CALLS, RATE, lambda: end(pbx))
+        wait_until(lambda: machine.show("callsign", "ActiveState") in ("inactive", "failed"))
+        assert machine.show("callsign", "NFileDescriptorStore") == "0"
+    finally:
+        code.write_text(text)
+    assert {step.status for step in steps if not step.has_status} == {"none"}
+    assert max(step.seconds for step in steps) < GIVEN_UP_SECONDS
+
+
+# -- what the sandbox of the unit lets through ---------------------------------------------------------
+
+
+def test_a_deadline_outlives_a_restart_with_a_clock_that_was_set(
+    pbx: Pbx, machine: SystemdMachine, tmp_path: Path
+) -> None:
+    pbx.vendors.trouble = {"skarabee": Trouble(http_status=503)}
+    call = Call(callerid="0478123456", dnid="056528998", uniqueid="1700000000.99")
+    assert run_fastagi(f"{ADDRESS}/skarabee", call).variables["SKARABEESTATUS"] == "QUEUED"
+    library = tmp_path / "shifted_clock.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", str(library), str(CLOCK), "-ldl"], check=True)
+    machine.path("/opt/shifted_clock.so").write_bytes(library.read_bytes())
+    machine.path("/opt/an_hour").write_bytes(struct.pack("l", 3600))
+    drop_in = machine.path("/run/systemd/system/callsign.service.d/clock.conf")
+    drop_in.parent.mkdir(parents=True)
+    drop_in.write_text(
+        "[Service]\nEnvironment=LD_PRELOAD=/opt/shifted_clock.so\nEnvironment=SHIFTED_CLOCK=/opt/an_hour\n"
+    )
+    try:
+        pbx.systemctl("daemon-reload")
+        pbx.systemctl("restart", "callsign")
+        tried = f"call={call.uniqueid} system=skarabee action=skarabee attempt="
+        wait_until(lambda: sum(tried in line for line in machine.journal("callsign")) > 2)
+        (job,) = json.loads(machine.run(["callsign", "jobs", "--json", "--call", call.uniqueid]).stdout)
+        assert job["state"] == "waiting"
+    finally:
+        drop_in.unlink()
+        pbx.systemctl("daemon-reload")
+
+
+def test_the_figures_of_the_process_are_among_the_metrics(pbx: Pbx, machine: SystemdMachine) -> None:
+    pbx.set_up(f'[server]\nmetrics = "127.0.0.1:4593"\n{vendor_sections(pbx.vendors)}')
+    ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:4593/metrics').read().decode())"
+    wait_until(lambda: "process_" in machine.run(["/opt/python3/bin/python3", "-c", ask]).stdout)
+    page = machine.run(["/opt/python3/bin/python3", "-c", ask]).stdout
+    figures = {line.split()[0] for line in page.splitlines() if line.startswith("process_")}
+    assert {"process_resident_memory_bytes", "process_start_time_seconds", "process_open_fds"} <= figures
+
+
+def test_uninstalling_leaves_nothing_running(pbx: Pbx, machine: SystemdMachine) -> None:
     pid = machine.show("callsign", "MainPID")
     assert machine.path(f"/proc/{pid}").exists()
     done = machine.install("--uninstall")
     assert done.returncode == 0, done.stdout
     assert machine.show("callsign", "LoadState") == "not-found"
     assert not machine.path(f"/proc/{pid}").exists()
+    done = machine.install()
+    assert done.returncode == 0, done.stdout
