@@ -207,11 +207,24 @@ place() { # NEW PATH MODE OWNER: whole or not at all
   mv -f "$2.new" "$2"
 }
 
-swap_in() { # NEW PATH: a folder or file in place of another
+swap_in() { # NEW PATH: a folder or file in place of another; plain scripts that start meanwhile find one of them
+  if [ -e "$2" ] && exchange "$1" "$2"; then
+    rm -rf "$1"
+    return
+  fi
   rm -rf "$2.old"
   [ ! -e "$2" ] || mv "$2" "$2.old"
   mv "$1" "$2"
   rm -rf "$2.old"
+}
+
+exchange() { # ONE OTHER: at one stroke, where kernel and file system can (renameat2(2), RENAME_EXCHANGE)
+  "$python" - "$1" "$2" 2>/dev/null <<'PYTHON'
+import ctypes, os, sys
+
+one, other = map(os.fsencode, sys.argv[1:])
+sys.exit(ctypes.CDLL(None).renameat2(-100, one, -100, other, 2) != 0)  # AT_FDCWD
+PYTHON
 }
 
 remove() { # PATH

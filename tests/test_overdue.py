@@ -9,6 +9,7 @@ from ipaddress import ip_network
 
 import pytest
 
+from agi_lines import say_that_it_was_all
 from callsign import fastagi_server, listening, overdue
 from callsign.asterisk_side import Call, Conduct, Session, run_fastagi
 from callsign.dialplan_step import Step
@@ -66,6 +67,7 @@ def test_a_call_that_is_being_told_hears_nothing_of_its_own_thread(held: Held) -
     block = Call(callerid="056528999").environment(f"agi://127.0.0.1:{address[1]}/skarabee")
     with socket.create_connection(address, WAIT_SECONDS) as asterisk:
         asterisk.sendall("".join(f"{line}\n" for line in [*block, ""]).encode())
+        say_that_it_was_all(asterisk)
         commands = asterisk.recv(4096)
         held.hold.set()
         wait_until(lambda: held.server.sessions == 0)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from agi_lines import say_that_it_was_all
 from callsign.asterisk_side import Call, run_fastagi
 from callsign.sandbox import Sandbox
 from callsign.service_manager import ServiceManager
@@ -239,6 +240,7 @@ def test_a_call_that_connects_while_no_server_runs_is_answered_by_the_next(
         assert systemd.hear() == KEEP_NO_MORE, "until it is ready: should it fail, nobody is to wait"
         assert systemd.hear() == KEEP
         assert "READY" in systemd.hear()
+        say_that_it_was_all(call)
         assert call.recv(200).startswith(b'EXEC MSet "CALLSIGNSTATUS=OK')
     assert handed_over.port == port
     assert systemd.kept[1].getsockname() == ("127.0.0.1", port)

@@ -26,7 +26,8 @@ The store (outbox_file) stands behind a lock (outbox_access) in a folder of its 
 its files removed or cut, outbox_check overwritten; outbox_aside puts them away, and a new one gets what waits.
 Beside the calls, keeping fetches what questions are looked up in; overdue goes on for a call whose thread
 hangs.  `jobs` and `status` look by outbox_reader, `retry` and `drop` write by outbox_edits.  systemd hears of
-`serve` through the service_manager, whose watchdog is fed after an own_call was answered.
+`serve` through the service_manager, whose watchdog is fed after an own_call was answered, and keeps the socket that
+calls come in by (listening) from one process to the next.
 Of sessions that wait for their peers waiting_peers ends the longest when places run short; peer_log says
 of each peer what is wrong with it.
 A thread that may be one too many for the system is begun by thread_starts; the log goes through stderr_queue.

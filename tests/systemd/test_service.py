@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,9 @@ BLOCK = b"agi_network: yes\nagi_network_script: ping\nagi_threadid: 1\n\n"
 CALLS, RATE = 200, 50
 CLOCK = Path(__file__).parents[1] / "faults/shifted_clock.c"
 GIVEN_UP_SECONDS = 30.0
+
+# Ends when the file is not there.
+LOOK = "import os, sys\nwhile os.path.exists(sys.argv[1]): pass"
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +81,14 @@ def restart(pbx: Pbx) -> None:
 def upgrade(pbx: Pbx) -> None:
     with pbx.machine.path("/usr/src/callsign/agi/callsign/__init__.py").open("a") as file:
         file.write("# \n")
-    done = pbx.machine.install()
+    script = pbx.machine.path("/opt/callsign/agi/agi-bin/callsign.agi")
+    with subprocess.Popen([sys.executable, "-c", LOOK, str(script)]) as looks:
+        done = pbx.machine.install()
+        was_there_always = looks.poll() is None
+        looks.kill()
     assert done.returncode == 0, done.stdout
     assert "new code" in done.stdout
+    assert was_there_always, "a plain script that starts in that moment would set no status"
 
 
 @pytest.mark.parametrize("end", [restart, upgrade])
