@@ -15,11 +15,14 @@ from pathlib import Path
 import pytest
 
 from callsign import outbox_aside, outbox_tidy, outbox_watch, outbox_writer
+from callsign.delivery import Delivery
+from callsign.file_lock import FileLock
 from callsign.notification import State
 from callsign.outbox import Job, Outbox, OutboxError
+from callsign.outbox_edits import drop
 from callsign.outbox_reader import OutboxReader
 from callsign.outbox_values import StoreBroken
-from store_play import LONG_SECONDS, OtherProcess, call_from, eventually
+from store_play import GONE, LONG_SECONDS, SETTINGS, OtherProcess, PlayedVendor, call_from, eventually
 
 HOLDS = """
 import logging, sys
@@ -246,16 +249,42 @@ def test_who_cuts_the_wal_by_a_checkpoint_has_done_no_harm(path: Path, caplog: p
     assert not caplog.records
 
 
-def test_the_lock_of_who_delivers_is_taken_again_when_it_was_removed_with_the_store(path: Path) -> None:
-    told: list[str] = []
-    outbox = Outbox(path)
-    outbox.listen(lambda jobs: None, lambda: told.append("new"))
+def test_who_delivers_stays_the_only_one_though_its_lock_and_its_socket_were_removed_with_the_store(path: Path) -> None:
+    outbox, vendor = Outbox(path), PlayedVendor()
+    vendor.answers["skarabee"] = GONE
+    outbox.wait_open(LONG_SECONDS)
+    delivery = Delivery(outbox, lambda: SETTINGS, vendor.send)
+    assert delivery.try_start()
     outbox.add(call_from("0470000001"))
-    assert not told
+    assert eventually(lambda: beside(path, ".sock").exists())
     DEEDS["all that begins so removed"](path)
     outbox.add(call_from("0470000002"))
-    assert eventually(lambda: told == ["new"])
+    assert eventually(lambda: beside(path, ".sock").exists())
+    with closing(FileLock(beside(path, ".deliver"))) as other:
+        assert not other.try_now()
+    delivery.stop(LONG_SECONDS)
     outbox.close()
+    assert rows(path) == [1, 2]
+
+
+def test_a_job_that_was_dropped_does_not_come_back_with_the_new_store(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    outbox, vendor = Outbox(path), PlayedVendor()
+    vendor.answers["skarabee"] = GONE
+    outbox.wait_open(LONG_SECONDS)
+    delivery = Delivery(outbox, lambda: SETTINGS, vendor.send)
+    assert delivery.try_start()
+    outbox.add(call_from("0470000001"))
+    assert eventually(lambda: "TRY LATER" in caplog.text)
+    drop(path, [1])
+    assert eventually(lambda: "DROPPED" in caplog.text)
+    outbox.wait_written(LONG_SECONDS)
+    DEEDS["all three removed"](path)
+    outbox.add(call_from("0470000002"))
+    delivery.stop(LONG_SECONDS)
+    outbox.close()
+    assert rows(path) == [2]
 
 
 # -- a store that is broken ---------------------------------------------------------------------------------------
