@@ -8,13 +8,14 @@ import shutil
 import sqlite3
 import stat
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from callsign import outbox_aside, outbox_tidy, outbox_watch, outbox_writer
+from callsign import outbox_aside, outbox_check, outbox_tidy, outbox_watch, outbox_writer
 from callsign.delivery import Delivery
 from callsign.file_lock import FileLock
 from callsign.notification import State
@@ -372,6 +373,22 @@ def test_what_is_overwritten_where_sqlite_need_not_look_is_found_all_the_same(
         assert eventually(lambda: has(path, 1, 2, 3))
         holder.kill()
     assert len(aside(path)) == 1
+
+
+def test_each_look_at_the_whole_store_reads_it_from_the_file_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Outbox(path).close()
+    monkeypatch.setattr(outbox_check, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(outbox_check, "TIMES_AS_LONG", 1)
+    connect, opened, found = sqlite3.connect, list[object](), list[StoreBroken]()
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: opened.append(a) or connect(*a, **k))
+    is_open = threading.Event()
+    check = outbox_check.StoreCheck(path, is_open, found.append)
+    is_open.set()
+    assert eventually(lambda: len(opened) > 2)
+    assert not found
+    _all_but_the_first_page(path)
+    assert eventually(lambda: found)
+    check.close()
 
 
 def test_of_two_processes_that_find_it_broken_one_sets_it_aside(path: Path) -> None:
