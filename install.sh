@@ -144,6 +144,7 @@ starter() { # PYTHON SCRIPT: the text of a command that runs one with the other
 
 local_install() {
   venv="$here/.venv"
+  cd "$here" # Python looks for modules where it stands
   python=$(find_python "$venv")
   if ! is_whole "$venv" "$python"; then
     say "Making .venv with $("$python" --version) …"
@@ -190,8 +191,27 @@ folder() { # PATH MODE OWNER
 
 make_folder() {
   mkdir -p "$1"
-  [ -n "$root" ] || [ "$1" != "$store" ] || chown -R "$3" "$1" # a store that somebody made by hand
   dress "$1" "$2" "$3"
+}
+
+# Whoever may put names into a folder can put a link there: so root itself works only where nobody but root may.
+owner_of() { # FOLDER: that user, and its group
+  owner=$(stat -c %U "$1" 2>/dev/null || echo root) group=$(stat -c %G "$1" 2>/dev/null || echo root)
+  if [ "$owner" = root ] && [ -n "$(find "$1" -maxdepth 0 -perm -020 2>/dev/null)" ] &&
+    id -nG "$asterisk_user" 2>/dev/null | tr ' ' '\n' | grep -qx "$group"; then
+    owner=$asterisk_user
+  fi
+  say "$owner:$group"
+}
+
+as_owner() { # FOLDER COMMAND…: runs it in that folder, as its owner, with no way to root's terminal
+  (
+    cd -P "$1" || exit
+    shift
+    who=$(owner_of .)
+    if [ -n "$root" ] || [ "${who%:*}" = root ]; then exec "$@"; fi
+    exec setsid runuser -u "${who%:*}" -g "${who#*:}" -- "$@"
+  )
 }
 
 file() { # NEW PATH MODE OWNER
@@ -201,10 +221,11 @@ file() { # NEW PATH MODE OWNER
 }
 
 place() { # NEW PATH MODE OWNER: whole or not at all
-  mkdir -p "$(dirname "$2")"
-  cp "$1" "$2.new"
-  dress "$2.new" "$3" "$4"
-  mv -f "$2.new" "$2"
+  [ -d "$(dirname "$2")" ] || mkdir -p "$(dirname "$2")"
+  [ -z "$root" ] || set -- "$1" "$2" "$3" ''
+  # shellcheck disable=SC2016 # the inner shell's
+  as_owner "$(dirname "$2")" sh -c 'rm -f "$1.new" && cat >"$1.new" && chmod "$2" "$1.new" && { [ -z "$3" ] || chown "$3" "$1.new"; } &&
+    mv -f "$1.new" "$1"' sh "$(basename "$2")" "$3" "$4" <"$1"
 }
 
 swap_in() { # NEW PATH: a folder or file in place of another; plain scripts that start meanwhile find one of them
@@ -228,10 +249,10 @@ PYTHON
 }
 
 remove() { # PATH
-  [ ! -e "$root$1" ] || change "remove $1" rm -rf "$root$1"
+  if [ -e "$root$1" ] || [ -L "$root$1" ]; then
+    change "remove $1" as_owner "$root$(dirname "$1")" rm -rf "./$(basename "$1")"
+  fi
 }
-
-owner_of() { stat -c %U:%G "$1" 2>/dev/null || echo root:root; }
 
 # -- What there is -------------------------------------------------------------------------------------
 
@@ -289,6 +310,7 @@ refuse_what_would_hurt() {
   if [ -n "$freepbx" ] && grep -Eq '^[[:space:]]*listen[[:space:]]*=.*:4573"' "$root$settings" 2>/dev/null; then
     fail "$settings: [server] listen: port 4573 belongs to FreePBX's own FastAGI server; take 4591"
   fi
+  [ -n "$root" ] || [ ! -e "$home" ] || [ "$(stat -c %U "$home")" = root ] || fail "$home is not root's: move it away first"
   for program in /usr/local/bin/callsign /usr/local/bin/agi-debug "$agi_bin/callsign.agi"; do
     [ ! -e "$root$program" ] || grep -q "$home/" "$root$program" ||
       fail "$program is there and is not of this installer: move it away first"
@@ -300,7 +322,7 @@ refuse_what_would_hurt() {
 (a copy of a context needs another name), remove this one, and run the installer again."
   fi
   names=$(sed -n 's/^\[\([^]]*\)\].*/\1/p' "$here/dialplan/extensions_callsign.conf" | paste -s -d '|' -)
-  taken=$(grep -rEn "^[[:space:]]*\[($names)\]" "$root$etc" --include='*.conf' 2>/dev/null |
+  taken=$(grep -REn "^[[:space:]]*\[($names)\]" "$root$etc" --include='*.conf' 2>/dev/null |
     grep -v "^$root$etc/extensions_callsign.conf:" | cut -d: -f1-2) || true
   [ -z "$taken" ] || fail "a context of callsign's is defined already, and two of one name would be mixed line by line:
 $taken
@@ -308,16 +330,18 @@ Rename yours, or merge by calling it from your own dialplan: Gosub(callsign-…,
 }
 
 refuse_while_called() { # a call that jumps to a context that is gone ends
-  callers=$(grep -rEn '^[^;]*(callsign-[a-z]+|callsign\.agi|CALLSIGN_AGI)' "$root$etc" \
+  callers=$(grep -REn '^[^;]*(callsign-[a-z]+|callsign\.agi|CALLSIGN_AGI)' "$root$etc" \
     --include='*.conf' --include='*.ael' --include='*.lua' 2>/dev/null |
     grep -v "^$root$etc/extensions_callsign.conf:" | cut -d: -f1-2) || true
   [ -z "$callers" ] || fail "the dialplan still calls callsign, and such a call would end when it is gone:
 $callers
 Remove these lines, reload the dialplan, and run the installer again."
+  ours="^$root$dialplan_entry:[0-9]*:$include_line\$"
+  [ ! -L "$root$dialplan_entry" ] || ours='^$' # whoever wrote it through the link takes it out again
   others=$(
     {
-      includes_ours -rn "$root$etc" --include='*.conf' | grep -v "^$root$dialplan_entry:[0-9]*:$include_line\$" || :
-      grep -rEn "^[[:space:]]*#(try)?include[^;]*($home/|_callsign_|features_callsign)" "$root$etc" --include='*.conf' 2>/dev/null
+      includes_ours -Rn "$root$etc" --include='*.conf' | grep -v "$ours" || :
+      grep -REn "^[[:space:]]*#(try)?include[^;]*($home/|_callsign_|features_callsign)" "$root$etc" --include='*.conf' 2>/dev/null
     } | cut -d: -f1-2 | sort -u
   ) || true
   [ -z "$others" ] || fail "a file of callsign's is included by a line of your own, and Asterisk would load no dialplan without it:
@@ -390,7 +414,7 @@ copy_part() {
 
 check_settings() { # CODE: as the service will read them, before it takes the place of one that works
   [ -z "$root" ] && [ -e "$settings" ] || return 0
-  runuser -u "$account" -- "$home/venv/bin/python" "$1/bin/callsign" check --config "$settings" >"$work/check" 2>&1 ||
+  "$home/venv/bin/python" "$1/bin/callsign" check --config "$settings" >"$work/check" 2>&1 ||
     fail "the settings cannot be used as they are; what runs goes on as it did:
 $(cat "$work/check")"
 }
@@ -411,67 +435,49 @@ settings_step() { # /etc/asterisk is no place for keys: FreePBX makes all in it 
 }
 
 store_step() { # new files in it belong to its group
-  folder "$store" 2770 "$account:$account"
+  looks "$root$store" 2770 "$account:$account" || change "folder $store  $account:$account 2770" make_store
 }
 
-# Asterisk that was started with -G (FreePBX, Debian 13) gives up all further groups: so by name as well.
+make_store() { # or takes over one that somebody made by hand: root has it first, so that no more names come into it
+  was=$(stat -c %U "$root$store" 2>/dev/null) || was=$account
+  if [ -z "$root" ] && [ "$was" != "$account" ]; then
+    make_folder "$store" 700 root:root
+    find "$store" -maxdepth 1 -type f -links 1 -user "$was" -exec chown -h "$account:$account" {} +
+  fi
+  make_folder "$root$store" 2770 "$account:$account"
+}
+
 access_step() {
-  [ -z "$root" ] && [ "$asterisk_user" != root ] || return 0
-  access look "$(dirname "$settings")" 5 "$asterisk_user" ||
-    change "$asterisk_user may read $(dirname "$settings")" access grant "$(dirname "$settings")" 5 "$asterisk_user"
-  access look "$store" 7 "$asterisk_user" ||
-    change "$asterisk_user may use $store" access grant "$store" 7 "$asterisk_user"
+  [ -z "$root" ] || return 0
+  access look "$(dirname "$settings")" settings ||
+    change "$account and $asterisk_user may read $(dirname "$settings")" access grant "$(dirname "$settings")" settings
+  access look "$store" store || change "$account and $asterisk_user may use $store" access grant "$store" store
 }
 
-access() { # look|grant FOLDER PERMISSIONS USER: an ACL entry of the user, for the folder, its files, and what comes
-  [ -e "$2" ] && [ -x "$home/venv/bin/python" ] && id "$4" >/dev/null 2>&1 || return 1
-  "$home/venv/bin/python" - "$@" <<'PYTHON'
-import os, pwd, stat, struct, sys
-
-verb, folder, allowed, user = sys.argv[1:]
-NOBODY, OWNER, USER, GROUP, MASK, OTHERS = 0xFFFFFFFF, 1, 2, 4, 16, 32  # linux/posix_acl.h
-ACCESS, DEFAULT = "system.posix_acl_access", "system.posix_acl_default"
-
-
-def acl(path):
-    mode = os.stat(path).st_mode
-    entries = [
-        (OWNER, mode >> 6 & 7, NOBODY),
-        (USER, int(allowed) & (7 if stat.S_ISDIR(mode) else 6), pwd.getpwnam(user).pw_uid),
-        (GROUP, mode >> 3 & 7, NOBODY),
-        (MASK, mode >> 3 & 7, NOBODY),
-        (OTHERS, mode & 7, NOBODY),
-    ]
-    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
-
-
-if verb == "look":
-    kept = os.listxattr(folder)
-    sys.exit(any(name not in kept or os.getxattr(folder, name) != acl(folder) for name in (ACCESS, DEFAULT)))
-try:
-    os.setxattr(folder, DEFAULT, acl(folder))
-    for path in [folder, *(entry.path for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False))]:
-        os.setxattr(path, ACCESS, acl(path))
-except OSError as fault:
-    print(f"  but no ACL can be kept there ({fault.strerror}): the plain script fails where Asterisk drops its groups")
-PYTHON
+access() { # look|grant FOLDER settings|store
+  [ -d "$2" ] && [ -x "$home/venv/bin/python" ] && id "$asterisk_user" >/dev/null 2>&1 || return 1
+  as_owner "$2" "$home/venv/bin/python" -I - "$1" "$3" "$asterisk_user" <"$here/agi/callsign/access.py"
 }
 
 dialplan_step() {
   entry=$root$dialplan_entry
+  owner=$(owner_of "$root$etc")
   if [ -e "$entry" ]; then
-    like="$(stat -c %a "$entry") $(owner_of "$entry")"
+    [ "${owner%:*}" != root ] || owner=$(stat -L -c %U:%G "$entry")
+    file "$here/dialplan/extensions_callsign.conf" "$etc/extensions_callsign.conf" "$(stat -L -c %a "$entry")" "$owner"
   else
-    like="640 $(owner_of "$root$etc")"
-  fi
-  # shellcheck disable=SC2086 # mode and owner
-  file "$here/dialplan/extensions_callsign.conf" "$etc/extensions_callsign.conf" $like
-  if [ ! -e "$entry" ]; then
+    file "$here/dialplan/extensions_callsign.conf" "$etc/extensions_callsign.conf" 640 "$owner"
     note "There is no $dialplan_entry: put \`$include_line\` into your dialplan."
-  elif includes_ours -q "$entry" "$root$etc/extensions.conf"; then
+  fi
+  if [ ! -e "$entry" ] || includes_ours -q "$entry" "$root$etc/extensions.conf"; then
     :
+  elif [ -L "$entry" ]; then
+    note "$dialplan_entry is a link: put \`$include_line\` at the top of what it leads to."
   elif ! grep -E '^[[:space:]]*[^;[:space:]]' "$entry" | head -n 1 | grep -Eqv '^[[:space:]]*[[#]'; then
-    change "line  $include_line  at the top of $dialplan_entry" add_include "$entry"
+    # At the top: what others append to the file later goes on to belong to the context they see at its end.
+    # shellcheck disable=SC2016 # the inner shell's
+    change "line  $include_line  at the top of $dialplan_entry" rewrite_entry 'printf "%s\n" "$2" && cat "$1"' ||
+      note "$dialplan_entry cannot be changed by ${owner%:*}, who owns its folder: put \`$include_line\` at its top."
   else
     note "$dialplan_entry begins with lines outside of any context: put \`$include_line\` at its end."
   fi
@@ -484,19 +490,10 @@ includes_ours() { # GREP'S ARGUMENTS: lines that include our file, in any of Ast
   grep -E '^[[:space:]]*#(try)?include[[:space:]]+["<]?([^;]*/)?extensions_callsign\.conf' "$@" 2>/dev/null
 }
 
-# At the top: what others append to the file later goes on to belong to the context they see at its end.
-add_include() {
-  real=$(readlink -f "$1")
-  cp -a "$real" "$real.new"
-  { printf '%s\n' "$include_line" && cat "$real"; } >"$real.new"
-  mv -f "$real.new" "$real"
-}
-
-remove_include() {
-  real=$(readlink -f "$1")
-  cp -a "$real" "$real.new"
-  sed "/^$include_line\$/d" "$real" >"$real.new"
-  mv -f "$real.new" "$real"
+rewrite_entry() { # COMMAND: by what it prints of the file $1 and the line $2
+  # shellcheck disable=SC2016 # the inner shell's
+  as_owner "$root$etc" sh -c 'rm -f "$1.new" && cp -a "$1" "$1.new" && { '"$1"'; } >"$1.new" && mv -f "$1.new" "$1"' \
+    sh "$(basename "$dialplan_entry")" "$include_line"
 }
 
 reload_dialplan() {
@@ -574,11 +571,11 @@ system_install() {
   announce
   environment_step
   account_step
-  code_step
-  commands_step
   settings_step
   store_step
   access_step
+  code_step
+  commands_step
   service_step
   dialplan_step
   [ "$changes" -gt 0 ] || say "  nothing, all is as it should be"
@@ -594,7 +591,7 @@ system_uninstall() {
   refuse_while_called
   announce
   [ ! -e "$root$dialplan_entry" ] || ! grep -qxF "$include_line" "$root$dialplan_entry" ||
-    change "line  $include_line  out of $dialplan_entry" remove_include "$root$dialplan_entry"
+    change "line  $include_line  out of $dialplan_entry" rewrite_entry "sed '/^$include_line\$/d' \"\$1\""
   remove "$etc/extensions_callsign.conf"
   reload_dialplan
   if [ -z "$root" ] && [ -e "$unit" ] && has_systemd; then
@@ -630,6 +627,7 @@ clean_up() { # also after a step that failed
 on_a_pbx() { # install|uninstall
   [ -n "$root" ] || [ "$(id -u)" = 0 ] || fail "a PBX is root's: sudo ./install.sh"
   umask 022
+  cd / # Python looks for modules where it stands
   for_service=yes
   work=$(mktemp -d)
   trap clean_up EXIT

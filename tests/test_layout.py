@@ -30,6 +30,9 @@ LAYERS = {
         "commands",
         "command_runs",
         "admin",
+        "access",
+        "tried_as",
+        "unit_limits",
         "shell_call",
         "shell_process",
         "inspection",
@@ -80,6 +83,7 @@ LAYERS = {
         "listening",
         "own_call",
         "service_manager",
+        "store_owner",
     ],
     "vendors": ["vendors", "vendors.*"],
     "values": [

@@ -25,13 +25,14 @@ What was open at a start is read by outbox_backlog, what the last stop could not
 The store (outbox_file) stands behind a lock (outbox_access) in a folder of its own (outbox_folder); outbox_watch sees
 its files removed or cut, outbox_check overwritten; outbox_aside puts them away, and a new one gets what waits.
 Beside the calls, keeping fetches what questions are looked up in; overdue goes on for a call whose thread
-hangs.  `jobs` and `status` look by outbox_reader, `retry` and `drop` write by outbox_edits.  systemd hears of
-`serve` through the service_manager, whose watchdog is fed after an own_call was answered, and keeps the socket that
-calls come in by (listening) from one process to the next.
+hangs.  `jobs` and `status` look by outbox_reader, `retry` and `drop` write by outbox_edits; root becomes the
+store_owner before.  systemd hears of `serve` through the service_manager, whose watchdog is fed after an own_call
+was answered, and keeps the socket that calls come in by (listening) from one process to the next.
 Of sessions that wait for their peers waiting_peers ends the longest when places run short; peer_log says
 of each peer what is wrong with it.
 A thread that may be one too many for the system is begun by thread_starts; the log goes through stderr_queue.
-A command from the shell runs within a shell_process.
+A command from the shell runs within a shell_process.  Root's `check` looks as those who need settings and store
+(tried_as), within the unit_limits; access lets them in.
 Where `[server] metrics` is set, metrics hears of each step's and attempt's end, and metrics_page shows it;
 `status --check` is nagios_check; `cdr` (cdr_command, cdr_joining) downloads a KalliopePBX's call register.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
-from callsign import SYSTEMS, clocks, inspection
+from callsign import SYSTEMS, clocks, inspection, unit_limits
 from callsign.outbox import OutboxError
 from callsign.outbox_reader import OutboxReader
 from callsign.settings import Settings
@@ -29,7 +29,10 @@ class Checked:
 
 def check(settings: Settings, warnings: Sequence[str]) -> Checked:
     """What was read, and what an administrator should look at though it is no fault."""
-    found = [*warnings, *(f"[outbox] path: {words}" for words in _of_store(settings.outbox.path))]
+    store = settings.outbox.path
+    closed = closed_to_us(store)
+    found = [*warnings, *closed, *([] if closed else (f"[outbox] path: {words}" for words in _of_store(store)))]
+    found += unit_limits.hidden(settings, unit_limits.lines_of_unit())
     metrics = settings.server.metrics
     if metrics is not None and not ip_address(metrics[0]).is_loopback:
         found.append(f"[server] metrics: whoever reaches {metrics[0]} can read them; 127.0.0.1 keeps them here")
@@ -42,19 +45,34 @@ def check(settings: Settings, warnings: Sequence[str]) -> Checked:
     return Checked(settings.source, sections, found)
 
 
+def closed_to_us(store: Path) -> list[str]:
+    """What of the store this user cannot use."""
+    folder = store.parent
+    try:
+        os.stat(folder)
+    except FileNotFoundError:
+        return []
+    except OSError as fault:
+        return [f"[outbox] path: this user cannot look into {folder}: {fault.strerror}"]
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return [f"[outbox] path: this user cannot write to {folder}"]
+    files = [store.with_name(store.name + suffix) for suffix in ("", "-wal", "-shm", ".lock")]
+    shut = [file for file in files if os.path.lexists(file) and not os.access(file, os.R_OK | os.W_OK)]
+    return [f"[outbox] path: this user cannot write to {file}" for file in shut]
+
+
 def _of_store(store: Path) -> Iterator[str]:
     folder = store.parent
     if not folder.is_dir():
         yield f"the folder {folder} does not exist yet; the server tries to make it"
         return
-    if not os.access(folder, os.W_OK | os.X_OK):
-        yield f"this user cannot write to {folder}"
-        return
-    mode = folder.stat().st_mode
-    if mode & stat.S_IRWXO:
+    found = folder.stat()
+    if found.st_mode & stat.S_IRWXO:
         yield f"others on this machine can look into {folder}, which holds callers' numbers"
-    if not mode & stat.S_ISGID:
+    if not found.st_mode & stat.S_ISGID:
         yield f"files that another user makes in {folder} may not open to the server: chmod g+s {folder}"
+    if os.geteuid() == 0 and found.st_uid != 0:  # root opens nothing there: the service's user looks (tried_as)
+        return
     try:
         yield from inspection.store_troubles(store)
         if store.exists():

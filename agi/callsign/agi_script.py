@@ -25,6 +25,7 @@ from callsign.outbox import Outbox
 from callsign.question import Verdict
 from callsign.settings import Settings
 from callsign.stderr_queue import queue_stderr
+from callsign.store_owner import become_owner
 
 if TYPE_CHECKING:
     from callsign.script_delivery import ScriptDelivery
@@ -87,6 +88,7 @@ class _Script:
 
     def _services(self) -> Services:
         self._settings = settings = config.load(config.path_of(None))[0]
+        become_owner(settings.outbox.path)
         self._outbox = Outbox(settings.outbox.path, settings.outbox.durability, settings.outbox.keep_days)
         return Services(lambda: settings, self._outbox, self._wait_for, self._ask)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from callsign import config
 from callsign.http_messages import visible, visible_json
 from callsign.settings import Settings
+from callsign.store_owner import become_owner
 
 if TYPE_CHECKING:
     from callsign.online_check import Finding
@@ -30,6 +31,12 @@ class UsageFault(Exception):
 
 def _settings(options: argparse.Namespace, thorough: bool = False) -> tuple[Settings, list[str]]:
     return config.load(config.path_of(options.config), thorough)
+
+
+def _settings_and_store(options: argparse.Namespace) -> Settings:
+    settings, _ = _settings(options)
+    become_owner(settings.outbox.path)
+    return settings
 
 
 def _print_lines(lines: Sequence[str]) -> None:
@@ -49,8 +56,8 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def check(options: argparse.Namespace) -> int:
-    """Reads the settings; with --online asks the vendors."""
-    from callsign import admin
+    """Reads the settings, as root also as those who need them; with --online asks the vendors."""
+    from callsign import admin, tried_as
 
     try:
         settings, warnings = _settings(options, thorough=True)
@@ -60,6 +67,14 @@ def check(options: argparse.Namespace) -> int:
             return MISUSED
         raise
     found = admin.check(settings, warnings)
+    others = tried_as.look_as_both(settings)
+    found.warnings.extend(line for line in others["warnings"] if line not in found.warnings)
+    if others["faults"]:
+        if options.json:
+            _print_json({"ok": False, "faults": others["faults"], "warnings": found.warnings})
+        else:
+            _print_lines([*others["faults"], *(f"warning: {line}" for line in found.warnings)])
+        return MISUSED
     online = _ask_online(settings, found.systems) if options.online else []
     good = all(vendor.good for vendor in online)
     if options.json:
@@ -86,7 +101,7 @@ def call(options: argparse.Namespace) -> int:
     from callsign.asterisk_side import Call
     from callsign.asterisk_side.call import unique_id
 
-    settings, _ = _settings(options)
+    settings = _settings_and_store(options)
     made_up = Call(options.callerid, extension=options.extension, uniqueid=options.uniqueid or unique_id())
     lines = made_up.environment("callsign.agi", (), network=False)
     env = {name: value.strip() for name, _, value in (line.partition(":") for line in lines) if name}
@@ -147,7 +162,7 @@ def status(options: argparse.Namespace) -> int:
 
     if options.check:
         return _nagios(options)
-    settings, _ = _settings(options)
+    settings = _settings_and_store(options)
     found = inspection.status(settings)
     if options.json:
         _print_json(found)
@@ -160,7 +175,7 @@ def _nagios(options: argparse.Namespace) -> int:
     from callsign import nagios_check
 
     try:
-        settings, _ = _settings(options)
+        settings = _settings_and_store(options)
     except config.ConfigError as fault:
         verdict = nagios_check.Verdict(nagios_check.UNKNOWN, str(fault))
     else:
@@ -173,7 +188,7 @@ def jobs(options: argparse.Namespace) -> int:
     """The jobs that fit, or one with its life."""
     from callsign import inspection
 
-    settings, _ = _settings(options)
+    settings = _settings_and_store(options)
     most = -1 if options.json else MOST_SHOWN  # a program gets all
     wanted = {"job": options.job, "state": options.state, "system": options.system, "call": options.call, "most": most}
     rows = inspection.jobs(settings.outbox.path, wanted)
@@ -205,7 +220,7 @@ def drop(options: argparse.Namespace) -> int:
 
 
 def _edit(options: argparse.Namespace, edit: Callable[[Path, Sequence[int]], Sequence[Edit]]) -> int:
-    settings, _ = _settings(options)
+    settings = _settings_and_store(options)
     edits = edit(settings.outbox.path, list(dict.fromkeys(options.jobs)))
     if options.json:
         _print_json([asdict(one) for one in edits])

@@ -103,6 +103,7 @@ class _Reader:
         self.path = path
         self.faults: list[str] = []
         self.warnings: list[str] = []
+        self.files: list[Path] = []
 
     def whole(self, tree: dict[str, object]) -> Settings:
         found: dict[str, Any] = {}
@@ -118,7 +119,7 @@ class _Reader:
                 found[name] = self.section(section, f"[{name}]", value)
         settings = Settings(source=str(self.path))
         if not self.faults:
-            settings = Settings(**found, source=str(self.path))
+            settings = Settings(**found, source=str(self.path), files=tuple(self.files))
             self.cross_check(settings)
         return settings
 
@@ -192,6 +193,7 @@ class _Reader:
 
     def secret_from_file(self, value: object) -> Any:
         path = read.absolute_path(value)
+        self.files.append(path)
         try:
             if path.exists() and not path.is_file():  # a pipe would never end
                 raise ValueError(f"{path} is no regular file")

@@ -30,6 +30,7 @@ from callsign.question import Verdict
 from callsign.service_manager import ServiceManager
 from callsign.settings import Settings
 from callsign.stderr_queue import queue_stderr
+from callsign.store_owner import become_owner
 
 if TYPE_CHECKING:
     from callsign.http_transport import HttpTransport
@@ -234,6 +235,7 @@ def _serve(path: Path) -> int:
         return 2
     for line in warnings:
         log.warning("%s", line)
+    become_owner(settings.outbox.path)
     try:  # before the store: where the address is taken, another callsign has both
         listener = listening.at(settings.server.listen, kept)
         if listener is None:

@@ -134,6 +134,7 @@ class Settings:
     kalliope: Kalliope | None = None
     sraps: Sraps | None = None
     source: str = ""  # the file's name, for messages
+    files: tuple[Path, ...] = ()  # further files that were read, of one key each
 
 
 SECTIONS: dict[str, type] = {

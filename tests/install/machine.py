@@ -102,7 +102,7 @@ class Machine:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
+            timeout=400,  # the machine may be busy with other tests
             check=False,
         )
 

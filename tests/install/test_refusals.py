@@ -131,6 +131,15 @@ def test_a_command_of_somebody_else_with_its_name(machine: Machine, placed: Plac
     assert f"{path} is there and is not of this installer" in refused(machine)
 
 
+def test_a_home_that_is_somebody_elses(machine: Machine) -> None:
+    home = machine.path("/opt/callsign")
+    home.mkdir()
+    os.chown(home, 12345, 12345)
+    told = refused(machine)
+    home.rmdir()
+    assert "/opt/callsign is not root's" in told
+
+
 def test_a_machine_without_asterisk(machine: Machine) -> None:
     conf = machine.path("/etc/asterisk/asterisk.conf")
     conf.rename(conf.with_suffix(".away"))
@@ -201,6 +210,22 @@ def test_a_line_that_somebody_wrote_is_enough(machine: Machine, placed: Place, l
 def test_it_stays_while_another_of_its_files_is_included(machine: Machine, placed: Place, line: str) -> None:
     placed("/etc/asterisk/extensions.conf", f"[general]\n{line}\n")
     assert "/etc/asterisk/extensions.conf:2" in refused(machine, "--uninstall")
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("extensions.conf", "exten => s,1,AGI(callsign.agi,skarabee)"),
+        ("extensions.conf", "exten => s,1,AGI(${CALLSIGN_AGI}/skarabee)"),
+        ("extensions.ael", "context mine { s => { AGI(callsign.agi,skarabee); } }"),
+        ("extensions.lua", 'app.gosub("callsign-skarabee", "s", 1)'),
+    ],
+)
+def test_it_stays_while_a_dialplan_of_any_kind_calls_it(machine: Machine, placed: Place, name: str, line: str) -> None:
+    placed(f"/etc/asterisk/{name}", f"\n{line}\n")
+    told = refused(machine, "--uninstall")
+    assert "the dialplan still calls callsign" in told
+    assert f"/etc/asterisk/{name}:2" in told
 
 
 def test_a_tree_for_a_package_holds_all_and_names_nothing_of_where_it_was_built(

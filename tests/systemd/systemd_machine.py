@@ -87,7 +87,7 @@ class SystemdMachine:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
+            timeout=400,  # the machine may be busy with other tests
             check=False,
         )
 
