@@ -368,6 +368,18 @@ class TestAForgedEnd:
             session.confirm()
             assert session.fault == LINE_BREAK
 
+    def test_asterisk_answers_once(self, chunk: int) -> None:
+        with Line() as line:
+            session = line.open()
+
+            def answer_twice() -> None:
+                mark = line.theirs.recv(100).split()[-1].replace(b"${CHANNEL(appdata)}", b"x")
+                line.theirs.sendall(b"200 result=1\n200 result=1 (" + mark + b")\n")
+
+            with in_another_thread(answer_twice):
+                session.confirm()
+            assert session.fault == LINE_BREAK
+
     def test_one_that_has_ended_has_said_all(self) -> None:
         session = opened(BLOCK)
         with Line(BLOCK + b"HANGUP\n") as line:

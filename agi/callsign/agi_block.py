@@ -112,14 +112,15 @@ class AgiBlock:
             while is_asterisk and line != CUT and not line.endswith(f"{mark})"):
                 self.fault = self.fault or LINE_BREAK
                 line = lines.read(end)
+            is_answer = is_asterisk or line == CUT or _ANSWER.fullmatch(line)
             if line == CUT:
                 self.fault = self.fault or TOO_LONG
-            elif answered or not (is_asterisk or _ANSWER.fullmatch(line)):
+            elif answered or not is_answer:
                 self.fault = self.fault or LINE_BREAK
-                continue
             if is_asterisk:
                 return True
-            end, answered = min(end, time.monotonic() + QUIET_SECONDS), True
+            if is_answer and not answered:
+                end, answered = min(end, time.monotonic() + QUIET_SECONDS), True
 
     def _fits(self, name: str) -> bool:
         if name == f"agi_arg_{self._arguments + 1}":

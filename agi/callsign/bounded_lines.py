@@ -37,11 +37,6 @@ class BoundedLines:
         self._cut = False
         self._line_has_come = False
 
-    @property
-    def hold_any(self) -> bool:
-        """Whether something has come that nobody has read yet."""
-        return bool(self._whole or self._begun)
-
     def begin(self, cut: bool = False) -> None:
         """A block or reply is read from here on.  With `cut`, what is too long is no BadPeer but `CUT`.
 

@@ -113,14 +113,15 @@ def test_a_line_break_that_sip_brings_along_ends_in_error(stage: Stage, step: st
     assert says.startswith("ERROR: ")
     assert "line break" in says
     assert says.endswith("job= balance= WENT ON")
-    line = stage.server.wait_log(lambda line: "line break" in line)
-    assert CALLER not in line
+    in_dialplan = (step, forgery) == ("skarabee", "called")  # an argument, which the subroutine itself looks at
+    if not in_dialplan:
+        assert CALLER not in stage.server.wait_log(lambda line: "line break" in line)
     assert stage.call("skarabee").startswith("QUEUED: ")  # whatever the one before had sent would be there first
     assert stage.box.wait_for(lambda seen: len(seen) > seen_before, 10)
     (seen,) = stage.box.seen[seen_before:]
     assert (seen.query["phonefrom"], seen.query["phoneto"]) == (CALLER, "201")
     stage.server.wait_log(lambda line: " QUEUED " in line)
-    assert sum("path=" in line for line in stage.server.log) == 2
+    assert sum("path=" in line for line in stage.server.log) == 2 - in_dialplan
 
 
 def test_the_plain_script_takes_no_such_call_either(stage: Stage) -> None:
