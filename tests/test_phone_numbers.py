@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
+import phonenumbers
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from phonenumbers.phonemetadata import PhoneMetadata
 
 from callsign.phone_numbers import (
+    HAVE_A_PLAN,
     TRUNK_ZERO,
     NumberPatterns,
     as_vendor_wants,
@@ -363,3 +368,16 @@ def test_a_number_dialled_at_home_is_what_the_numbering_plan_says_too(country: s
     assert as_vendor_wants(number, country, "national") == number
     assert as_vendor_wants(spaced, country, "national") in (number, spaced)
     assert PhoneMetadata.metadata_for_region(country).international_prefix == "00"
+
+
+def test_the_countries_that_are_known_without_a_plan_have_one_and_loading_settings_loads_none(tmp_path: Path) -> None:
+    assert phonenumbers.SUPPORTED_REGIONS >= HAVE_A_PLAN
+    settings = tmp_path / "callsign.toml"
+    settings.write_text('[numbers]\ncountry = "BE"\n')
+    code = (
+        "import pathlib, sys\nfrom callsign import config\nimport callsign.serving\n"
+        "config.load(pathlib.Path(sys.argv[1]), thorough=True)\n"
+        "sys.exit('phonenumbers' in sys.modules or 'requests' in sys.modules)"
+    )
+    environment = {"PYTHONPATH": str(Path(__file__).parents[1] / "agi")}
+    assert subprocess.run([sys.executable, "-c", code, str(settings)], env=environment).returncode == 0

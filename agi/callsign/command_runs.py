@@ -6,6 +6,7 @@ Imports come late: no command pays for another's.
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -50,6 +51,7 @@ def _print_json(value: object) -> None:
 
 def serve(options: argparse.Namespace) -> int:
     """The FastAGI server and the delivery, until SIGTERM."""
+    gc.disable()  # until all is loaded: calls wait for the start
     from callsign.serving import serve
 
     return serve(config.path_of(options.config))

@@ -222,7 +222,6 @@ def _serve(path: Path) -> int:
     faulthandler.enable()  # a watchdog's SIGABRT then shows where each thread stands, without any value
     allow_open_files()
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # before any thread: they inherit it
-    gc.disable()  # until all is loaded
     manager = ServiceManager()
     kept = listening.kept_by_systemd()
     if kept:
