@@ -65,7 +65,7 @@ class Outbox:
                 raise OutboxError(f"{late}: a slow disk, or another process holds it; see [outbox] path")
             put.ready.acquire(timeout=COMMIT_SECONDS)  # the writer had just begun with it
         if put.added is None:
-            hangs = f"the store {self.path} hangs in a commit: it may be stored all the same"
+            hangs = f"the store {self.path} hangs in a commit: it may be stored all the same; see [outbox] path"
             raise OutboxError(put.trouble or hangs)
         return put.added
 
