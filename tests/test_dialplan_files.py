@@ -85,7 +85,9 @@ def test_what_a_step_needs_stands_once() -> None:
 def test_where_no_proof_of_the_arguments_is_asked_they_can_hold_no_line_break() -> None:
     steps = "\n".join(lines(FOLDER / "extensions_callsign.conf")).partition(f"[{CLEAN_CONTEXT}]")[2].partition("\n[")[0]
     arguments = {line.partition("CALLSIGN_LINE)=")[2] for line in steps.splitlines() if "QUOTE" in line}
-    assert arguments == {r"${CALLSIGN_LINE},${ARG4},${ARG5},${QUOTE(${FILTER(\x20-\x7e\x80-\xff,${CALLSIGN_TEXT})})})"}
+    assert arguments == {"${CALLSIGN_LINE},${ARG4},${ARG5},${QUOTE(${CALLSIGN_TEXT})})"}
+    refusal = r"GotoIf($[${LEN(${FILTER(\x20-\x7e\x80-\xff,${CALLSIGN_TEXT})})} != ${LEN(${CALLSIGN_TEXT})}]?broken)"
+    assert steps.index(refusal) < steps.index("QUOTE")
     # The MAC went through FILTER, the others are unique ids and the name of an agent's phone.
     of_our_own = {"CHANNEL(linkedid)", "CALLSIGN_CALL", "CALLSIGN_MAC", "CALLSIGN_TO", "ARG2"}
     calls = [call for file in FILES for line in lines(file) for call in re.findall(r"callsign-step,s,1\((.*)\)", line)]

@@ -44,7 +44,7 @@ NAMES = FIRST | {f"agi_{name}" for name in _NAMES}
 LINE_BREAK = "the caller's number, or another text of this call, holds a line break: nothing was told or asked"
 
 CLEAN_CONTEXT = "callsign-step"
-"""The context of our dialplan file, which takes control characters out of the arguments."""
+"""The context of our dialplan file, which refuses arguments with control characters."""
 
 MOST_THREADS = 4096
 THREAD_DIGITS = 13
