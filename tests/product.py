@@ -47,6 +47,11 @@ key = "recorder-key"
 """
 
 
+def looks_old(settings: Path) -> None:
+    """A settings file that was written just now makes who reads it wait for whoever may still write to it."""
+    os.utime(settings, (0, 0))
+
+
 class Product:
     """A running server.  `settings` lies in `folder`, and `store` by default; the kernel chose `port`."""
 
@@ -73,6 +78,7 @@ class Product:
         server = f'[server]\nlisten = "{listen}"\n' + (f'metrics = "{metrics}"\n' if metrics else "")
         store = f'[outbox]\npath = "{self.store}"\n{outbox}\n'
         self.settings.write_text(f"{server}{store}{sections}\n", encoding="utf-8")
+        looks_old(self.settings)
         os.utime(self.settings, (0, 0))  # as if long ago: what was just written is looked at twice
 
     def start(self, kept: socket.socket | None = None) -> None:

@@ -35,6 +35,7 @@ class PlainScript:
         self.store = folder / "outbox.db"
         self.settings.touch(mode=0o600)
         self.settings.write_text(f'[outbox]\npath = "{self.store}"\n{sections}\n', encoding="utf-8")
+        product.looks_old(self.settings)
         # the script's first line asks for the python3 of the PATH
         monkeypatch.setenv("PATH", os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])))
         monkeypatch.setenv("CALLSIGN_CONFIG", str(self.settings))

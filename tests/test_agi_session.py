@@ -207,7 +207,8 @@ class TestTheBlock:
             b"failure\n",
         ],
     )
-    def test_what_is_no_block_is_a_bad_peer(self, chunk: int, block: bytes) -> None:
+    def test_what_is_no_block_is_a_bad_peer(self, chunk: int, block: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(agi_block, "BLOCK_SECONDS", 0.2)  # "agi_network" could still go on
         with Line(block) as line, pytest.raises(BadPeer):
             line.open()
 

@@ -23,7 +23,7 @@ from callsign.cdr_command import begin_of, days_of, end_of, months
 from callsign.commands import main
 from callsign.sandbox import Sandbox, Trouble
 from command_line import callsign
-from product import COMMAND
+from product import COMMAND, looks_old
 
 LONG_SECONDS = 60.0
 STARTS = ("2026-01-31 23:59:59", "2026-02-01 00:00:00", "2026-03-15 10:00:00", "2026-03-31 23:59:59")
@@ -47,6 +47,7 @@ def settings(box: Sandbox, tmp_path: Path) -> Path:
         f'[kalliope]\nurl = "{box.url("kalliope")}"\nusername = "admin"\npassword = "admin-password"\n',
         encoding="utf-8",
     )
+    looks_old(path)
     return path
 
 

@@ -17,7 +17,7 @@ import pytest
 from callsign.asterisk_side import Call, run_fastagi
 from callsign.sandbox import Sandbox, Trouble
 from command_line import callsign_text as run
-from product import COMMAND, PROJECT, Product, vendor_sections
+from product import COMMAND, PROJECT, Product, looks_old, vendor_sections
 from waiting import wait_until
 
 # Skarabee's infosheet: its printed hash belongs to this timestamp, not to the one in its URL.
@@ -45,6 +45,7 @@ def settings(tmp_path: Path, box: Sandbox) -> Path:
     path = tmp_path / "callsign.toml"
     path.touch(mode=0o600)
     path.write_text(f'[outbox]\npath = "{tmp_path}/outbox.db"\n{sections(box)}')
+    looks_old(path)
     return path
 
 

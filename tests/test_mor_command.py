@@ -14,6 +14,7 @@ import pytest
 from callsign.sandbox import Sandbox, Trouble
 from callsign.vendors.mor_methods import EFFECTS, READS, effect_of
 from command_line import callsign_text
+from product import looks_old
 
 KEY = "the-key-of-mor"
 
@@ -37,6 +38,7 @@ def write(folder: Path, text: str) -> Path:
     path = folder / "callsign.toml"
     path.touch(mode=0o600)
     path.write_text(f'[outbox]\npath = "{folder}/outbox.db"\n{text}', encoding="utf-8")
+    looks_old(path)
     return path
 
 

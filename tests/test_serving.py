@@ -203,7 +203,7 @@ class TestACall:
         place_call(product, "skarabee", f"phoneto={CALLED}\t", "x", "y", "z", "w")
         place_call(product, "skarabee", f"businessid={CALLED}")
         place_call(product, "ping", CALLER)
-        send(product, f"agi_callerid: {CALLER}\n".encode() * 10000)
+        send(product, f"agi_callerid: {CALLER}\n".encode() * 50000)  # so much that it is closed at once
         assert product.stop() == 0
         assert len(product.log) >= 9
         for line in product.log:
