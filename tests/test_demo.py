@@ -6,11 +6,14 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from product import PROJECT
+
+pytestmark = pytest.mark.skipif(find_spec("ensurepip") is None, reason="install.sh takes no Python without ensurepip")
 
 LONG_SECONDS = 120.0
 ALL, NOT_ALL = "All did their part.", "NOT all did their part"
