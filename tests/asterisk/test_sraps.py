@@ -172,7 +172,7 @@ def test_who_sits_down_at_a_desk_gets_his_profile_and_leaves_the_common_one(stag
     stage.asterisk.command('database put callsign-profile 230 "Büro (2. OG), \\"A\\" $x"')
     came = stage.call("*55230", "callsign-sample-hotdesk")
     assert (came["SRAPSSTATUS"], came["SRAPSPROFILE"]) == ("OK", 'Büro (2. OG), "A" $x')
-    left = stage.call("*55", "callsign-sample-hotdesk")
+    left = stage.call("*55", "callsign-sample-hotdesk", number="201;npdi=yes;rn=+3247@pbx.example")
     assert (left["SRAPSSTATUS"], left["SRAPSPROFILE"]) == ("OK", "Hot desk")
     assert stage.puts() == 2
 

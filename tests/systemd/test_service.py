@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from callsign.asterisk_side import Call, run_fastagi
+from callsign.fastagi_server import SPARE_THREADS
 from callsign.sandbox import Trouble
 from pbx import SETTINGS, Pbx, pbx_on
 from product import vendor_sections
@@ -117,8 +118,7 @@ def test_a_server_that_stands_still_is_started_anew_by_its_watchdog(pbx: Pbx, ma
     before = machine.show("callsign", "MainPID")
     pbx.systemctl("kill", "--signal=STOP", "callsign")
     began = time.monotonic()
-    ping()  # a thread that stood in accept() may take it with it
-    assert ping() == "OK"
+    assert "OK" in (ping() for _ in range(1 + SPARE_THREADS))  # each that stood in accept() may take one with it
     assert time.monotonic() - began < GIVEN_UP_SECONDS
     assert machine.show("callsign", "MainPID") != before
     assert any("Watchdog timeout" in line for line in machine.journal("callsign"))
