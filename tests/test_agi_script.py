@@ -350,3 +350,17 @@ def test_beside_a_server_the_script_stores_and_the_server_delivers(
         assert plain.run("skarabee").variables["SKARABEESTATUS"] == "QUEUED"
         product.wait_log(lambda line: "job=1" in line and "DELIVERED" in line)
         product.wait_log(lambda line: "job=2" in line and "DELIVERED" in line)
+
+
+@pytest.mark.parametrize(("folder", "status"), [("/usr/share/asterisk/agi-bin", "ERROR"), (None, "QUEUED")])
+def test_what_asterisk_started_is_answered_as_asterisk_answers(
+    plain: PlainScript, monkeypatch: pytest.MonkeyPatch, folder: str | None, status: str
+) -> None:
+    if folder:
+        monkeypatch.setenv("AST_AGI_DIR", folder)
+    else:
+        monkeypatch.delenv("AST_AGI_DIR", raising=False)
+    script = ByHand("skarabee")
+    commands = script.answer_all()
+    script.close()
+    assert any(f"SKARABEESTATUS={status}" in c or f'SKARABEESTATUS "{status}"' in c for c in commands)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import struct
@@ -29,7 +30,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from callsign import agi_block, agi_connection, agi_session, bounded_lines
-from callsign.agi_block import LINE_BREAK, ProvenThreads
+from callsign.agi_block import LINE_BREAK, NOT_CONFIRMED, OUT_OF_PLACE, UNCHECKED, ProvenThreads
 from callsign.agi_connection import SocketConnection, StreamConnection
 from callsign.agi_session import (
     AgiSession,
@@ -38,6 +39,7 @@ from callsign.agi_session import (
     UnfitCommand,
     quote,
 )
+from callsign.answering import MAX_REASON_CHARACTERS
 from callsign.asterisk_side import Conduct, Session, Wire, play
 from callsign.asterisk_side.call import Call
 from callsign.asterisk_side.words import split_words
@@ -174,18 +176,31 @@ class TestTheBlock:
     @pytest.mark.parametrize(
         "block",
         [
-            b"agi_network_script: skarabee\nagi_calleridname: Bob\nagi_network_script: noojee/stop\n\n",
-            b"agi_callerid: 1\nagi_callingpres: 0\nagi_callingpres: 32\n\n",
-            b"agi_callerid: 1\nagi_arg_1: forged\nagi_threadid: 140\nagi_arg_1: call=9.9\n\n",
-            b"agi_callerid: 1\nagi_arg_2: forged\nagi_threadid: 140\nagi_arg_1: call=9.9\n\n",
-            b"agi_callerid: 1\nagi_network_script: noojee/stop\n\n",
-            b"agi_callerid: 1\nagi_nothing: of Asterisk's\n\n",
             b"agi_calleridname: Bob\nthe builder: yes\njunk\nagi_extension: 200\n\n",
             b"agi_calleridname: Bob\nagi_dnid\n\n",
+            b"agi_callerid: 1\nagi_arg_0478123456: x\n\n",
         ],
     )
     def test_lines_that_a_line_break_in_a_text_has_made_are_a_fault(self, chunk: int, block: bytes) -> None:
         assert opened(block).fault == LINE_BREAK
+
+    @pytest.mark.parametrize(
+        ("block", "name"),
+        [
+            (
+                b"agi_network_script: skarabee\nagi_calleridname: Bob\nagi_network_script: noojee/stop\n\n",
+                "agi_network_script",
+            ),
+            (b"agi_callerid: 1\nagi_callingpres: 0\nagi_callingpres: 32\n\n", "agi_callingpres"),
+            (b"agi_callerid: 1\nagi_arg_1: forged\nagi_threadid: 140\nagi_arg_1: call=9.9\n\n", "agi_threadid"),
+            (b"agi_callerid: 1\nagi_arg_2: forged\nagi_threadid: 140\nagi_arg_1: call=9.9\n\n", "agi_arg_2"),
+            (b"agi_callerid: 1\nagi_network_script: noojee/stop\n\n", "agi_network_script"),
+            (b"agi_callerid: 1\nagi_mailbox: 200\n\n", "agi_mailbox"),
+        ],
+    )
+    def test_a_line_that_is_out_of_place_is_named_without_its_value(self, chunk: int, block: bytes, name: str) -> None:
+        assert opened(block).fault == OUT_OF_PLACE.format(name)
+        assert len(OUT_OF_PLACE.format("x" * 35)) <= MAX_REASON_CHARACTERS
 
     def test_its_lines_may_come_in_another_order_and_some_may_be_left_out(self, chunk: int) -> None:
         session = opened(
@@ -311,6 +326,17 @@ PIECES = [
 FOREIGN_THREADS = ProvenThreads()
 FOREIGN_THREADS.add({"agi_threadid": "140000000000000"})  # the one that `Call` names
 
+FORGED = b"agi_uniqueid: 7.1\nagi_version: 22.10.1\nagi_callerid: 0\nagi_arg_1: 201\n\n200 result=1\n"
+
+
+def marked(question: bytes, appdata: bytes = b"x") -> bytes:
+    """What an Asterisk answers to `confirm`."""
+    return b"200 result=1 (" + question.split()[-1].replace(b"${CHANNEL(appdata)}", appdata) + b")\n"
+
+
+def readable(sock: socket.socket, seconds: float) -> bool:
+    return bool(select.select([sock], [], [], seconds)[0])
+
 
 class TestAForgedEnd:
     @settings(max_examples=400, deadline=None)
@@ -354,7 +380,13 @@ class TestAForgedEnd:
                 session.confirm()
             assert session.fault == LINE_BREAK
 
-    @pytest.mark.parametrize("reply", [b"200 result=1\n", b"200 result=0\n", b"200 result=1 (x)\n", b"510 Invalid\n"])
+    @pytest.mark.parametrize(
+        "reply",
+        [
+            b"200 result=1\n", b"200 result=0\n", b"200 result=1 (x)\n", b"510 Invalid\n", b"200 result=1 (a\nb)\n",
+            b"100 Trying\n200 result=1\n", b"200 result=1\r\n\r\n", USAGE,
+        ],
+    )  # fmt: skip
     def test_a_peer_that_is_no_asterisk_may_answer_otherwise(self, chunk: int, reply: bytes) -> None:
         with Line() as line:
             session = line.open()
@@ -362,6 +394,108 @@ class TestAForgedEnd:
             session.confirm(proven := ProvenThreads())
             assert (session.fault, session.hung_up) == ("", True)
             assert not proven.vouch_for(session.env)
+
+    def test_where_an_asterisk_has_been_proved_no_other_answer_counts_however_late_the_rest_comes(
+        self, chunk: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(agi_block, "QUIET_SECONDS", 0.0001)
+        proven = ProvenThreads()
+        with asterisk() as (session, _):
+            session.confirm(proven, "127.0.0.1")
+        with Line(FORGED) as line:
+            session = line.open()
+
+            def asterisk_goes_on() -> None:
+                mark = marked(line.theirs.recv(100))
+                assert not readable(line.theirs, 0.05)  # the session has done nothing yet
+                line.theirs.sendall(b"agi_calleridname: Bob\n\n" + mark)
+
+            with in_another_thread(asterisk_goes_on):
+                session.confirm(proven, "127.0.0.1")
+            assert (session.fault, session.hung_up) == (LINE_BREAK, False)
+
+    def test_the_answer_behind_a_remark_is_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(agi_block, "QUIET_SECONDS", 0.0001)
+        with Line() as line:
+            session = line.open()
+            line.theirs.sendall(b"100 Trying\n")
+
+            def answer() -> None:
+                assert line.theirs.recv(100)
+                assert not readable(line.theirs, 0.05)
+                line.theirs.sendall(b"HANGUP\n200 result=1\n")
+
+            with in_another_thread(answer):
+                session.confirm()
+            assert session.hung_up
+
+    def test_where_the_last_argument_forged_the_answer_the_true_end_of_the_block_shows_it(self, chunk: int) -> None:
+        with Line(b"agi_threadid: 1\nagi_arg_1: x\nagi_arg_2: y\n\n200 result=1\n\n") as line:
+            session = line.open()
+            session.confirm()
+            assert session.fault == LINE_BREAK
+
+    def test_where_an_asterisk_has_been_proved_silence_confirms_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(agi_block, "ANSWER_SECONDS", 0.05)
+        monkeypatch.setattr(agi_block, "QUIET_SECONDS", 0.0001)
+        proven = ProvenThreads()
+        with asterisk() as (session, _):
+            session.confirm(proven, "127.0.0.1")
+        for address, version, fault in (
+            ("127.0.0.1", b"22.10.1", NOT_CONFIRMED), ("127.0.0.2", b"22.10.1", ""), ("127.0.0.1", b"by hand", "")
+        ):  # fmt: skip
+            with Line(FORGED.replace(b"22.10.1", version)) as line:
+                session = line.open()
+                session.confirm(proven, address)
+                assert session.fault == fault
+
+    def test_a_rest_that_shows_a_forged_answer_too_late_is_an_error_in_the_log_once(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(agi_block, "QUIET_SECONDS", 0.0001)
+        with Line(FORGED) as line:
+            session = line.open()
+            session.confirm()
+            assert not session.fault
+            line.theirs.sendall(b"agi_calleridname: 0478123456\nagi_callingpres: 0\n\n200 result=1 (x)\n")
+            session.set_variable("A", "1")
+        (said,) = caplog.messages
+        assert "call=7.1: a line break" in said
+        assert "0478123456" not in said
+
+    def test_a_marked_answer_that_stops_in_the_middle_confirms_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(agi_block, "ANSWER_SECONDS", 0.3)
+        with Line() as line:
+            session = line.open()
+
+            def stop_in_the_middle() -> None:
+                line.theirs.sendall(marked(line.theirs.recv(100), b"ping,a\nb")[:-10])
+
+            with in_another_thread(stop_in_the_middle):
+                session.confirm(proven := ProvenThreads())
+            assert (session.fault, session.hung_up) == (LINE_BREAK, False)
+            assert not proven.know("", session.env)
+
+    @pytest.mark.parametrize(
+        ("appdata", "fault"),
+        [(b"", UNCHECKED), (b"x", ""), (b"x" * 4094, ""), (b"x" * 4095, UNCHECKED), (b"x\ny", LINE_BREAK)],
+    )
+    def test_arguments_count_only_where_all_that_was_given_to_agi_can_be_looked_at(
+        self, chunk: int, appdata: bytes, fault: str
+    ) -> None:
+        with Line(b"agi_threadid: 1\nagi_arg_1: x\n\n") as line:
+            session = line.open()
+            with in_another_thread(lambda: line.theirs.sendall(marked(line.theirs.recv(100), appdata))):
+                session.confirm()
+            assert session.fault == fault
+
+    @pytest.mark.parametrize("block", [BLOCK, b"agi_context: callsign-step\nagi_arg_1: x\n\n"])
+    def test_without_arguments_or_with_our_own_dialplans_nothing_need_be_looked_at(self, block: bytes) -> None:
+        with Line(block) as line:
+            session = line.open()
+            with in_another_thread(lambda: line.theirs.sendall(marked(line.theirs.recv(100), b""))):
+                session.confirm()
+            assert not session.fault
 
     def test_after_a_forged_answer_nothing_more_must_come(self, chunk: int) -> None:
         with Line(b"agi_callerid: 1\n\n200 result=1\nagi_calleridname: Bob\n\n") as line:
@@ -374,8 +508,7 @@ class TestAForgedEnd:
             session = line.open()
 
             def answer_twice() -> None:
-                mark = line.theirs.recv(100).split()[-1].replace(b"${CHANNEL(appdata)}", b"x")
-                line.theirs.sendall(b"200 result=1\n200 result=1 (" + mark + b")\n")
+                line.theirs.sendall(b"200 result=1\n" + marked(line.theirs.recv(100)))
 
             with in_another_thread(answer_twice):
                 session.confirm()

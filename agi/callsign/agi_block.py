@@ -23,8 +23,9 @@ BLOCK_SECONDS = 10.0
 ANSWER_SECONDS = 2.0
 """Who has been silent for so long has no rest of a block on the way.  Asterisk answers at once."""
 
-QUIET_SECONDS = 0.02
-"""How long after an answer that cannot be told from a forged one nothing more must come."""
+QUIET_SECONDS = 0.25
+"""How long after an answer that cannot be told from a forged one nothing more must come: longer than a thread of
+Asterisk that has lost the processor is away, or a lost packet (200 ms, Linux' TCP_RTO_MIN)."""
 
 PROXY_HEADER = "it sent HAProxy's PROXY header, which Asterisk does not: no send-proxy, nor -v2, for this port"
 """Its first line in version 1, in version 2 an empty one with QUIT behind it (doc/proxy-protocol.txt)."""
@@ -41,7 +42,24 @@ FIRST = frozenset(f"agi_{name}" for name in _FIRST)
 NAMES = FIRST | {f"agi_{name}" for name in _NAMES}
 """All lines but the arguments, each of which Asterisk sends once at most; their order is left to the peer."""
 
-LINE_BREAK = "the caller's number, or another text of this call, holds a line break: nothing was told or asked"
+_BREAK = "the caller's number, or another text of this call, holds a line break"
+
+LINE_BREAK = f"{_BREAK}: nothing was told or asked"
+
+OUT_OF_PLACE = (
+    f"line {{}} is none of Asterisk's, or comes twice, or out of place: {_BREAK}, "
+    "or a client that is no Asterisk sent it: nothing was told or asked"
+)
+
+NOT_CONFIRMED = (
+    f"Asterisk did not confirm its agi_ block within {ANSWER_SECONDS:g} s: a text of this call may hold a line break, "
+    "or a client that is no Asterisk sent it: nothing was told or asked"
+)
+
+UNCHECKED = (
+    "the arguments could not be checked for a line break: ${CHANNEL(appdata)} is empty (load func_channel.so) "
+    "or over 4 kB: nothing was told or asked"
+)
 
 CLEAN_CONTEXT = "callsign-step"
 """The context of our dialplan file, which refuses arguments with control characters."""
@@ -50,8 +68,11 @@ MOST_THREADS = 4096
 THREAD_DIGITS = 13
 """Of a 64-bit address.  A 32-bit one is too easily guessed."""
 
+APPDATA_BYTES = 4095
+"""Asterisk cuts what a function such as CHANNEL() says there (VAR_BUF_SIZE, main/pbx_functions.c)."""
 
-_ANSWER = re.compile(r"[0-9]{3}( .*)?")
+_ANSWER = re.compile(r"[2-9][0-9]{2}([ -].*)?")
+_NAME = re.compile(r"agi_[a-z_]{1,30}[0-9]{0,3}")  # no caller's number fits
 
 
 class AgiBlock:
@@ -89,38 +110,53 @@ class AgiBlock:
         elif colon and self._fits(name):
             self.facts[name] = value.strip()
         else:
-            self.fault = LINE_BREAK
+            self.fault = OUT_OF_PLACE.format(name) if colon and _NAME.fullmatch(name) else LINE_BREAK
 
-    def hear_out(self, lines: BoundedLines, mark: str) -> bool:
+    def hear_out(self, lines: BoundedLines, mark: str, is_asterisk: bool) -> bool:
         """Reads up to the answer that holds `mark` twice: whether it came.
 
         Asterisk reads no command before all of its block is on the way, so what comes before the answer to one
         is the rest of a block whose end was forged.  Nobody can forge the mark.  What answers without it is no
-        Asterisk, or a forgery with more behind it.  Raises EOFError, OSError and BadPeer.
+        Asterisk, or a forgery with more behind it: that rest has an `agi_` line, or, where the text was the last
+        argument, the empty one.  Of a peer that `is_asterisk` only the mark counts.
+        Raises EOFError, OSError and BadPeer.
         """
-        end, answered = time.monotonic() + ANSWER_SECONDS, False
+        end, quiet, anything = time.monotonic() + ANSWER_SECONDS, False, False
         lines.begin(cut=True)
-        while True:
-            try:
-                line = lines.read(end)
-            except TimeoutError:
-                return False
-            if line == "HANGUP":
-                self.hung_up = True
-                continue
-            is_asterisk = line.startswith(f"200 result=1 ({mark}")
-            while is_asterisk and line != CUT and not line.endswith(f"{mark})"):
-                self.fault = self.fault or LINE_BREAK
-                line = lines.read(end)
-            is_answer = is_asterisk or line == CUT or _ANSWER.fullmatch(line)
-            if line == CUT:
-                self.fault = self.fault or TOO_LONG
-            elif answered or not is_answer:
-                self.fault = self.fault or LINE_BREAK
+        try:
+            while True:
+                if (now := time.monotonic()) > end + QUIET_SECONDS:
+                    raise TimeoutError
+                line = lines.read(now + QUIET_SECONDS if quiet else end).strip()
+                if line == "HANGUP":
+                    self.hung_up = True
+                elif line.startswith(f"200 result=1 ({mark}"):
+                    self._check_given(line, lines, mark, end)
+                    if anything:
+                        self.fault = self.fault or LINE_BREAK
+                    return True
+                else:
+                    anything = True
+                    if line == CUT:
+                        self.fault = self.fault or TOO_LONG
+                    elif line.startswith("agi_") or (self._arguments and not line):
+                        self.fault = self.fault or LINE_BREAK
+                    quiet = quiet or (not is_asterisk and (line == CUT or bool(_ANSWER.fullmatch(line))))
+        except TimeoutError:
             if is_asterisk:
-                return True
-            if is_answer and not answered:
-                end, answered = min(end, time.monotonic() + QUIET_SECONDS), True
+                self.fault = self.fault or NOT_CONFIRMED
+            return False
+
+    def _check_given(self, line: str, lines: BoundedLines, mark: str, end: float) -> None:
+        """Looks at what the dialplan gave to AGI(), between the marks.  Raises as BoundedLines.read."""
+        given_bytes = len(line.encode()) - len(f"200 result=1 ({mark}{mark})")
+        while line != CUT and not line.endswith(f"{mark})"):
+            self.fault = self.fault or LINE_BREAK
+            line = lines.read(end)
+        if line == CUT:
+            self.fault = self.fault or TOO_LONG
+        if has_unchecked_arguments(self.facts) and not 0 < given_bytes < APPDATA_BYTES:
+            self.fault = self.fault or UNCHECKED
 
     def _fits(self, name: str) -> bool:
         if name == f"agi_arg_{self._arguments + 1}":
@@ -129,6 +165,11 @@ class AgiBlock:
         if name in self.facts or self._arguments:
             return False
         return name in NAMES and (name not in FIRST or self.facts.keys() <= FIRST)
+
+
+def has_unchecked_arguments(facts: Mapping[str, str]) -> bool:
+    """Whether there are arguments that our own dialplan file has not looked at."""
+    return "agi_arg_1" in facts and facts.get("agi_context") != CLEAN_CONTEXT
 
 
 class ProvenThreads:
@@ -141,15 +182,25 @@ class ProvenThreads:
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
+        self._asterisks: set[tuple[str, str]] = set()
 
     def vouch_for(self, facts: Mapping[str, str]) -> bool:
         """Whether a block with these facts needs no other proof."""
-        if facts.get("agi_threadid") not in self._seen:
-            return False
-        return "agi_arg_1" not in facts or facts.get("agi_context") == CLEAN_CONTEXT
+        return facts.get("agi_threadid") in self._seen and not has_unchecked_arguments(facts)
 
-    def add(self, facts: Mapping[str, str]) -> None:
+    def know(self, address: str, facts: Mapping[str, str]) -> bool:
+        """Whether an Asterisk of this version has been proved at `address`.
+
+        The version comes before all that a caller can choose.  A client by hand on the same machine names another.
+        """
+        return (address, facts.get("agi_version", "")) in self._asterisks
+
+    def add(self, facts: Mapping[str, str], address: str = "") -> None:
         """This block has been proved to be Asterisk's own."""
+        if version := facts.get("agi_version"):
+            if len(self._asterisks) >= MOST_THREADS:
+                self._asterisks.clear()
+            self._asterisks.add((address, version))
         thread = facts.get("agi_threadid", "")
         if thread.isascii() and thread.isdigit() and len(thread) >= THREAD_DIGITS:
             if len(self._seen) >= MOST_THREADS:

@@ -47,7 +47,7 @@ def main(go_on: Callable[[], None] | None, argv: Sequence[str] | None = None) ->
     script = _Script()
     try:
         session = AgiSession(connection)
-        session.confirm()
+        session.confirm(is_asterisk="AST_AGI_DIR" in os.environ)  # which only Asterisk sets (launch_script)
         step = read_step(session.env, args, request=request, fault=session.fault)
         told = script.answer(step)
         session.set_variables(told)

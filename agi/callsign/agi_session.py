@@ -17,6 +17,7 @@ Source: res/res_agi.c of Asterisk 16 to 22 (setup_env, run_agi, agi_handle_comma
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import time
@@ -41,11 +42,14 @@ from callsign.agi_block import AgiBlock, ProvenThreads
 from callsign.agi_connection import Connection
 from callsign.bounded_lines import BadPeer as BadPeer
 from callsign.bounded_lines import BoundedLines
+from callsign.http_messages import printable
 
 MAX_COMMAND_BYTES = 2000
 """Asterisk before 20.16 and 22.6 reads 2048 bytes a line and runs the rest as the next command."""
 
 REPLY_SECONDS = 10.0
+
+log = logging.getLogger("callsign.agi")
 
 _FORBIDDEN = re.compile(r"[\r\n\0]")
 _PLAIN = re.compile(r"[A-Za-z0-9_ .:;/@#*!?<>~^&|+-]*")
@@ -85,6 +89,7 @@ class AgiSession(AGI):  # type: ignore[misc]
         """Whether Asterisk has said that the channel was hung up; it still takes variables."""
         self._block = AgiBlock()
         self._block.read(self._lines)
+        self._may_be_forged = False
 
     @property
     def env(self) -> dict[str, str]:
@@ -106,27 +111,38 @@ class AgiSession(AGI):  # type: ignore[misc]
 
     # -- reading -----------------------------------------------------------------------------------
 
-    def confirm(self, proven: ProvenThreads | None = None) -> None:
+    def confirm(self, proven: ProvenThreads | None = None, address: str = "", is_asterisk: bool | None = None) -> None:
         """Makes sure that the end of the block was its end, by a harmless command: `fault` tells what was found.
 
         The mark goes around what the dialplan gave to AGI().  An end of file proves as much as the answer does;
-        whoever sent it may still listen.  Raises BadPeer.
+        whoever sent it may still listen.  `proven` tells whether an Asterisk calls from `address`, where
+        `is_asterisk` does not.  Raises BadPeer.
         """
         block, lines = self._block, self._lines
         if proven and not block.fault and proven.vouch_for(block.facts):
             return
+        if is_asterisk is None:
+            is_asterisk = proven is not None and proven.know(address, block.facts)
         mark = os.urandom(8).hex()
         given = "" if block.fault else "${CHANNEL(appdata)}"
         try:
             with suppress(OSError):  # it is gone: what it has sent before is read all the same
                 self._connection.send(f"GET FULL VARIABLE {mark}{given}{mark}\n".encode(), REPLY_SECONDS)
-            is_asterisk = block.hear_out(lines, mark)
+            is_confirmed = block.hear_out(lines, mark, is_asterisk)
         except (EOFError, OSError):
             self.hung_up = True
             return
         self.hung_up = block.hung_up
-        if proven and is_asterisk and not block.fault:
-            proven.add(block.facts)
+        self._may_be_forged = not (is_confirmed or block.fault)
+        if proven and is_confirmed and not block.fault:
+            proven.add(block.facts, address)
+
+    def _notice_forged(self, line: str) -> None:
+        """Says it once where a rest of the block shows that the answer to `confirm` was a caller's own."""
+        if self._may_be_forged and line.startswith("agi_"):
+            self._may_be_forged = False
+            call = printable(self.env.get("agi_uniqueid", "-"))
+            log.error("call=%s: a line break in a text of this call wrote its own request, seen when it was done", call)
 
     def _read_line(self, end: float) -> str:
         """One line without its end.  Raises TimeoutError, AGIHangup at end of file, BadPeer if too much comes."""
@@ -154,6 +170,7 @@ class AgiSession(AGI):  # type: ignore[misc]
         self._lines.begin()
         while True:
             line = self._read_line(end)
+            self._notice_forged(line)
             if line.strip() == "HANGUP":
                 self.hung_up = True
             elif (reply := _REPLY.fullmatch(line)) and line[0] != "1":
@@ -220,8 +237,10 @@ class AgiSession(AGI):  # type: ignore[misc]
 
     def _forget_leftovers(self) -> None:
         """What came unasked is no reply to what is asked now: a HANGUP, or the rest of a value."""
-        if "HANGUP" in self._lines.forget():
-            self.hung_up = True
+        for line in self._lines.forget():
+            self._notice_forged(line)
+            if line == "HANGUP":
+                self.hung_up = True
 
     def execute(self, command: str, *args: object) -> Result:
         """Sends a command and reads its reply; see `send_command` and `get_result` for what it raises."""

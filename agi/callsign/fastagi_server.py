@@ -238,7 +238,7 @@ class FastAgiServer:
             with self._waiting.wait(sock):
                 session = AgiSession(connection)
                 if not is_own:
-                    session.confirm(self._threads)
+                    session.confirm(self._threads, peer)
             call = session.env.get("agi_uniqueid", "-")
             step = read_step(session.env, session.args, fault=session.fault)
             if is_own and step.path != own_call.PATH:

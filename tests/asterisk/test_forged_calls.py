@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from callsign.sandbox import Sandbox
+from chroot_python import write_program
 from product import PROJECT, Product, vendor_sections
 from real_asterisk import RealAsterisk
 from sip_phone import SipPhone, load_sip, sip_files
@@ -26,11 +27,22 @@ DIALPLAN = r"""
 
 [from-sip]
 exten => _[0-9a-z]!,1,Answer()
+ same => n,GotoIf($["${PLAIN}" = "long"]?long)
  same => n,ExecIf($["${PLAIN}" = "yes"]?AGI(callsign.agi,${LINE}))
  same => n,ExecIf($["${PLAIN}" = "no"]?Gosub(callsign-${STEP},s,1(${GIVEN})))
- same => n,Set(SAYS=${SKARABEESTATUS}${NOOJEESTATUS}${MORSTATUS}: ${SKARABEEREASON}${NOOJEEREASON}${MORREASON})
+ same => n(told),Set(SAYS=${SKARABEESTATUS}${NOOJEESTATUS}${MORSTATUS}: ${SKARABEEREASON}${NOOJEEREASON}${MORREASON})
  same => n,Log(NOTICE,CALL ${TURN} ${SAYS} job=${SKARABEEJOB}${NOOJEEJOB} balance=${MORBALANCE} WENT ON)
  same => n,Hangup()
+ same => n(long),Set(TEXT=${CALLERID(num)})
+ same => n,Set(CALLERID(all)=0478123456)
+ same => n,Set(PAD=0123456789)
+ same => n(double),Set(PAD=${PAD}${PAD})
+ same => n,GotoIf($[${LEN(${PAD})} < 4000]?double)
+ same => n,GotoIf($["${LINE}" = "script"]?script)
+ same => n,AGI(${CALLSIGN_AGI}/mor/balance,alice,${PAD}${TEXT})
+ same => n,Goto(told)
+ same => n(script),AGI(callsign.agi,mor/balance,alice,${PAD}${TEXT})
+ same => n,Goto(told)
 """
 
 CALLER = "0478123456"
@@ -62,6 +74,7 @@ FORGERIES: dict[str, dict[str, Any]] = {
     "an argument": {"caller": f"{CALLER}%0Aagi_arg_1%3A%20201%0A"},
     "an end": {"caller": f"{CALLER}%0A%0A"},
     "an argument and an end": {"caller": f"{CALLER}%0Aagi_arg_1%3A%20201%0A%0A"},
+    "an argument, an end and an answer": {"caller": "0%0Aagi_arg_1%3A%20201%0A%0A200%20result%3D1"},
     "an end and an answer": {"caller": f"{CALLER}%0A%0A200%20result%3D1"},
     "called": {"called": "201%0Aagi_priority%3A1%0A%0A"},
     "all the rest": {},
@@ -80,12 +93,12 @@ class Stage:
     def forged(self, forgery: str) -> dict[str, Any]:
         return FORGERIES[forgery] or ALL_THE_REST[self.asterisk.version]
 
-    def call(self, step: str, plain: str = "no", **what: Any) -> str:
+    def call(self, step: str, plain: str = "no", line: str = "skarabee", **what: Any) -> str:
         """What the call's channel held."""
         turn = f"{self.server.port}-{next(self.turns)}"
         name, given = STEPS[step]
         values = {"CALLSIGN_AGI": self.server.url, "STEP": name, "GIVEN": given, "TURN": turn, "PLAIN": plain}
-        for variable, value in {**values, "LINE": "skarabee"}.items():
+        for variable, value in {**values, "LINE": line}.items():
             self.asterisk.action("Setvar", Variable=variable, Value=value)
         with SipPhone(self.asterisk) as phone:
             assert phone.call(**{"called": "201", "caller": CALLER, **what}) == 200
@@ -132,3 +145,20 @@ def test_the_plain_script_takes_no_such_call_either(stage: Stage) -> None:
         assert "line break" in says
     assert stage.box.wait_for(lambda seen: bool(seen), 20)
     assert [seen.query["phonefrom"] for seen in stage.box.seen] == [CALLER]
+
+
+@pytest.mark.parametrize(("line", "following"), [("server", 3), ("script", 4)])
+def test_a_line_break_behind_the_4096th_byte_is_no_further_argument(stage: Stage, line: str, following: int) -> None:
+    for caller in (CALLER, f"{CALLER}%0Aagi_arg_{following}%3A%20x"):
+        says = stage.call("balance", plain="long", line=line, caller=caller)
+        assert says.startswith("ERROR: the arguments could not be checked for a line break")
+    assert not stage.box.seen
+
+
+def test_asterisk_says_who_it_is_to_a_script(stage: Stage) -> None:
+    write_program(
+        stage.asterisk.folder / "agi-bin/callsign.agi",
+        'while read -r line && test -n "$line"; do :; done\n'
+        'echo "SET VARIABLE SKARABEESTATUS ${AST_AGI_DIR}"\nread -r line\n',
+    )
+    assert "/agi-bin: " in stage.call("skarabee", plain="yes")
