@@ -580,6 +580,30 @@ def test_a_stop_does_not_wait_for_ever_for_an_attempt_that_hangs(side: Side) -> 
     gate.open()
 
 
+@pytest.mark.usefixtures("hurried", "soon_again")
+@pytest.mark.parametrize("restarts", [1, 3])
+def test_a_start_that_a_stop_of_callsign_cut_off_has_its_stop_sent_twice(side: Side, path: Path, restarts: int) -> None:
+    gate = Gate(WELL["noojee"])
+    side.vendor.answers["start"] = gate
+    side.add(recording("start", "1.1"))
+    assert gate.reached.wait(LONG_SECONDS)
+    side.delivery.stop(0.01)
+    for _ in range(restarts - 1):  # each ends before it has attempted anything
+        short = Side(path)
+        for workers in short.delivery._workers.values():
+            workers.stop()
+        assert short.delivery.try_start()
+        short.close()
+        assert short.vendor.asked == []
+    again = Side(path)
+    assert again.delivery.try_start()
+    stop = again.add(recording("stop", "1.1"))
+    assert eventually(lambda: again.reader.state_of(stop) == (State.DELIVERED, ""))
+    assert again.vendor.asked == ["start 1.1", "stop 1.1", "stop 1.1"]
+    gate.open()
+    again.close()
+
+
 @pytest.mark.usefixtures("hurried")
 def test_a_start_being_retried_keeps_its_stop_behind_it_across_a_restart(side: Side, path: Path) -> None:
     side.vendor.answers["start"] = GONE

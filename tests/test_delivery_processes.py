@@ -203,6 +203,24 @@ def test_a_start_that_a_killed_deliverer_had_no_answer_to_has_its_stop_sent_twic
     assert here.vendor.asked == ["start 201", "stop 201", "stop 201"]
 
 
+def test_that_holds_also_where_there_can_be_no_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "AGAIN_SECONDS", 0.05)
+    path = tmp_path / ("x" * 120) / "outbox.db"
+    path.parent.mkdir()
+    here = Side(path)
+    with Other(path) as other:
+        assert other.does("deliver") is True
+        assert other.does("hang start") is True
+        here.outbox.add(recording("start", "1.1"))
+        assert other.does("reached") is True
+        other.kill()
+    assert here.delivery.try_start()
+    stop = here.outbox.add(recording("stop", "1.1")).job
+    assert eventually(lambda: here.reader.state_of(stop) == (State.DELIVERED, ""))
+    assert here.vendor.asked == ["start 1.1", "stop 1.1", "stop 1.1"]
+    here.close()
+
+
 def test_a_standby_takes_over_what_a_killed_deliverer_had_under_way(here: Side, other: Other) -> None:
     assert other.does("deliver") is True
     assert other.does("hang start") is True

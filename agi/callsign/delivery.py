@@ -140,10 +140,12 @@ class Delivery:
             workers.stop()
         for workers in self._workers.values():
             workers.wait_until_idle(end)
+        not_looked = self._election.one_has_died and not self._loaded.is_set()
+        leave_sign = not_looked or any(workers.leave_doubt for workers in self._workers.values())
         if self._outcomes.told_here:
             self._outbox.stop_listening(WRITE_DOWN_SECONDS)
         self._outcomes.told_here = False
-        self._election.lose()
+        self._election.lose(leave_sign)
         self._reader.close()
 
     def _stand_by(self) -> None:

@@ -47,12 +47,14 @@ class Doorbell:
         self._thread = threading.Thread(target=self._run, name="delivery-bell", daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
-        """Takes the socket away, before the next deliverer is elected."""
+    def close(self, leave_sign: bool = False) -> None:
+        """Takes the socket away, before the next deliverer is elected; its name stays where that is to be a sign."""
         self._stopping = True
         self._socket.shutdown(socket.SHUT_RDWR)  # a plain close would leave the thread in recv() for ever
         self._thread.join(1)
         self._socket.close()
+        if leave_sign:
+            return
         try:
             self._path.unlink(missing_ok=True)
         except OSError as fault:

@@ -16,7 +16,10 @@ class Election:
 
     def __init__(self, outbox: Outbox) -> None:
         self.one_has_died = False
-        """Whether who was elected before left its socket behind: an attempt was cut off perhaps."""
+        """Whether who was elected before left its socket behind: an attempt was cut off perhaps.
+
+        Where there can be no socket, there is no such sign: then perhaps too.
+        """
         self._outbox = outbox
         self._lock = FileLock(outbox.path.with_name(outbox.path.name + ".deliver"))
         self._doorbell: Doorbell | None = None
@@ -29,8 +32,9 @@ class Election:
         except OSError as fault:
             log.debug("no delivery: %s", fault)
             return False
-        self.one_has_died = doorbell_of(self._outbox.path).exists()
+        left_behind = doorbell_of(self._outbox.path).exists()
         self._open_doorbell()
+        self.one_has_died = left_behind or self._doorbell is None
         return True
 
     def hold_again(self) -> None:
@@ -43,10 +47,10 @@ class Election:
         if not doorbell_of(self._outbox.path).exists():
             self._open_doorbell()
 
-    def lose(self) -> None:
-        """Another process may deliver."""
+    def lose(self, leave_sign: bool = False) -> None:
+        """Another process may deliver; with `leave_sign` it takes what it finds for cut off."""
         if self._doorbell is not None:
-            self._doorbell.close()
+            self._doorbell.close(leave_sign)
             self._doorbell = None
         self._lock.close()
 

@@ -65,6 +65,12 @@ class LaneWorkers:
             self._stopping = True
             self.lane.ready.notify_all()
 
+    @property
+    def leave_doubt(self) -> bool:
+        """Whether the store does not say of each attempt that it was begun."""
+        with self.lane.guard:
+            return self.lane.leaves_doubt
+
     def wait_until_idle(self, end: float) -> None:
         """Behind `stop`: until the jobs under way have ended, or that moment of time.monotonic()."""
         with self.lane.guard:

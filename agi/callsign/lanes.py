@@ -79,6 +79,11 @@ class Lane:
         return len(self._under_way)
 
     @property
+    def leaves_doubt(self) -> bool:
+        """Whether an attempt was begun of which the store says nothing: now, or before we found the job there."""
+        return bool(self._under_way) or any(job.in_doubt and not job.attempts for job in self._order)
+
+    @property
     def _is_full(self) -> bool:
         return self.in_flight >= (CONCURRENCY_IN_TROUBLE if self.in_trouble else self._concurrency)
 
