@@ -33,6 +33,11 @@ class ServiceManager:
         self._feed_seconds = _watchdog_seconds(environment) / FEEDS
         self._stopping = threading.Event()
 
+    @property
+    def is_there(self) -> bool:
+        """Whether systemd, or something like it, has started this process and listens."""
+        return bool(self._address)
+
     def keep(self, listener: socket.socket) -> None:
         """systemd is to keep it for the next server: calls that connect in between wait and are not refused.
 

@@ -51,6 +51,12 @@ SWITCH_SECONDS = 0.001
 OPEN_FILES = 4096
 """Enough for fastagi_server.MAX_SESSIONS, the store and the vendors; the usual limit is 1024."""
 
+TAKEN_SECONDS = 4.0
+"""How long a server waits, before it ends, for an address that is taken: so systemd tries again without end.
+
+Ten starts within its StartLimitIntervalSec of 30 s would be the last.
+"""
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 log = logging.getLogger("callsign")
@@ -244,6 +250,8 @@ def _serve(path: Path) -> int:
     except OSError as fault:
         listen = _shown(settings.server.listen)
         print(f"{path}: [server] listen: {listen} cannot be used: {fault.strerror}", file=sys.stderr)
+        if manager.is_there:
+            signal.sigtimedwait(SIGNALS, TAKEN_SECONDS)
         return 1
     server = Server(path, settings, listener)
     server.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import struct
 import subprocess
 import sys
@@ -160,6 +161,14 @@ def test_a_call_that_connects_while_no_server_comes_back_is_let_go(
         code.write_text(text)
     assert {step.status for step in steps if not step.has_status} == {"none"}
     assert max(step.seconds for step in steps) < GIVEN_UP_SECONDS
+
+
+def test_an_address_that_is_taken_is_waited_for_without_end(pbx: Pbx, machine: SystemdMachine) -> None:
+    pbx.systemctl("stop", "callsign")
+    with socket.create_server(("127.0.0.1", 4591)):
+        pbx.systemctl("start", "--no-block", "callsign")
+        wait_until(lambda: int(machine.show("callsign", "NRestarts")) >= 4)
+    wait_until(lambda: ping() == "OK")
 
 
 # -- what the sandbox of the unit lets through ---------------------------------------------------------
