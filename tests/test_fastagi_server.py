@@ -29,7 +29,7 @@ from callsign import (
     peer_log,
     waiting_peers,
 )
-from callsign.agi_block import LINE_BREAK
+from callsign.agi_block import LINE_BREAK, NOT_CONFIRMED
 from callsign.asterisk_side import Call, Conduct, Cut, Session, run_fastagi
 from callsign.calls_first import CallsFirst
 from callsign.dialplan_step import Step
@@ -396,6 +396,26 @@ class TestAForgedBlock:
             sock.sendall(b"200 result=0\n")
             assert is_closed(sock)
         assert [step.fault for step in steps] == [LINE_BREAK]
+
+    @pytest.mark.parametrize(("source", "fault"), [("127.0.0.1", NOT_CONFIRMED), ("127.0.0.2", "")])
+    def test_an_answer_without_the_mark_does_not_count_from_where_an_asterisk_called_before(
+        self, source: str, fault: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(agi_block, "ANSWER_SECONDS", 0.05)
+        steps: list[Step] = []
+
+        def answer(step: Step) -> dict[str, str]:
+            steps.append(step)
+            return TOLD
+
+        with running(answer, allow=(ip_network("127.0.0.0/24"),)) as server:
+            place_call(server)
+            steps.clear()
+            with socket.create_connection(server.address, WAIT_SECONDS, (source, 0)) as sock:
+                sock.sendall(BLOCK[:-1] + f"agi_version: {Call().version}\n\n200 result=1\n".encode())
+                assert sock.recv(200).startswith(b"GET FULL VARIABLE")
+                assert sock.recv(200).startswith(b"EXEC MSet")
+        assert [step.fault for step in steps] == [fault]
 
 
 class TestABadPeer:
