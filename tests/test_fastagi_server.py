@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from ipaddress import ip_network
 
 import pytest
@@ -47,11 +48,11 @@ Answer = Callable[[Step], dict[str, str]]
 @contextmanager
 def running(
     answer: Answer = lambda step: TOLD,
-    allow: Networks = LOOPBACK,
+    allow: Networks | Callable[[], Networks] = LOOPBACK,
     host: str = "127.0.0.1",
     calls: CallsFirst | None = None,
 ) -> Iterator[FastAgiServer]:
-    server = FastAgiServer(listening.new((host, 0)), lambda: allow, answer, calls)
+    server = FastAgiServer(listening.new((host, 0)), lambda: allow() if callable(allow) else allow, answer, calls)
     server.start()
     try:
         yield server
@@ -331,6 +332,40 @@ class TestOurOwnFaults:
         assert len(said) == 3
         assert "ValueError" in said[2]
         assert "056528999" not in said[2]
+
+    @pytest.mark.parametrize("place", ["before its session", "at its end", "after it was told"])
+    def test_around_a_call_cost_the_pool_neither_a_thread_nor_a_place(
+        self, place: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 1)
+        faulty = threading.Event()
+        faulty.set()
+
+        def fault_at(here: str) -> None:
+            if here == place and faulty.is_set():
+                raise ValueError("caller 056528999")
+
+        def said_so_often(number: int) -> bool:
+            return len(lines(caplog, logging.ERROR)) == number
+
+        def allow() -> Networks:
+            fault_at("before its session")
+            return LOOPBACK
+
+        calls = CallsFirst()
+        calls.on_end = lambda quiet: fault_at("at its end")
+        with running(allow=allow, calls=calls) as server:
+            server.on_step = lambda step, told, seconds: fault_at("after it was told")
+            for number in range(1, 4):
+                place_call(server)
+                wait_until(partial(said_so_often, number))
+            faulty.clear()
+            assert place_call(server).variables == TOLD
+            wait_until(lambda: not server.sessions)
+        said = lines(caplog, logging.ERROR)
+        assert len(said) == 3
+        assert "ValueError" in said[0]
+        assert "056528999" not in said[0]
 
     def test_a_thread_that_cannot_be_started_costs_no_call(
         self, monkeypatch: pytest.MonkeyPatch, callers: ThreadPoolExecutor, gate: Gate
@@ -663,7 +698,9 @@ class TestThoseThatKeepUsWaiting:
             "peer 127.0.0.1: places ran short, and it had kept us waiting for longest: closed"
         ]
 
-    def test_do_not_give_way_to_calls_that_a_vendor_holds(self, gate: Gate, callers: ThreadPoolExecutor) -> None:
+    def test_do_not_give_way_to_calls_that_a_vendor_holds(
+        self, gate: Gate, callers: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         with running(gate) as server, connect(server, b"agi_network: yes\n") as slow:
             calls = []
             for number in range(1, 10):  # one by one: a block that is not whole yet keeps us waiting too
@@ -672,6 +709,7 @@ class TestThoseThatKeepUsWaiting:
             slow.sendall(b"\n")
             say_that_it_was_all(slow)
             assert gate.holds(10)
+            monkeypatch.setattr(waiting_peers, "PLACES_KEPT", 0)  # all are told at once: who replies late may stay
             gate.opened.set()
             assert slow.recv(100).startswith(b"EXEC MSet")
             assert [call.result(WAIT_SECONDS).variables for call in calls] == [TOLD] * 9

@@ -144,14 +144,19 @@ class FastAgiServer:
             sock, peer = accepted
             with self._guard:
                 self._busy.add(sock)
-            if not thread_starts.begin("agi-last", self._last_session, sock, peer):  # no time to wait for one
+            if not thread_starts.begin("agi-last", self._whole_session, sock, peer):  # no time to wait for one
                 log.warning("a call could not be answered any more")
                 sock.close()
                 self._end(sock)
 
-    def _last_session(self, sock: socket.socket, peer: Peer) -> None:
-        self._session(sock, peer)
-        self._end(sock)
+    def _whole_session(self, sock: socket.socket, peer: Peer) -> bool:
+        """One session and its end, whatever happens in it.  False where the thread is not needed any more."""
+        try:
+            self._session(sock, peer)
+        except Exception as fault:  # it may cost the pool neither a thread nor a place
+            log.error("a fault in callsign itself: %s", where(fault))
+            sock.close()
+        return self._end(sock)
 
     def _start_idle_thread(self) -> None:
         """The caller has counted it among the idle ones already."""
@@ -167,8 +172,7 @@ class FastAgiServer:
                 return
             if self._begin(accepted[0]):
                 self._start_idle_thread()
-            self._session(*accepted)
-            going_on = self._end(accepted[0])
+            going_on = self._whole_session(*accepted)
 
     def _accept(self) -> tuple[socket.socket, Peer] | None:
         """The next call; None when the server stops."""
