@@ -15,6 +15,7 @@ from callsign import clocks, delivery, outbox_incoming, retry_schedule
 from callsign.delivery import Delivery
 from callsign.doorbell import doorbell_of
 from callsign.http_messages import Answer, Reply
+from callsign.lanes import TROUBLE_AFTER
 from callsign.notification import Notification, State
 from callsign.outbox import Outbox
 from callsign.outbox_reader import OutboxReader
@@ -57,7 +58,9 @@ class Side:
         return eventually(lambda: self.delivery.newest_seen >= job)
 
     def end_of(self, job: int) -> tuple[State, str] | None:
-        return self.delivery.wait_for(job, LONG_SECONDS)
+        """Where the vendor is away no call waits, but a test does."""
+        eventually(lambda: self.delivery.wait_for(job, LONG_SECONDS))
+        return self.delivery.wait_for(job, 0.0)
 
     def close(self) -> None:
         self.delivery.stop(LONG_SECONDS)
@@ -127,6 +130,36 @@ def test_a_wait_ends_when_it_is_over_and_the_delivery_goes_on_behind_it(side: Si
     assert side.delivery.wait_for(job, 0.01) is None
     gate.open()
     assert side.end_of(job) == (State.DELIVERED, "")
+
+
+@pytest.mark.parametrize("action", ["start", "stop"])
+def test_a_call_does_not_wait_for_a_vendor_that_cannot_be_reached(side: Side, action: str) -> None:
+    side.vendor.answers["start"] = GONE
+    job = side.add(recording("start", "1.1"))
+    if action == "stop":  # it waits behind the start
+        assert side.vendor.was_asked("start 1.1")
+        job = side.add(recording("stop", "1.1"))
+    assert side.delivery.wait_for(job, FOR_EVER) is None
+    side.vendor.answers.clear()
+    assert side.end_of(job) == (State.DELIVERED, "")
+
+
+def test_a_call_does_not_wait_for_a_vendor_that_is_known_to_be_away(side: Side) -> None:
+    side.vendor.answers["start"] = BUSY
+    for number in range(TROUBLE_AFTER):
+        side.add(recording("start", f"{number}.1"))
+    assert eventually(lambda: side.delivery._workers["noojee"].lane.in_trouble)
+    gate = Gate(WELL["noojee"])
+    side.vendor.answers = {"start": gate}
+    job = side.add(recording("start", "9.1"))
+    assert side.delivery.wait_for(job, FOR_EVER) is None
+    gate.open()
+    assert side.end_of(job) == (State.DELIVERED, "")
+
+
+def test_a_call_waits_where_the_vendor_answers_that_it_is_busy(side: Side) -> None:
+    side.vendor.answers["start"] = in_turn(BUSY, WELL["noojee"])
+    assert side.delivery.wait_for(side.add(recording("start", "1.1")), LONG_SECONDS) == (State.DELIVERED, "")
 
 
 def test_what_is_too_late_at_the_start_is_not_sent(side: Side) -> None:

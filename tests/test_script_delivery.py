@@ -76,6 +76,17 @@ def reader(path: Path) -> Iterator[OutboxReader]:
     made.close()
 
 
+def test_a_script_does_not_wait_for_a_vendor_that_cannot_be_reached(
+    scripts: Callable[[], Script], vendor: PlayedVendor
+) -> None:
+    vendor.answers["start"] = GONE
+    script = scripts()
+    job = script.outbox.add(recording("start", "1.1")).job
+    assert script.share.wait_for(job, 100 * LONG_SECONDS) is None
+    assert vendor.was_asked("start 1.1")
+    script.delivers_and_leaves(linger=False)
+
+
 @pytest.fixture
 def restless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries come soon, and rounds end as soon as something is not due yet."""

@@ -41,6 +41,7 @@ def lead(
     whatever the conversation raises.
     """
     end = steady() + longest_seconds
+    reply: Reply | None = None
     try:
         request = next(conversation)
         while True:
@@ -58,9 +59,12 @@ def lead(
                 pause(request.after_seconds)
                 request = replace(request, after_seconds=0.0)
                 continue
-            request = conversation.send(send(request, left))
+            reply = send(request, left)
+            request = conversation.send(reply)
     except StopIteration as stop:
-        verdict: Verdict = stop.value
+        verdict: Verdict | TryLater = stop.value
+        if isinstance(verdict, TryLater) and isinstance(reply, NoAnswer) and not reply.sent:
+            return replace(verdict, unreached=True)
         return verdict
     finally:
         conversation.close()

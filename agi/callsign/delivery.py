@@ -41,7 +41,6 @@ AGAIN_SECONDS = 5.0
 
 log = logging.getLogger("callsign.delivery")
 
-
 OnOutcome = Callable[[str, str, float | None], None]
 
 
@@ -110,7 +109,7 @@ class Delivery:
         return any(workers.hang for workers in self._workers.values())
 
     def wait_for(self, job: int, seconds: float) -> tuple[State, str] | None:
-        """The job's end, None if it has not ended within `seconds`."""
+        """The job's end, None if it has not ended within `seconds`, or at once while its vendor is away."""
         return self._outcomes.wait_for(job, seconds)
 
     def let_calls_go(self) -> None:
@@ -165,6 +164,7 @@ class Delivery:
             job.in_doubt = job.recovered and (job.attempts > 0 or self._election.one_has_died)
             with workers.lane.guard:
                 workers.lane.add(job)
+                self._outcomes.put_off(workers.lane.held_up(job))
             called[job.notification.system] = workers
         for workers in called.values():
             with workers.lane.guard:
@@ -209,6 +209,7 @@ class Delivery:
             log.error("job=%d system=%s: a fault in callsign itself: %s", job.id, told.system, where(fault))
             outcome = TryLater("a fault in callsign itself, see its log", may_be_done=True)
         milliseconds = 1000 * (time.perf_counter() - began)
+        job.unreached = isinstance(outcome, TryLater) and outcome.unreached
         if isinstance(outcome, TryLater):
             self._try_later(lane, job, outcome, milliseconds)
         else:
@@ -263,6 +264,7 @@ class Delivery:
         self._outbox.note_attempt(job, delay, why, milliseconds)
         with lane.guard:
             lane.put_back(job, clocks.steady() + delay, verdict, firm)
+            self._outcomes.put_off(lane.held_up(job))
 
     def _end(self, lane: Lane, job: Job, state: State, reason: str, milliseconds: float | None) -> None:
         """The job has ended so; without `milliseconds` by no attempt, or by one without a verdict."""

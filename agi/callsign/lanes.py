@@ -214,6 +214,12 @@ class Lane:
         older = self._doubts.get(self._keys_of(told)[-1])
         return older is not None and self._undoes(told, older) and told.at - older.at < DOUBT_SECONDS
 
+    def held_up(self, job: Job) -> list[int]:
+        """The ids of `job` and of those behind it where the vendor is away, or was for what stands first; else none."""
+        if not self.in_trouble and not any(one.unreached for one in (job, *self._order.firsts(job.notification))):
+            return []
+        return [job.id, *(one.id for one in self._order.behind(job))]
+
     def miss(self) -> None:
         """An attempt ended without a verdict, and the job with it: its time is over."""
         self._without_verdict += 1

@@ -33,6 +33,7 @@ class Job:
     recovered: bool = False  # found in the store at the start: it may have been attempted before
     over: bool = False  # it has ended, or is about to: the deliverer's lane passes over it
     in_doubt: bool = False  # an attempt had no answer: the vendor may carry it out, and later than what follows
+    unreached: bool = False  # its last attempt had no connection to the vendor
     word: tuple[State, str] | None = None  # the vendor's verdict on a job that is sent once more all the same
     hurries: int = 3  # so often it goes out before it is due because the vendor is back
 

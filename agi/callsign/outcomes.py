@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from callsign.notification import State
 
@@ -27,14 +27,23 @@ class Outcomes:
         """Whether this process delivers."""
         self._look = look
         self._guard = threading.Lock()
-        self._known: OrderedDict[int, tuple[State, str]] = OrderedDict()
+        self._known: OrderedDict[int, tuple[State, str] | None] = OrderedDict()  # None: it is put off
         self._waiting: dict[int, threading.Lock] = {}
         self._nobody_waits = False
 
     def tell(self, job: int, state: State, reason: str) -> None:
         """The job has ended so."""
+        self._tell(job, (state, reason))
+
+    def put_off(self, jobs: Iterable[int]) -> None:
+        """These have no outcome, and none soon, for the vendor is away: no call is to wait for it."""
+        for job in jobs:
+            self._tell(job, None)
+
+    def _tell(self, job: int, outcome: tuple[State, str] | None) -> None:
         with self._guard:
-            self._known[job] = state, reason
+            self._known.pop(job, None)  # else it would keep its age
+            self._known[job] = outcome
             if len(self._known) > KEPT:
                 self._known.popitem(last=False)
             bell = self._waiting.pop(job, None)
@@ -42,7 +51,7 @@ class Outcomes:
             bell.release()
 
     def wait_for(self, job: int, seconds: float) -> tuple[State, str] | None:
-        """The job's end, None if there is none within `seconds`."""
+        """The job's end, None if there is none within `seconds`, or if it was put off."""
         end = time.monotonic() + seconds
         with self._guard:
             if job in self._known or self._nobody_waits:

@@ -16,6 +16,8 @@ exten => _[0-9].,1,AGI(callsign.agi,skarabee)
  same => n,Set(WENTON=yes)
 exten => start,1,AGI(callsign.agi,noojee/start?wait=10,,tag=plain)
  same => n,Set(WENTON=yes)
+exten => long,1,AGI(callsign.agi,noojee/start?wait=60)
+ same => n,Set(WENTON=yes)
 exten => unknown,1,AGI(callsign.agi,nonsense)
  same => n,Set(WENTON=yes)
 exten => nothing,1,AGI(callsign.agi)
@@ -62,6 +64,12 @@ def test_the_script_waits_for_the_outcome_as_the_server_does(plain: RealAsterisk
     assert result.variables == {"NOOJEESTATUS": "OK", "NOOJEEREASON": "", "WENTON": "yes", "AGISTATUS": "SUCCESS"}
     assert [seen.path for seen in box.seen] == ["/Time", "/CallManagementAPI/start"]
     assert box.seen[1].query["tag"] == "plain"
+
+
+def test_the_script_does_not_wait_for_a_recorder_that_refuses_connections(plain: RealAsterisk, box: Sandbox) -> None:
+    box.stop()
+    result = plain.call("long", "plain", report=["NOOJEESTATUS", *ANSWERED], timeout=30)
+    assert result.variables == {"NOOJEESTATUS": "QUEUED", "WENTON": "yes", "AGISTATUS": "SUCCESS"}
 
 
 @pytest.mark.parametrize("exten", ["unknown", "nothing"])

@@ -12,6 +12,8 @@ DIALPLAN = """
 [command]
 exten => go,1,AGI(${CALLSIGN_AGI}/noojee/${WHAT}?wait=0,1700000000.77)
  same => n,Set(WENTON=yes)
+exten => wait,1,AGI(${CALLSIGN_AGI}/noojee/${WHAT}?wait=60,1700000000.77)
+ same => n,Set(WENTON=yes)
 """
 
 
@@ -33,3 +35,17 @@ def test_a_stop_on_another_channel_waits_for_the_start_of_its_recording(asterisk
         assert done == ["start"] * (len(done) - 1) + ["stop"]
         assert len(done) > 1
         assert box.seen[-1].verdict == "OK"
+
+
+def test_no_call_waits_for_a_recorder_that_refuses_connections(asterisk: RealAsterisk, tmp_path: Path) -> None:
+    with (
+        Sandbox(accounts={"skarabee": {}, "noojee": {"key": "recorder-key", "auth": "hash"}}) as box,
+        Product(tmp_path, vendor_sections(box)) as server,
+    ):
+        box.stop()
+        for what in ("start", "stop", "start", "stop"):
+            variables = {"CALLSIGN_AGI": server.url, "WHAT": what}
+            result = asterisk.call(
+                "wait", "command", variables=variables, report=["NOOJEESTATUS", "WENTON"], timeout=30
+            )
+            assert result.variables == {"NOOJEESTATUS": "QUEUED", "WENTON": "yes"}
