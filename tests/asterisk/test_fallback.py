@@ -37,12 +37,17 @@ exten => go,1,Gosub(callsign-noojee-start,s,1(Doe, "John" \(x)
 
 [ended]
 exten => go,1,Set(CHANNEL(hangup_handler_push)=ended-handler,s,1)
+ same => n,Set(AGIEXITONHANGUP=yes)
  same => n,Hangup()
 exten => h,1,Gosub(callsign-skarabee,s,1(056528998))
  same => n,Set(IN_H=${SKARABEESTATUS})
 [ended-handler]
 exten => s,1,Gosub(callsign-noojee-stop,s,1)
  same => n,Return()
+
+[assign]
+exten => go,1,Gosub(callsign-sraps-assign,s,1(000413AABBCC,Default))
+ same => n,Set(WENTON=yes)
 
 [grouped]
 exten => go,1,Set(GROUP()=mine)
@@ -156,6 +161,19 @@ def test_a_server_that_dies_in_the_middle_of_a_step_is_none(
         ended = plain.call("go", "ended", variables=given, callerid=CALLER, report=["IN_H"], timeout=30)
         assert ended.variables["IN_H"] == "QUEUED"
     assert len(told(box, "/", 2)) == 2
+
+
+def test_what_changes_a_phone_is_not_done_again_for_a_server_that_may_have_done_it(plain: RealAsterisk) -> None:
+    report = ("SRAPSSTATUS", "SRAPSREASON", "WENTON")
+    with dying(hear_and_reset) as url:
+        died = plain.call("go", "assign", variables={"CALLSIGN_AGI": url}, report=report, timeout=30).variables
+    assert died == {
+        "SRAPSSTATUS": "ERROR",
+        "SRAPSREASON": "callsign did not answer: does its server run?",
+        "WENTON": "yes",
+    }
+    none = plain.call("go", "assign", variables=NOBODY, report=report, timeout=30).variables
+    assert "no section [sraps]" in none["SRAPSREASON"]
 
 
 def test_a_connection_that_nobody_takes_any_more_is_none(plain: RealAsterisk) -> None:
@@ -286,6 +304,18 @@ def test_four_scripts_run_at_once_and_no_more(asterisk: RealAsterisk, held: Held
     assert held.begun() == 3 * AT_ONCE
     wait_until(nobody_is_counted)
     assert [line for line in asterisk.warnings(mark) if "res_agi.c: Co" not in line] == []
+
+
+def test_of_a_burst_four_run_a_script(asterisk: RealAsterisk, held: Held) -> None:
+    before = held.begun()
+    calls = [asterisk.start("go", "grouped", variables=NOBODY, report=NOOJEE) for _ in range(6 * AT_ONCE)]
+    wait_until(lambda: held.begun() == before + AT_ONCE)
+    wait_until(lambda: asterisk.command("group show channels").count("mine") == AT_ONCE)  # the others have gone on
+    for _ in range(AT_ONCE):
+        held.let_one_end()
+    told = [call.wait(30).variables for call in calls]
+    assert held.begun() == before + AT_ONCE
+    assert sum("four plain scripts run in its place already" in one["NOOJEEREASON"] for one in told) == 5 * AT_ONCE
 
 
 # A crash under load
