@@ -6,6 +6,7 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from ipaddress import ip_network
 
@@ -151,3 +152,21 @@ def test_a_store_is_alive_until_its_writer_has_ended(tmp_path_factory: pytest.Te
     assert outbox.is_alive
     outbox.close()
     assert not outbox.is_alive
+
+
+@pytest.mark.parametrize("server", ["127.0.0.1"], indirect=True)
+def test_a_server_that_is_full_is_well_as_long_as_its_calls_end(
+    server: FastAgiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 2)
+    monkeypatch.setattr(server, "_allow", lambda: (ip_network("127.0.0.1"),))
+    with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
+        silent = [stack.enter_context(socket.create_connection(server.address)) for _ in range(9)]
+        for sock in silent:
+            sock.sendall(BLOCK)
+        wait_until(lambda: server.sessions >= 2)
+        assert not server.answers(SHORT_SECONDS)
+        look = pool.submit(server.answers, 2.0)
+        wait_until(lambda: server._own_call is not None)
+        silent[0].close()
+        assert look.result(LONG_SECONDS)

@@ -77,6 +77,7 @@ class FastAgiServer:
         self._changed = threading.Condition(self._guard)
         self._idle = 0
         self._busy: set[socket.socket] = set()  # one for each session
+        self._ended = 0  # calls so far that were not our own
         self._waiting = WaitingPeers(lambda: MAX_SESSIONS - self.sessions)
         self._peers = PeerLog()
         self._stopping = False
@@ -100,9 +101,15 @@ class FastAgiServer:
             self._start_idle_thread()
 
     def answers(self, seconds: float) -> bool:
-        """Whether a call that comes now is answered within `seconds`: places one.  For one thread at a time."""
+        """Whether a call that comes now is answered within `seconds`: places one.  For one thread at a time.
+
+        A server that is full answers nobody new, yet is well as long as its calls end: a restart would cut them all.
+        """
+        ended = self._ended
         try:
-            return own_call.is_answered(self.address, seconds, lambda caller: setattr(self, "_own_call", caller))
+            if own_call.is_answered(self.address, seconds, lambda caller: setattr(self, "_own_call", caller)):
+                return True
+            return self.sessions >= MAX_SESSIONS and self._ended > ended
         finally:
             self._own_call = None
 
@@ -271,6 +278,7 @@ class FastAgiServer:
         connection.finish()
         self._calls.end()
         if step is not None and not is_own:
+            self._ended += 1
             log_step(step, told, 1000 * took)
             if self.on_step is not None:
                 self.on_step(step, told, took)
