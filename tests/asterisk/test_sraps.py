@@ -26,6 +26,8 @@ exten => comma,1,Gosub(callsign-sraps-assign,s,1(${MAC},Default, big))
 exten => none,1,Gosub(callsign-sraps-assign,s,1)
  same => n,Set(WENTON=yes)
 exten => nested,1,Gosub(assign-outer,s,1(000413aabbcc,Hot desk))
+exten => ask,1,Gosub(callsign-sraps-endpoint,s,1(${MAC}))
+ same => n,Set(WENTON=yes)
 [assign-outer]
 exten => s,1,Gosub(callsign-sraps-assign,s,1)
  same => n,Set(WENTON=yes)
@@ -165,6 +167,12 @@ def test_the_sample_loads_without_a_warning(asterisk: RealAsterisk) -> None:
     asterisk.command("dialplan reload")
     assert asterisk.warnings(mark) == []
     assert "callsign-sample-hotdesk-assign" in asterisk.command("dialplan show callsign-sample-hotdesk")
+
+
+def test_a_phone_is_asked_for_by_its_subroutine_and_left_as_it_is(stage: Stage) -> None:
+    asked = stage.call("ask", MAC=MAC)
+    assert asked == {**DONE, "SRAPSPROFILE": "Default", "WENTON": "yes", "AGISTATUS": "SUCCESS"}
+    assert stage.puts() == 0
 
 
 def test_who_sits_down_at_a_desk_gets_his_profile_and_leaves_the_common_one(stage: Stage) -> None:
