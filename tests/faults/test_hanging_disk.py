@@ -15,6 +15,7 @@ from callsign.overdue import LOOK_SECONDS
 from load import Vendors
 from preload import compiled, preloaded
 from product import Product, vendor_sections
+from script_play import PlainScript
 from store_play import LONG_SECONDS
 from waiting import wait_until
 
@@ -87,3 +88,20 @@ def test_the_first_call_that_meets_a_hanging_disk_goes_on_too(product: Product, 
     assert session.seconds < HANG_SECONDS
     ways = ("the call goes on with ERROR", "did not answer", "hangs in a commit")  # by who had to write
     product.wait_log(lambda line: any(words in line for words in ways))
+
+
+def test_a_plain_script_lets_its_call_go_on_too(
+    tmp_path: Path, box: Vendors, hanging: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = PlainScript(tmp_path, vendor_sections(box, numbers='format = "asis"'), monkeypatch)
+    try:
+        assert plain.run("skarabee").variables["SKARABEESTATUS"] == "QUEUED"
+        hanging.touch()
+        with preloaded(compiled("hanging_disk", tmp_path), HANG_WHILE=str(hanging)):
+            session = plain.run("skarabee", call=Call(extension="056528998", callerid="0470000001", uniqueid="2.2"))
+        assert (session.status, session.variables["SKARABEESTATUS"]) == ("SUCCESS", "ERROR")
+        assert "[outbox] path" in session.variables["SKARABEEREASON"]
+        assert session.seconds < HANG_SECONDS
+    finally:
+        hanging.unlink(missing_ok=True)
+        plain.end_all()
