@@ -132,16 +132,23 @@ def test_a_wait_ends_when_it_is_over_and_the_delivery_goes_on_behind_it(side: Si
     assert side.end_of(job) == (State.DELIVERED, "")
 
 
-@pytest.mark.parametrize("action", ["start", "stop"])
-def test_a_call_does_not_wait_for_a_vendor_that_cannot_be_reached(side: Side, action: str) -> None:
+def test_a_call_does_not_wait_for_a_vendor_that_cannot_be_reached(side: Side) -> None:
     side.vendor.answers["start"] = GONE
     job = side.add(recording("start", "1.1"))
-    if action == "stop":  # it waits behind the start
-        assert side.vendor.was_asked("start 1.1")
-        job = side.add(recording("stop", "1.1"))
     assert side.delivery.wait_for(job, FOR_EVER) is None
     side.vendor.answers.clear()
     assert side.end_of(job) == (State.DELIVERED, "")
+
+
+def test_nor_does_one_whose_job_waits_behind_another_that_could_not_be_told(
+    side: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry_schedule, "FIRST_SECONDS", 1000.0)
+    side.vendor.answers["start"] = GONE
+    start = side.add(recording("start", "1.1"))
+    assert side.delivery.wait_for(start, FOR_EVER) is None
+    assert side.delivery.wait_for(side.add(recording("stop", "1.1")), FOR_EVER) is None
+    assert side.vendor.asked == ["start 1.1"]
 
 
 def test_a_call_does_not_wait_for_a_vendor_that_is_known_to_be_away(side: Side) -> None:
@@ -155,6 +162,7 @@ def test_a_call_does_not_wait_for_a_vendor_that_is_known_to_be_away(side: Side) 
     assert side.delivery.wait_for(job, FOR_EVER) is None
     gate.open()
     assert side.end_of(job) == (State.DELIVERED, "")
+    assert side.vendor.asked.count("start 9.1") <= 1  # it was let go before its attempt had ended
 
 
 def test_a_call_waits_where_the_vendor_answers_that_it_is_busy(side: Side) -> None:
