@@ -15,7 +15,19 @@ from callsign.notification import Notification, State
 from callsign.outbox import Job, Outbox, OutboxError
 from callsign.outbox_edits import Edit, drop, retry
 from callsign.outbox_reader import OutboxReader
-from store_play import CALLER, GONE, LONG_SECONDS, SETTINGS, WELL, Gate, PlayedVendor, call_from, eventually, recording
+from store_play import (
+    CALLER,
+    GONE,
+    LONG_SECONDS,
+    SETTINGS,
+    SILENT,
+    WELL,
+    Gate,
+    PlayedVendor,
+    call_from,
+    eventually,
+    recording,
+)
 
 NO_KEY = Answer(200, {}, b'{"Message":"","Status":"NO_HASH_KEY_AVAILABLE"}')
 
@@ -190,7 +202,7 @@ def test_the_deliverer_does_not_try_a_dropped_job_again_and_the_next_of_its_call
 def test_a_call_that_waits_for_a_dropped_job_goes_on(
     path: Path, outbox: Outbox, delivery: Delivery, vendor: PlayedVendor
 ) -> None:
-    vendor.answers["skarabee"] = GONE
+    vendor.answers["skarabee"] = SILENT  # one that cannot be reached holds no call
     job = outbox.add(call_from(), LONG_SECONDS).job
     assert vendor.was_asked_times(1)
     drop(path, [job])

@@ -33,7 +33,7 @@ class TryLater:
     reason: str
     after_seconds: float | None = None
     may_be_done: bool = False  # it was sent, and the vendor may carry it out yet
-    unreached: bool = False  # there was no connection to the vendor
+    unreached: bool = field(default=False, compare=False)  # there was no connection to the vendor
 
 
 @dataclass(frozen=True, slots=True)
