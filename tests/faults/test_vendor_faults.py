@@ -226,9 +226,8 @@ def test_an_outage_of_twenty_seconds_delays_and_loses_nothing(tmp_path: Path) ->
                 status, took = stage.play(system, wait)
                 assert status == "QUEUED"
                 seconds[wait].append(took)
-            time.sleep(
-                ROUND_SECONDS
-            )  # since no call is held: else more would be stored than the vendor takes in a minute
+            # No call is held: more would be stored than the vendor takes in a minute.
+            time.sleep(ROUND_SECONDS)
         for wait in WAITS:
             assert_in_time(wait, seconds[wait])
         assert set(vendor.box.taken) == before
