@@ -5,7 +5,6 @@ Imports come late: no command pays for another's.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import sys
 from collections.abc import Callable, Sequence
@@ -19,6 +18,8 @@ from callsign.settings import Settings
 from callsign.store_owner import become_owner
 
 if TYPE_CHECKING:
+    import argparse
+
     from callsign.online_check import Finding
     from callsign.outbox_edits import Edit
 

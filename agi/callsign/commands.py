@@ -5,15 +5,19 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from callsign import SYSTEMS, __version__, config
 from callsign import command_runs as runs
 from callsign.command_runs import FAILED, MISUSED, UsageFault
 from callsign.notification import State
 from callsign.outbox_values import OutboxError
+
+if TYPE_CHECKING:
+    import argparse
 
 WARN_AGE_SECONDS = 60.0
 """A vendor takes a job within a second; after a minute a caller's card or a recording's start is late anyway."""
@@ -22,9 +26,14 @@ CRIT_AGE_SECONDS = 300.0
 """Skarabee's jobs are given up after 14 minutes: there is time to mend it before the first is lost."""
 
 
+SERVE = SimpleNamespace(command="serve", config=None, run=runs.serve)
+"""As systemd starts it: calls wait meanwhile, and need not wait for the parser, a tenth of the start."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; an expected fault is a line on stderr, any other shell_process's."""
-    options = _parse(list(sys.argv[1:] if argv is None else argv))
+    words = list(sys.argv[1:] if argv is None else argv)
+    options = SERVE if words == ["serve"] else _parse(words)
     try:
         status: int = options.run(options)
         return status
@@ -42,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parse(argv: list[str]) -> argparse.Namespace:
     """Options may stand before, between and behind the arguments, which argparse grants a command alone."""
+    import argparse
+
     parser, commands = _parsers()
     if argv and argv[0] in commands:
         return commands[argv[0]].parse_intermixed_args(argv[1:], argparse.Namespace(command=argv[0]))
@@ -49,6 +60,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 
 def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    import argparse
+
     parser = argparse.ArgumentParser(prog="callsign", description="signs and fires vendor API calls from the dialplan")
     parser.add_argument("--version", action="version", version=f"callsign {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -124,7 +137,9 @@ def _job(text: str) -> int:
 
 def _whole(text: str, what: str, most: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most):
-        raise argparse.ArgumentTypeError(f"{text} is no {what}, wanted 0 to {most}")
+        from argparse import ArgumentTypeError
+
+        raise ArgumentTypeError(f"{text} is no {what}, wanted 0 to {most}")
     return int(text)
 
 
@@ -134,5 +149,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         number = -1.0
     if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no number of seconds, wanted 0 or more")
+        from argparse import ArgumentTypeError
+
+        raise ArgumentTypeError(f"{text} is no number of seconds, wanted 0 or more")
     return number
