@@ -166,7 +166,7 @@ def test_a_transaction_waits_for_sqlites_own_lock_and_for_nothing_else(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Outbox(path).close()
-    ours, other = (sqlite3.connect(path, isolation_level=None, timeout=0) for _ in range(2))
+    ours, other = (sqlite3.connect(path, isolation_level=None, timeout=wait) for wait in (0, LONG_SECONDS))
     waits: list[float] = []
 
     def pause(seconds: float) -> None:
