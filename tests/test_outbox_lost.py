@@ -121,7 +121,7 @@ def _replace_wal(path: Path) -> None:
 
 def _replace_database(path: Path) -> None:
     new = path.with_name("new")
-    shutil.copy(path, new)
+    Outbox(new).close()  # a copy would have in it what the last checkpoint put there
     new.rename(path)
 
 
