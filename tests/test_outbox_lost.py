@@ -173,6 +173,23 @@ def test_what_is_done_to_the_files_costs_no_job_once_the_next_add_has_returned(
     assert rows(path, "count(*) FROM pragma_quick_check WHERE quick_check = 'ok'") == [1]
 
 
+def test_a_copy_of_the_database_in_its_place_costs_no_job_and_brings_back_at_most_what_had_ended(
+    path: Path, way: str
+) -> None:
+    with OtherProcess(HOLDS, path, way) as holder:
+        for number in range(1, 4):
+            holder.say(f"add {number}")
+            heard(holder, "stored")
+        holder.say("end 2")
+        heard(holder, "ended")
+        shutil.copy(path, path.with_name("new"))  # what the last checkpoint put there is in it, maybe job 2
+        path.with_name("new").rename(path)
+        holder.say("add 4")
+        assert heard(holder, "stored") == "stored 4"
+        holder.kill()
+    assert set(rows(path)) - {2} == {1, 3, 4}
+
+
 def test_the_first_commit_after_an_opening_is_missed_too(path: Path, way: str) -> None:
     Outbox(path).close()
     with OtherProcess(HOLDS, path, way) as holder:
