@@ -7,7 +7,6 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from callsign.http_messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import State
 from callsign.outbox import Outbox
 from callsign.outbox_reader import JobRow, OutboxReader
+from callsign.record import replace
 from settings_file import NOOJEE, SKARABEE, load
 from waiting import wait_until
 

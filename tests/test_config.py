@@ -12,6 +12,7 @@ import pytest
 
 from callsign import config
 from callsign.phone_numbers import NumberPatterns
+from callsign.record import fields
 from callsign.secret import Secret
 from callsign.settings import SECTIONS, Kalliope, Mor, Noojee, Numbers, Office, OutboxSection, Skarabee, Sraps
 from settings_file import NOOJEE, SKARABEE, WHOLE, certificate, faults, load, whole, write
@@ -56,7 +57,7 @@ def test_the_whole_example_names_every_key_there_is() -> None:
     for name, section in SECTIONS.items():
         text = WHOLE.partition(f"[{name}]\n")[2].partition("\n[")[0]
         written = set(re.findall(r"^(\w+) = ", text, re.MULTILINE))
-        assert written == set(section.__dataclass_fields__) - {"office"}
+        assert written == set(fields(section)) - {"office"}
 
 
 def test_what_is_not_given_has_the_promised_default(tmp_path: Path) -> None:

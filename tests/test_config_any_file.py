@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from callsign import config
+from callsign.record import fields
 from callsign.settings import SECTIONS, Settings
 from settings_file import SECRETS, WHOLE
 
@@ -28,9 +29,7 @@ def _toml(value: Any) -> str:
     return str(value).lower()
 
 
-key_names = sorted(
-    {f"{name}{end}" for kind in SECTIONS.values() for name in kind.__dataclass_fields__ for end in ("", "_file")}
-)
+key_names = sorted({f"{name}{end}" for kind in SECTIONS.values() for name in fields(kind) for end in ("", "_file")})
 encodable = st.text(st.characters(exclude_categories=["Cs"], max_codepoint=0xFFFF), max_size=20)
 names = st.one_of(st.sampled_from([*key_names, *SECTIONS]), encodable)
 words = ["", "/", "unix", "hash", "skip", "8103", "BE", "Europe/Brussels", "https://x.example", "2XX", "/dev/null"]

@@ -6,7 +6,6 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from callsign.lanes import TROUBLE_AFTER
 from callsign.notification import Notification, State
 from callsign.outbox import Outbox
 from callsign.outbox_reader import OutboxReader
+from callsign.record import replace
 from callsign.settings import Settings
 from callsign.vendors import noojee, skarabee
 from store_play import (

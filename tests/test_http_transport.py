@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -29,6 +29,7 @@ from callsign import http_dialing
 from callsign.http_connections import READ_BYTES
 from callsign.http_messages import Answer, NoAnswer, Reply, Request
 from callsign.http_transport import HttpTransport
+from callsign.record import replace
 
 NUMBER = "056528999"
 HASH = "fce3bd3536e69f7fe78b15db89464f1979d06beef6d33f2477e641fbecd61d43"

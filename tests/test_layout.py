@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
-from dataclasses import fields
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 
 from callsign import SYSTEMS
 from callsign.handlers import HANDLERS, Notify
+from callsign.record import fields
 from callsign.sandbox import stand_ins
 from callsign.settings import SECTIONS, Settings
 from callsign.vendors import VENDORS
@@ -103,6 +103,7 @@ LAYERS = {
         *(
             "retry_schedule",
             "clocks",
+            "record",
             "fault_place",
             "file_lock",
             "doorbell",
@@ -203,6 +204,11 @@ def test_a_library_has_one_door(library: str) -> None:
     assert all(belongs(module, ONLY_DOOR[library]) for module in users)
 
 
+@pytest.mark.parametrize("module", [name for name in MODULES if place_of(name) in LAYERS])
+def test_no_class_is_made_by_dataclasses_for_calls_wait_for_a_start(module: str) -> None:
+    assert "dataclasses" not in {name.partition(".")[0] for name in imports(MODULES[module])}
+
+
 def test_only_the_session_is_made_of_pyst2() -> None:
     heirs = {
         module: node.name
@@ -237,7 +243,7 @@ def test_the_map_names_modules_that_are_there() -> None:
 
 def test_a_system_is_in_every_registry() -> None:
     assert set(SYSTEMS) == set(VENDORS) == set(stand_ins.VENDORS)
-    assert set(SYSTEMS) == {field.name for field in fields(Settings) if field.default is None}
+    assert set(SYSTEMS) == {name for name, field in fields(Settings).items() if field.default is None}
     assert set(SYSTEMS) < set(SECTIONS)
     for system in SYSTEMS:
         assert (Path(__file__).parent / f"test_{system}.py").is_file()

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 from urllib.request import urlopen
@@ -26,6 +25,7 @@ from callsign.dialplan_step import read_step
 from callsign.handlers import HANDLERS
 from callsign.metrics import Metrics
 from callsign.metrics_page import MOST_PEERS
+from callsign.record import replace
 from callsign.sandbox import Sandbox, Trouble
 from callsign.settings import OutboxSection
 from product import PROJECT, Product, vendor_sections

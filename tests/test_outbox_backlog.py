@@ -6,7 +6,6 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from callsign import outbox_backlog
 from callsign.delivery import Delivery
 from callsign.outbox import Job, Outbox
 from callsign.outbox_backlog import Backlog
+from callsign.record import replace
 from callsign.vendors import VENDORS
 from store_play import LONG_SECONDS, SETTINGS, PlayedVendor, call_from, eventually
 

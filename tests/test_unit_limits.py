@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from callsign.config import DEFAULT_PATH
+from callsign.record import replace
 from callsign.settings import OutboxSection, Settings
 from callsign.unit_limits import Lines, hidden
 

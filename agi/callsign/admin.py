@@ -6,20 +6,19 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
 from callsign import SYSTEMS, clocks, inspection, unit_limits
 from callsign.outbox import OutboxError
 from callsign.outbox_reader import OutboxReader
+from callsign.record import Record
 from callsign.settings import Settings
 from callsign.vendors import VENDORS
 from callsign.vendors.signing import Explained
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Record):
     """The settings as `check` found them, which have no fault."""
 
     settings: str  # the file

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from callsign.dialplan_step import Step, StepFault, shown
 from callsign.fault_place import where
@@ -14,6 +13,7 @@ from callsign.http_messages import printable
 from callsign.notification import Refused, State, TryLater
 from callsign.outbox import ADD_SECONDS, COMMIT_SECONDS, Outbox, OutboxError
 from callsign.question import Found, Unfit, Verdict
+from callsign.record import Record
 from callsign.settings import Settings
 from callsign.vendors.shape import Ask
 
@@ -34,8 +34,7 @@ STATUS_OF_VERDICT = {Found: "OK", Refused: "REFUSED", TryLater: "UNREACHABLE", U
 log = logging.getLogger("callsign.step")
 
 
-@dataclass(frozen=True)
-class Services:
+class Services(Record):
     """What answering a step needs of its process."""
 
     settings: Callable[[], Settings]

@@ -10,7 +10,6 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
 
 from callsign import clocks, thread_starts
 from callsign.conversations import Send, lead
@@ -18,6 +17,7 @@ from callsign.fault_place import where
 from callsign.http_messages import Reply, Request
 from callsign.notification import TryLater
 from callsign.question import Unfit, Verdict
+from callsign.record import Record, field
 from callsign.settings import Settings
 from callsign.vendors import VENDORS
 
@@ -30,8 +30,7 @@ GRACE_SECONDS = 0.05
 log = logging.getLogger("callsign.asking")
 
 
-@dataclass(slots=True)
-class _Asked:
+class _Asked(Record, frozen=False):
     """One question under way."""
 
     send: Send

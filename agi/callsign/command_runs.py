@@ -8,12 +8,12 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from callsign import config
 from callsign.http_messages import visible, visible_json
+from callsign.record import asdict
 from callsign.settings import Settings
 from callsign.store_owner import become_owner
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import time
-from dataclasses import MISSING, fields
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from callsign import config_text
 from callsign import config_values as read
 from callsign.http_messages import printable
 from callsign.phone_numbers import knows_country
+from callsign.record import Record, fields
 from callsign.settings import SECTIONS, Server, Settings
 
 DEFAULT_PATH = "/etc/callsign/callsign.toml"
@@ -151,9 +151,9 @@ class _Reader:
         if section.clock != "unix":  # a default is not read by its reader
             self.keep({}, "timezone", "[skarabee] timezone", read.timezone, section.timezone)
 
-    def section(self, kind: type, label: str, table: dict[str, object]) -> Any:
-        known = {f.name: f for f in fields(kind)}
-        files = {f"{f.name}_file": f.name for f in known.values() if f.metadata.get("reader") is read.secret}
+    def section(self, kind: type[Record], label: str, table: dict[str, object]) -> Any:
+        known = fields(kind)
+        files = {f"{name}_file": name for name, f in known.items() if f.metadata.get("reader") is read.secret}
         values: dict[str, object] = {}
         for name, value in table.items():
             where = f"{label} {_name(name)}"
@@ -166,16 +166,15 @@ class _Reader:
             else:
                 self.keep(values, name, where, known[name].metadata["reader"], value)
         for name, declared in known.items():
-            needless = declared.default is not MISSING or declared.default_factory is not MISSING
             given = name in table or f"{name}_file" in table
-            if not needless and not given:
+            if not declared.has_default and not given:
                 or_file = f" (or {name}_file)" if f"{name}_file" in files else ""
                 self.fault(f"{label} {name}{or_file}", "is missing")
             if name in table and f"{name}_file" in table:
                 self.fault(f"{label} {name}", f"given twice, as {name} and as {name}_file")
         return None if self.faults else kind(**values)
 
-    def tables(self, kind: type, label: str, value: object) -> tuple[Any, ...]:
+    def tables(self, kind: type[Record], label: str, value: object) -> tuple[Any, ...]:
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             self.fault(label, f"wanted tables: write {label} on a line of its own")
             return ()
@@ -217,7 +216,7 @@ def _name(key: str) -> str:
 
 
 def _home_of(name: str) -> str:
-    homes = [f"[{section}]" for section, kind in SECTIONS.items() if name in {f.name for f in fields(kind)}]
+    homes = [f"[{section}]" for section, kind in SECTIONS.items() if name in fields(kind)]
     return f"; it belongs under {' or '.join(homes)}" if homes else ""
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from dataclasses import replace
 from typing import TypeVar
 
 from callsign.http_messages import NoAnswer, Reply, Request
 from callsign.notification import TryLater
+from callsign.record import replace
 
 LEAST_SECONDS = 0.2
 """With less than this left no further request goes out: it might be carried out and its answer missed."""

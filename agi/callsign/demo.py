@@ -13,10 +13,10 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from callsign.asterisk_side import Call, Conduct, Session, run_fastagi
+from callsign.record import Record
 from callsign.sandbox import Sandbox, Seen
 from callsign.sandbox.command import DEMO_ACCOUNTS, settings_for
 from callsign.sandbox.sraps import COMPANY
@@ -36,8 +36,7 @@ CALL = Call(
 )
 
 
-@dataclass(frozen=True)
-class Act:
+class Act(Record):
     """One AGI() line of the call, and what must come of it."""
 
     line: str  # path and options

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 from callsign.http_messages import vendor_words
+from callsign.record import Record, field
 
 MAX_WAIT_SECONDS = 60.0
 MAX_ARGUMENT_CHARACTERS = 255
@@ -30,8 +30,7 @@ class StepFault(Exception):
     """The dialplan asked for something that cannot be done; the text says what was seen and what is wanted."""
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Record):
     """What one AGI() line asks for."""
 
     path: str

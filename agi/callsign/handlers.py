@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 
 from callsign import SYSTEMS, __version__, clocks
 from callsign.dialplan_step import Step, StepFault, shown
 from callsign.notification import Notification
 from callsign.phone_numbers import NumberPatterns, as_vendor_wants, bare_number, is_withheld, may_be_same
+from callsign.record import Record
 from callsign.settings import Settings, Skarabee
 from callsign.vendors import VENDORS
 from callsign.vendors import noojee as noojee_api
@@ -28,15 +28,13 @@ SPECIAL_EXTENSIONS = frozenset(("", "s", "h", "i", "t", "T", "o", "a", "e", "fai
 """Names in a dialplan, and what stands for no number, that say nothing of who is called."""
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(Record):
     """There is nothing to send, and why."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Notify:
+class Notify(Record):
     """A path whose notification is stored and then delivered."""
 
     names: tuple[str, ...]  # of its arguments, in their order
@@ -44,8 +42,7 @@ class Notify:
     notification: Callable[[Step, dict[str, str], Settings], Notification | Skipped]
 
 
-@dataclass(frozen=True, slots=True)
-class Direct:
+class Direct(Record):
     """A path that is answered at once from what is known here."""
 
     names: tuple[str, ...]

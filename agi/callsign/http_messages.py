@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timezone
 from urllib.parse import quote, urlsplit
+
+from callsign.record import Record, field
 
 MAX_ANSWER_BYTES = 1 << 20
 """More than this is no answer to a notification but a fault; the transport stops reading there."""
@@ -28,8 +29,7 @@ _TEMPORARY = frozenset((408, 425, 429))
 """Request Timeout, Too Early, Too Many Requests: 4xx that ask for another try."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Request:
+class Request(Record):
     """One HTTP request.  Its repr shows method and host only: the rest may hold a signature or a number."""
 
     method: str
@@ -59,8 +59,7 @@ class Request:
             return "an unusable address"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Record):
     """What the vendor said: any HTTP status, the whole body."""
 
     status: int
@@ -108,8 +107,7 @@ def _epoch_seconds(http_date: str) -> float | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class NoAnswer:
+class NoAnswer(Record):
     """Nothing usable came back; `sent` tells whether the request may have reached the vendor."""
 
     reason: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from callsign.outbox import OutboxError
 from callsign.outbox_aside import found_aside
 from callsign.outbox_reader import JobRow, OutboxReader, Summary
 from callsign.outbox_values import StoreBroken
+from callsign.record import asdict, fields
 from callsign.settings import Settings
 
 PING_SECONDS = 2.0
@@ -134,7 +134,7 @@ def jobs(store: Path, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def job_line(row: Mapping[str, Any]) -> str:
     """One job for a person."""
-    told = JobRow(**{name: row[name] for name in JobRow.__slots__})
+    told = JobRow(**{name: row[name] for name in fields(JobRow)})
     reason = f" {told.reason}" if told.reason else ""
     head = f"{told.job:>6}  {moment(told.at)}  {told.state:<10} {told.action:<12} call={told.call}"
     return f"{head} attempts={told.attempts}{_next_try(told)}{reason}"

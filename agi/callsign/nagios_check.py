@@ -6,12 +6,12 @@ What the line looks like: https://nagios-plugins.org/doc/guidelines.html.  A thr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from callsign import inspection
 from callsign.http_messages import printable
 from callsign.outbox_values import OutboxError
+from callsign.record import Record
 from callsign.settings import Settings
 
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
@@ -20,8 +20,7 @@ WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 MAX_CHARACTERS = 500
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(Record):
     """What the monitoring gets: the exit status, what it says, and the figures to draw."""
 
     code: int

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
+
+from callsign.record import Record, field
 
 
 class State(Enum):
@@ -19,15 +20,13 @@ class State(Enum):
     RETRIED = "retried"  # failed or dropped, and went out once more as another job, by the administrator's word
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(Record):
     """The vendor took it; `reason` is a warning it gave, mostly empty."""
 
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TryLater:
+class TryLater(Record):
     """No verdict yet; `after_seconds` is the vendor's own wish (Retry-After), else the schedule decides."""
 
     reason: str
@@ -36,8 +35,7 @@ class TryLater:
     unreached: bool = field(default=False, compare=False)  # there was no connection to the vendor
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Record):
     """The vendor said no, in words that another attempt will not change."""
 
     reason: str
@@ -46,8 +44,7 @@ class Refused:
 Outcome = Delivered | TryLater | Refused
 
 
-@dataclass(frozen=True, slots=True)
-class Notification:
+class Notification(Record):
     """Facts for one vendor about one call, never a signature: each attempt signs anew."""
 
     system: str  # "skarabee": the vendor's file, its settings section, its lane

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 from callsign import clocks
 from callsign.conversations import PastDeadline, Send, lead
@@ -12,6 +11,7 @@ from callsign.fault_place import where
 from callsign.http_messages import Answer, Reply, Request
 from callsign.http_transport import HttpTransport
 from callsign.notification import TryLater
+from callsign.record import Record, field
 from callsign.settings import Settings
 from callsign.vendors import VENDORS
 from callsign.vendors.shape import Probed
@@ -20,8 +20,7 @@ CHECK_SECONDS = 10.0
 """For all that one vendor is asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Record):
     """One vendor, as it was found."""
 
     system: str
@@ -47,8 +46,7 @@ class Finding:
         return f"{self.system}: {'; '.join(told)}: {self.words}"
 
 
-@dataclass(slots=True)
-class _Listening:
+class _Listening(Record, frozen=False):
     """Sends, and keeps what came."""
 
     send: Send

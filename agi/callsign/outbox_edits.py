@@ -6,7 +6,6 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from callsign import clocks
@@ -16,12 +15,12 @@ from callsign.notification import State
 from callsign.outbox_file import LOCK_SECONDS, StoreFile, begin, write_lock_of
 from callsign.outbox_reader import must_exist
 from callsign.outbox_values import OutboxError
+from callsign.record import Record
 
 MAY_BE_RETRIED = frozenset(state.value for state in (State.REFUSED, State.EXPIRED, State.DROPPED))
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(Record):
     """What became of the wish for one job."""
 
     job: int

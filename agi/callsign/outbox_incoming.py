@@ -5,10 +5,10 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from callsign.outbox_values import Change, Listen, Put, Written
+from callsign.record import Record, field
 
 MOST_IN_A_GROUP = 500
 
@@ -28,8 +28,7 @@ class Signal(Enum):
     LAST = auto()  # no more will come
 
 
-@dataclass(slots=True)
-class Group:
+class Group(Record, frozen=False):
     """What goes into one transaction."""
 
     puts: list[Put] = field(default_factory=list)

@@ -8,7 +8,6 @@ import sqlite3
 import threading
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,12 +19,12 @@ from callsign.outbox_file import LOCK_SECONDS, share_side_files, write_lock_of
 from callsign.outbox_rows import jobs_of, notification_of
 from callsign.outbox_values import Job, OutboxError, StoreBroken
 from callsign.outbox_watch import Inode
+from callsign.record import Record
 
 log = logging.getLogger("callsign.outbox")
 
 
-@dataclass(frozen=True, slots=True)
-class JobRow:
+class JobRow(Record):
     """One job as `callsign jobs` shows it; times are epoch seconds.  Facts (numbers, names) are not read."""
 
     job: int
@@ -41,8 +40,7 @@ class JobRow:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class LifeLine:
+class LifeLine(Record):
     """One thing that happened to a job."""
 
     at: float
@@ -51,8 +49,7 @@ class LifeLine:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Happening:
+class Happening(Record):
     """The last thing of its kind with one vendor: a success, or a trouble with the vendor's words."""
 
     at: float
@@ -60,8 +57,7 @@ class Happening:
     reason: str
 
 
-@dataclass(slots=True)
-class Summary:
+class Summary(Record, frozen=False):
     """One vendor's jobs; times are epoch seconds."""
 
     counts: dict[str, int]  # by state

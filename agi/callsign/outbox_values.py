@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from callsign.notification import Notification, State
+from callsign.record import Record, field
 
 
 class OutboxError(Exception):
@@ -21,8 +21,7 @@ class StoreBroken(OutboxError):
         self.inode = inode
 
 
-@dataclass(slots=True, eq=False)
-class Job:
+class Job(Record, frozen=False):
     """An open job as the deliverer holds it; no two are equal."""
 
     id: int
@@ -38,16 +37,14 @@ class Job:
     hurries: int = 3  # so often it goes out before it is due because the vendor is back
 
 
-@dataclass(frozen=True, slots=True)
-class Added:
+class Added(Record):
     """`add`'s answer: the job's id, and whether it is an earlier one with the same `once`."""
 
     job: int
     duplicate: bool
 
 
-@dataclass(slots=True)
-class Put:
+class Put(Record, frozen=False):
     """A notification ready to be written, and the caller who waits for that."""
 
     notification: Notification
@@ -73,8 +70,7 @@ OnJobs = Callable[[list[Job]], None]
 OnNewStore = Callable[[], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Listen:
+class Listen(Record):
     """From now on `on_jobs` gets the jobs, or nobody does."""
 
     on_jobs: OnJobs | None
@@ -82,8 +78,7 @@ class Listen:
     heard: threading.Event = field(default_factory=threading.Event)  # set when all before it is written
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Record):
     """Nothing to write: somebody waits for what was there before."""
 
     heard: threading.Event = field(default_factory=threading.Event)  # as that of Listen

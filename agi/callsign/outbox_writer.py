@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
 from callsign import outbox_schema as sql
@@ -23,6 +22,7 @@ from callsign.outbox_sync import WalSync
 from callsign.outbox_tidy import Tidying
 from callsign.outbox_unwritten import Unwritten, ends_in
 from callsign.outbox_values import Added, Change, Job, Listen, Put
+from callsign.record import Record
 
 QUIET_SECONDS = 1.0
 CLOSE_SECONDS = 2 * LOCK_SECONDS + 1
@@ -30,8 +30,7 @@ CLOSE_SECONDS = 2 * LOCK_SECONDS + 1
 log = logging.getLogger("callsign.outbox")
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Record):
     """How far the writer has looked for jobs of others: SQLite's data_version, the highest id."""
 
     data_version: int

@@ -9,12 +9,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from callsign import thread_starts
 from callsign.agi_session import AGIError, AGIHangup, AgiSession, BadPeer
 from callsign.answering import variables
 from callsign.dialplan_step import Step, shown
+from callsign.record import Record
 
 LOOK_SECONDS = 0.25
 """How often it looks, and so how much later than its time a call may go on."""
@@ -28,8 +28,7 @@ ENDING = "callsign was stopped while this call waited for an answer"
 log = logging.getLogger("callsign.overdue")
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(Record):
     """A call that has no status yet."""
 
     step: Step

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+
+from callsign.record import Record
 
 FIRST_PAUSE_SECONDS = 60.0
 LONGEST_PAUSE_SECONDS = 3600.0
@@ -17,8 +18,7 @@ MOST_PEERS = 100
 log = logging.getLogger("callsign.server")
 
 
-@dataclass(slots=True)
-class _Told:
+class _Told(Record, frozen=False):
     """What was said of one peer."""
 
     pause: float = FIRST_PAUSE_SECONDS

@@ -7,21 +7,19 @@ A question is asked while a call waits: it is never stored, and not repeated onc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from callsign.notification import Refused, TryLater
+from callsign.record import Record, field
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Record):
     """The vendor's answer as channel variables, empty where it knows nothing; `reason` is a remark, mostly empty."""
 
     variables: Mapping[str, str] = field(repr=False)
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Unfit:
+class Unfit(Record):
     """What the dialplan or the settings give cannot be asked so; the text says what is wanted."""
 
     reason: str

@@ -7,13 +7,13 @@ has no default must be given.  A field read by `secret` may be given as `NAME_fi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 
 from callsign import config_values as read
 from callsign.phone_numbers import NumberPatterns
+from callsign.record import MISSING, Record, field
 from callsign.secret import Secret
 
 
@@ -22,8 +22,7 @@ def setting(reader: Callable[[object], Any], default: object = MISSING) -> Any:
     return field(default=default, metadata={"reader": reader})
 
 
-@dataclass(frozen=True)
-class Server:
+class Server(Record):
     """[server]: where Asterisk finds us, and who may connect."""
 
     listen: tuple[str, int] = setting(read.address, ("127.0.0.1", 4591))
@@ -31,8 +30,7 @@ class Server:
     metrics: tuple[str, int] | None = setting(read.address, None)  # where Prometheus may look; None: nowhere
 
 
-@dataclass(frozen=True)
-class OutboxSection:
+class OutboxSection(Record):
     """[outbox]: where notifications are kept until they are delivered, and how hard they are written."""
 
     path: Path = setting(read.absolute_path, Path("/var/lib/callsign/outbox.db"))
@@ -40,8 +38,7 @@ class OutboxSection:
     keep_days: float = setting(read.number(0, 3650), 7.0)
 
 
-@dataclass(frozen=True)
-class Numbers:
+class Numbers(Record):
     """[numbers]: how numbers are dialled here, and how the vendors get them."""
 
     country: str = setting(read.country, "BE")
@@ -49,8 +46,7 @@ class Numbers:
     internal: NumberPatterns = setting(read.patterns, NumberPatterns())
 
 
-@dataclass(frozen=True)
-class Office:
+class Office(Record):
     """[[skarabee.office]]: one office, chosen by its id or by the numbers it owns."""
 
     businessid: str = setting(read.digits)
@@ -58,8 +54,7 @@ class Office:
     numbers: tuple[str, ...] = setting(read.texts, ())
 
 
-@dataclass(frozen=True)
-class Skarabee:
+class Skarabee(Record):
     """[skarabee]: the CRM, its first office, and further ones."""
 
     url: str = setting(read.url)
@@ -77,8 +72,7 @@ class Skarabee:
         return (Office(self.businessid, self.key), *self.office)
 
 
-@dataclass(frozen=True)
-class Noojee:
+class Noojee(Record):
     """[noojee]: the recorder."""
 
     url: str = setting(read.url)
@@ -87,8 +81,7 @@ class Noojee:
     verify: bool | str = setting(read.verify, True)
 
 
-@dataclass(frozen=True)
-class Mor:
+class Mor(Record):
     """[mor]: Kolmisoft's billing."""
 
     url: str = setting(read.url)
@@ -98,8 +91,7 @@ class Mor:
     verify: bool | str = setting(read.verify, True)
 
 
-@dataclass(frozen=True)
-class Kalliope:
+class Kalliope(Record):
     """[kalliope]: the PBX whose call history is asked."""
 
     url: str = setting(read.url)
@@ -110,8 +102,7 @@ class Kalliope:
     verify: bool | str = setting(read.verify, True)
 
 
-@dataclass(frozen=True)
-class Sraps:
+class Sraps(Record):
     """[sraps]: snom's provisioning service."""
 
     url: str = setting(read.url)
@@ -121,8 +112,7 @@ class Sraps:
     verify: bool | str = setting(read.verify, True)
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Record):
     """The whole file; a vendor without a section is None."""
 
     server: Server = field(default_factory=Server)
@@ -137,7 +127,7 @@ class Settings:
     files: tuple[Path, ...] = ()  # further files that were read, of one key each
 
 
-SECTIONS: dict[str, type] = {
+SECTIONS: dict[str, type[Record]] = {
     "server": Server,
     "outbox": OutboxSection,
     "numbers": Numbers,

@@ -10,9 +10,9 @@ import base64
 import hashlib
 import hmac
 import re
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from callsign.record import Record, field
 from callsign.secret import Secret
 
 SKEW_SECONDS = 60
@@ -25,8 +25,7 @@ _ATTRIBUTE = re.compile(r'\s*([A-Za-z]+)="([^"\\]*)"\s*(?:,|$)')
 _PORTS = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+class Signed(Record):
     """All that the MAC of one request covers, as it goes out; scheme, headers and status are not covered."""
 
     ts: str  # epoch seconds

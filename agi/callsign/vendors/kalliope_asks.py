@@ -6,13 +6,13 @@ import json
 import re
 import threading
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from callsign import clocks
 from callsign.http_messages import Answer, Reply, Request
 from callsign.notification import Delivered, Outcome, Refused, TryLater
 from callsign.question import Found, Unfit, Verdict
+from callsign.record import Record, field
 from callsign.settings import Kalliope, Settings
 from callsign.vendors.kalliope_history import DAY_SECONDS, MASKED, MOST_NUMBERS, Call, History, Window, local_period
 from callsign.vendors.kalliope_rows import NoRegister, rows_of
@@ -39,8 +39,7 @@ CROWDED_REASON = f"the PBX told of more than {MOST_NUMBERS} numbers: those that 
 _DAYS = re.compile(r"[0-9]{1,2}")
 
 
-@dataclass
-class Memory:
+class Memory(Record, frozen=False):
     """The history of the PBX that the settings name, and the lock that lets one thread read its register."""
 
     wall: Callable[[], float] = clocks.wall

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from callsign.phone_numbers import as_vendor_wants, bare_number
+from callsign.record import Record, field
 from callsign.vendors.kalliope_rows import Row
 
 DAY_SECONDS = 86400.0
@@ -68,8 +68,7 @@ class Window(NamedTuple):
     level: int | None  # of OVERLAPS, which is then done; None: the past
 
 
-@dataclass
-class History:
+class History(Record, frozen=False):
     """What is held; changed by who reads the register, looked up by any thread."""
 
     zone: str

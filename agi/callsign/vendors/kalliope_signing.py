@@ -10,13 +10,13 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from urllib.parse import quote
 
 from callsign import clocks, nonces
 from callsign.http_messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Refused, TryLater
+from callsign.record import Record, replace
 from callsign.secret import Secret
 from callsign.settings import Kalliope, Settings
 from callsign.vendors.signing import MASK, Explained, sha256_hex, values_of
@@ -35,16 +35,14 @@ _NONCE = re.compile(r"[0-9A-Fa-f]{8,128}")
 _CREATED = re.compile(r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9]Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Salt:
+class Salt(Record):
     """A tenant's salt, and whose it is."""
 
     of: tuple[str, str]  # url, domain
     text: str
 
 
-@dataclass
-class Signer:
+class Signer(Record, frozen=False):
     """What signing needs beside the settings; the salt is kept until an authentication fails."""
 
     wall: Callable[[], float] = clocks.wall

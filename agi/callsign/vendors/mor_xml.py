@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
+
+from callsign.record import Record, field
 
 MAX_DEPTH = 32
 MAX_ELEMENTS = 1_000_000
@@ -25,8 +26,7 @@ _XML_DECLARATION = re.compile(r"<\?xml[^>]{0,200}\?>")
 _ROOT = "answer"
 
 
-@dataclass(slots=True)
-class Element:
+class Element(Record, frozen=False):
     """One element; the whole answer is an element without a name."""
 
     name: str

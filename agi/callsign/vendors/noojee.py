@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
 
 from callsign import clocks
 from callsign.http_messages import Answer, NoAnswer, Reply, Request, vendor_words
 from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
+from callsign.record import Record, field
 from callsign.secret import Secret
 from callsign.settings import Noojee, Settings
 from callsign.vendors.shape import Probed, Vendor
@@ -50,8 +50,7 @@ REFUSING_STATUSES = frozenset((400, 401, 403, 405))
 _CODE = re.compile(r"-?[0-9]{1,9}")
 
 
-@dataclass
-class Pair:
+class Pair(Record, frozen=False):
     """A timestamp from the recorder that signs with `key`, and when it was first used (steady seconds)."""
 
     key: Secret
@@ -67,8 +66,7 @@ class Pair:
         return now - self.used_at < PAIR_SECONDS
 
 
-@dataclass
-class Memory:
+class Memory(Record, frozen=False):
     """The one pair for the recorder, and the lock that lets one thread renew it while the others wait."""
 
     renewal: threading.Lock = field(default_factory=threading.Lock)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from callsign.http_messages import Reply, Request
 from callsign.notification import Notification, Outcome
 from callsign.question import Verdict
+from callsign.record import Record, field
 from callsign.settings import Settings
 from callsign.vendors.signing import Explained
 
@@ -34,8 +34,7 @@ def _never(_newer: Notification, _older: Notification) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Record):
     """A path that is asked at once; its key in `Vendor.asks` is the path."""
 
     names: tuple[str, ...]  # of its arguments, in their order
@@ -46,8 +45,7 @@ class Ask:
     wait_seconds: float = ASK_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
-class Keep:
+class Keep(Record):
     """What is fetched beside the calls, so that an answer is there when a call asks."""
 
     converse: Callable[[Settings, Any], Generator[Request, Reply, Outcome]]
@@ -55,16 +53,14 @@ class Keep:
     longest_seconds: float  # that one fetch may take
 
 
-@dataclass(frozen=True, slots=True)
-class Probed:
+class Probed(Record):
     """What `check --online` learns of the account; `good` is None where no harmless call would tell."""
 
     good: bool | None
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Vendor:
+class Vendor(Record):
     """One vendor: what it takes, what it can be asked, or both."""
 
     explain: Callable[[Settings, Mapping[str, str], float], Explained]  # for `callsign sign`; raises ValueError

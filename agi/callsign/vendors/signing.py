@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
+from callsign.record import Record, field
 from callsign.secret import Secret
 
 MASK = "****"
 
 
-@dataclass(frozen=True, slots=True)
-class Explained:
+class Explained(Record):
     """What was signed, for an administrator to compare with the vendor's own tool; the key is masked."""
 
     text: str = field(repr=False)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from callsign.http_messages import Answer, NoAnswer, Reply, Request, vendor_words
 from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
 from callsign.phone_numbers import as_vendor_wants
+from callsign.record import Record
 from callsign.secret import Secret
 from callsign.settings import Settings, Skarabee
 from callsign.vendors.shape import Probed, Vendor
@@ -38,8 +38,7 @@ NO_NUMBER = "anonymous"
 """What goes out as phonefrom where `anonymous = "send"` and there is no number at all."""
 
 
-@dataclass
-class Memory:
+class Memory(Record, frozen=False):
     """Which reading of the clock the server took last, for `clock = "auto"`."""
 
     clock: str = "unix"

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from callsign import clocks, nonces
+from callsign.record import Record, field
 from callsign.secret import Secret
 from callsign.settings import Sraps
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Record):
     """What was fetched, and when (steady seconds)."""
 
     value: dict[str, str] = field(repr=False)
     at: float
 
 
-@dataclass
-class Known:
+class Known(Record, frozen=False):
     """What was learned of one account."""
 
     account: tuple[str, str, Secret]
@@ -28,8 +26,7 @@ class Known:
     profiles: Kept | None = None  # id -> name
 
 
-@dataclass
-class Memory:
+class Memory(Record, frozen=False):
     """What lasts from one conversation to the next; two that fetch the same at once do no harm."""
 
     wall: Callable[[], float] = clocks.wall
