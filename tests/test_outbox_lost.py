@@ -9,13 +9,13 @@ import sqlite3
 import stat
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from callsign import outbox_aside, outbox_check, outbox_tidy, outbox_watch, outbox_writer
+from callsign import outbox_aside, outbox_check, outbox_file, outbox_tidy, outbox_watch, outbox_writer
 from callsign.delivery import Delivery
 from callsign.file_lock import FileLock
 from callsign.notification import State
@@ -91,6 +91,18 @@ def aside(path: Path) -> list[Path]:
     return outbox_aside.found_aside(path)
 
 
+@contextmanager
+def in_the_wal_alone(path: Path) -> Iterator[None]:
+    """What is committed from now on: a reader who stays keeps a checkpoint from putting it into the database.
+
+    One that came first would have made a cut of the WAL harmless.
+    """
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM job").fetchone()
+        yield
+
+
 def beside(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
 
@@ -150,7 +162,8 @@ DEEDS = {
 def test_what_is_done_to_the_files_costs_no_job_once_the_next_add_has_returned(
     path: Path, way: str, deed: Callable[[Path], None]
 ) -> None:
-    with OtherProcess(HOLDS, path, way) as holder:
+    Outbox(path).close()
+    with OtherProcess(HOLDS, path, way) as holder, in_the_wal_alone(path):
         for number in range(1, 6):
             holder.say(f"add {number}")
             assert heard(holder, "stored") == f"stored {number}"
@@ -171,6 +184,16 @@ def test_what_is_done_to_the_files_costs_no_job_once_the_next_add_has_returned(
     assert eventually(lambda: [job.id for job in found] == [1, 3, 4, 5, 6])
     again.close()
     assert rows(path, "count(*) FROM pragma_quick_check WHERE quick_check = 'ok'") == [1]
+
+
+def test_what_was_done_is_told_also_where_a_look_has_found_the_store_broken_by_it_already(path: Path) -> None:
+    path.parent.mkdir()
+    file = outbox_file.StoreFile(path, full=False)
+    file.opened(0, on_disk=False)
+    DEEDS["half the WAL cut off"](path)
+    file.report(StoreBroken("the store is broken", outbox_watch.inode_of(path)))
+    assert "was cut short while in use" in file.trouble()
+    file.close()
 
 
 def test_a_copy_of_the_database_in_its_place_costs_no_job_and_brings_back_at_most_what_had_ended(
@@ -204,7 +227,8 @@ def test_the_first_commit_after_an_opening_is_missed_too(path: Path, way: str) -
 
 @pytest.mark.parametrize("deed", ["the WAL removed", "the WAL emptied", "all three removed", "the folder removed"])
 def test_where_no_call_comes_it_is_noticed_within_moments(path: Path, deed: str) -> None:
-    with OtherProcess(HOLDS, path, "at once") as holder:
+    Outbox(path).close()
+    with OtherProcess(HOLDS, path, "at once") as holder, in_the_wal_alone(path):
         for number in range(1, 4):
             holder.say(f"add {number}")
             heard(holder, "stored")

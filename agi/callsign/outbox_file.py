@@ -73,11 +73,11 @@ class StoreFile:
         """Why what this connection commits would be lost, empty if it would not.  Raises OSError, sqlite3.Error."""
         if self._db is None or self._watch is None:
             return ""
-        found = self._reported or self._watch.trouble(self._db.total_changes)
+        found = self._watch.trouble(self._db.total_changes)
         if found and self._watch.is_cut and not self._reported and is_whole(self.path):
             self.accept()  # by a checkpoint or VACUUM of somebody's shell
             return ""
-        return found
+        return found or self._reported  # what was done to it tells more than what is broken by that
 
     def checkpoint(self, empty: bool) -> None:
         """Puts the WAL into the database; `empty`: and cuts it to nothing, unless somebody reads.
