@@ -233,6 +233,51 @@ def test_where_there_can_be_no_second_process_the_call_is_not_held_and_the_job_i
     assert eventually(lambda: reader.state_of(1) == (State.DELIVERED, ""))
 
 
+FAULTY = f"""#!{sys.executable}
+import os, sys
+sys.path.insert(0, {str(PROJECT / "agi")!r})
+from callsign.script_process import part
+go_on = part()
+from callsign import agi_block, agi_script, agi_session, dialplan_step
+working = {{stage}}
+faulty = [1]
+def fault(*arguments, **more):
+    if faulty:
+        faulty.pop()
+        raise {{kind}}("caller 056528999")
+    return working(*arguments, **more)
+{{stage}} = fault
+sys.exit(agi_script.main(go_on))
+"""
+
+
+@pytest.mark.parametrize(
+    ("stage", "kind", "status"),
+    [
+        ("agi_script._own_standard_output", "OSError", "ERROR"),
+        ("agi_script.queue_stderr", "OSError", "ERROR"),
+        ("agi_script.AgiSession", "ValueError", "ERROR"),
+        ("agi_block.AgiBlock.hear_out", "ValueError", "ERROR"),
+        ("agi_script.read_step", "ValueError", "ERROR"),
+        ("dialplan_step.parse_qsl", "OSError", "ERROR"),
+        ("agi_script.config.load", "ValueError", "ERROR"),
+        ("agi_script.answer", "ValueError", "ERROR"),
+        ("agi_session.AgiSession.set_variables", "ValueError", "QUEUED"),
+        ("agi_session.AgiSession.get_result", "ValueError", "QUEUED"),
+        ("agi_script.log_step", "ValueError", "QUEUED"),
+    ],
+)
+def test_a_fault_at_any_stage_leaves_the_call_its_status(
+    plain: PlainScript, tmp_path: Path, stage: str, kind: str, status: str
+) -> None:
+    script = a_script(tmp_path / "faulty.agi", FAULTY.replace("{stage}", stage).replace("{kind}", kind))
+    session = plain.run("skarabee", script=script)
+    assert (session.status, session.trouble) == ("SUCCESS", "")
+    assert session.variables["SKARABEESTATUS"] == status
+    assert bool(session.variables["SKARABEEREASON"]) == (status == "ERROR")
+    assert bool(session.variables["SKARABEEJOB"]) == (status == "QUEUED")
+
+
 # -- hang-ups -----------------------------------------------------------------------------------------------------
 
 

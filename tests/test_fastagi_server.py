@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 
@@ -25,16 +26,21 @@ from callsign import (
     agi_connection,
     agi_session,
     calls_first,
+    dialplan_step,
     fastagi_server,
     listening,
     peer_log,
     waiting_peers,
 )
-from callsign.agi_block import LINE_BREAK, NOT_CONFIRMED
+from callsign.agi_block import LINE_BREAK, NOT_CONFIRMED, AgiBlock
+from callsign.agi_connection import SocketConnection
+from callsign.agi_session import AgiSession
 from callsign.asterisk_side import Call, Conduct, Cut, Session, run_fastagi
 from callsign.calls_first import CallsFirst
 from callsign.dialplan_step import Step
 from callsign.fastagi_server import FastAgiServer, Networks, is_allowed
+from callsign.overdue import Overdue
+from callsign.waiting_peers import WaitingPeers
 from waiting import wait_until
 
 WAIT_SECONDS = 10.0  # for what comes at once
@@ -308,10 +314,36 @@ class TestACall:
 
         with running(fail) as server, connect(server, b"agi_uniqueid: 17.1\x1b[2J\rx\n\n") as sock:
             say_that_it_was_all(sock)
-            assert is_closed(sock)
+            assert b"CALLSIGNSTATUS" in sock.recv(4096)
         wait_until(lambda: bool(lines(caplog)))
         assert "\x1b" not in lines(caplog)[0]
         assert "\r" not in lines(caplog)[0]
+
+
+FAULTY = {"CALLSIGNSTATUS": "ERROR", "CALLSIGNREASON": "a fault in callsign itself, see its log"}
+
+STAGES = [  # what a call passes, from accept() to its end, and the variables that it has if a fault comes there
+    (fastagi_server, "is_allowed", ValueError, FAULTY),
+    (fastagi_server, "SocketConnection", OSError, FAULTY),
+    (WaitingPeers, "wait", ValueError, FAULTY),
+    (agi_session, "AgiBlock", MemoryError, FAULTY),
+    (AgiBlock, "read", ValueError, FAULTY),
+    (AgiSession, "confirm", OSError, FAULTY),
+    (AgiBlock, "hear_out", ValueError, FAULTY),
+    (fastagi_server, "read_step", ValueError, FAULTY),
+    (fastagi_server, "read_step", OSError, FAULTY),
+    (dialplan_step, "parse_qsl", ValueError, FAULTY),
+    (CallsFirst, "begin", ValueError, FAULTY),
+    (Overdue, "begin", ValueError, FAULTY),
+    (fastagi_server, "longest_seconds", ValueError, FAULTY),
+    (Overdue, "end", ValueError, TOLD),
+    (AgiSession, "set_variables", ValueError, TOLD),
+    (AgiSession, "send_command", MemoryError, TOLD),
+    (AgiSession, "get_result", ValueError, TOLD),
+    (SocketConnection, "finish", ValueError, TOLD),
+    (CallsFirst, "end", ValueError, TOLD),
+    (fastagi_server, "log_step", ValueError, TOLD),
+]
 
 
 class TestOurOwnFaults:
@@ -326,12 +358,41 @@ class TestOurOwnFaults:
 
         with running(answer) as server:
             for _ in range(3):
-                assert place_call(server).status == "SUCCESS"
+                session = place_call(server)
+                assert (session.status, session.variables) == ("SUCCESS", FAULTY)
             assert place_call(server).variables == TOLD
         said = lines(caplog, logging.ERROR)
         assert len(said) == 3
         assert "ValueError" in said[2]
         assert "056528999" not in said[2]
+
+    @pytest.mark.parametrize(("owner", "name", "kind", "told"), STAGES)
+    def test_at_any_stage_leave_the_call_its_status(
+        self,
+        owner: object,
+        name: str,
+        kind: type[Exception],
+        told: dict[str, str],
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        working = getattr(owner, name)
+        faulty = [1]
+
+        def stage(*args: Any, **more: Any) -> Any:
+            if faulty:
+                faulty.pop()
+                raise kind("caller 056528999")
+            return working(*args, **more)
+
+        monkeypatch.setattr(owner, name, stage)
+        with running() as server:
+            session = place_call(server, call=Call(uniqueid="1700000000.1"))
+            assert session.status == "SUCCESS"
+            assert session.variables == told
+            wait_until(lambda: not faulty)
+            assert place_call(server).variables == TOLD
+        assert not any("056528999" in line for line in lines(caplog))
 
     @pytest.mark.parametrize("place", ["before its session", "at its end", "after it was told"])
     def test_around_a_call_cost_the_pool_neither_a_thread_nor_a_place(

@@ -105,6 +105,7 @@ LAYERS = {
             "clocks",
             "record",
             "fault_place",
+            "fault_status",
             "file_lock",
             "doorbell",
             "thread_starts",

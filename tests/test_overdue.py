@@ -11,6 +11,7 @@ import pytest
 
 from agi_lines import say_that_it_was_all
 from callsign import fastagi_server, listening, overdue
+from callsign.agi_session import AgiSession
 from callsign.asterisk_side import Call, Conduct, Session, run_fastagi
 from callsign.dialplan_step import Step
 from callsign.fastagi_server import FastAgiServer
@@ -96,6 +97,13 @@ def test_held_calls_go_on_though_no_more_threads_are_to_be_had(held: Held, reque
     request.getfixturevalue("no_more_threads")  # those of the server are there by now
     for _ in range(2):
         assert held.call().variables["SKARABEESTATUS"] == "ERROR"
+
+
+def test_a_fault_of_ours_leaves_a_held_call_its_status(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as fault:
+        fault.setattr(AgiSession, "set_variables", lambda *args, **more: [][1])
+        session = held.call()
+    assert (session.status, session.variables["SKARABEESTATUS"]) == ("SUCCESS", "ERROR")
 
 
 def test_a_step_may_take_its_wait_and_what_the_store_may_take() -> None:

@@ -12,9 +12,10 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
-from callsign import config
+from callsign import config, fault_status
 from callsign.agi_connection import StreamConnection
 from callsign.agi_session import AGIError, AGIHangup, AgiSession, BadPeer
 from callsign.answering import Services, answer, log_step, variables
@@ -23,6 +24,7 @@ from callsign.fault_place import where
 from callsign.notification import State
 from callsign.outbox import Outbox
 from callsign.question import Verdict
+from callsign.script_process import give_up
 from callsign.settings import Settings
 from callsign.stderr_queue import queue_stderr
 from callsign.store_owner import become_owner
@@ -41,12 +43,18 @@ def main(go_on: Callable[[], None] | None, argv: Sequence[str] | None = None) ->
     """
     began = time.perf_counter()
     request, *args = list(sys.argv[1:] if argv is None else argv) or [""]
-    queue_stderr()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="callsign.agi: %(levelname)s %(message)s")
-    connection = StreamConnection(sys.stdin.buffer, _own_standard_output())
-    script = _Script()
     try:
+        connection = StreamConnection(sys.stdin.buffer, _own_standard_output())
+    except OSError as fault:  # no more files
+        return give_up(["", request], fault, go_on)
+    script = _Script()
+    told: dict[str, str] = {}
+    is_read = False
+    try:
+        queue_stderr()
+        logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="callsign.agi: %(levelname)s %(message)s")
         session = AgiSession(connection)
+        is_read = True
         session.confirm(is_asterisk="AST_AGI_DIR" in os.environ)  # which only Asterisk sets (launch_script)
         step = read_step(session.env, args, request=request, fault=session.fault)
         told = script.answer(step)
@@ -55,14 +63,30 @@ def main(go_on: Callable[[], None] | None, argv: Sequence[str] | None = None) ->
         log_step(step, told, 1000 * (time.perf_counter() - began))
     except (BadPeer, AGIHangup) as fault:
         log.warning("the session ended early: %s", fault)
-    except (AGIError, OSError) as fault:
-        log.warning("the status could not be set: %s", where(fault))
+    except Exception as fault:
+        if told and isinstance(fault, (AGIError, OSError)):
+            log.warning("the status could not be set: %s", where(fault))
+        else:  # our own fault must not cost the call its status
+            log.error("a fault in callsign itself: %s", where(fault))
+            _tell_fault(connection, is_read, told or fault_status.variables(request, fault_status.REASON))
     finally:
         connection.finish()
         if go_on is not None:
             go_on()
         script.end(deliver=go_on is not None)
     return 0
+
+
+def _tell_fault(connection: StreamConnection, is_read: bool, told: Mapping[str, str]) -> None:
+    """Tells the call what it was to be told; `is_read`: its block was read."""
+
+    def receive() -> bytes:
+        return connection.receive(fault_status.SECONDS)
+
+    with suppress(OSError, ValueError):  # it is gone, or closed
+        if not is_read:
+            fault_status.read_block(receive)
+        fault_status.tell(receive, lambda command: connection.send(command, fault_status.SECONDS), told)
 
 
 class _Script:

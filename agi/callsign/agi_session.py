@@ -38,6 +38,7 @@ from asterisk.agi import (
 from asterisk.agi import AGIError as AGIError  # for those who run a session: nobody else imports asterisk.agi
 from asterisk.agi import AGIHangup as AGIHangup
 
+from callsign import fault_status
 from callsign.agi_block import AgiBlock, ProvenThreads
 from callsign.agi_connection import Connection
 from callsign.bounded_lines import BadPeer as BadPeer
@@ -289,3 +290,9 @@ class AgiSession(AGI):  # type: ignore[misc]
     def finish(self) -> None:
         """Ends the session; the dialplan goes on.  Never raises."""
         self._connection.finish()
+
+    def tell_after_a_fault(self, variables: Mapping[str, str]) -> None:
+        """Sets them where a fault of our own may have left this session in any state.  Raises OSError."""
+        send, receive = self._connection.send, self._connection.receive
+        seconds = fault_status.SECONDS
+        fault_status.tell(lambda: receive(seconds), lambda command: send(command, seconds), variables)

@@ -12,12 +12,12 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
-from callsign import own_call, thread_starts
+from callsign import fault_status, own_call, thread_starts
 from callsign.agi_block import ProvenThreads
 from callsign.agi_connection import SocketConnection
 from callsign.agi_session import AGIError, AGIHangup, AgiSession, BadPeer
@@ -160,8 +160,9 @@ class FastAgiServer:
         """One session and its end, whatever happens in it.  False where the thread is not needed any more."""
         try:
             self._session(sock, peer)
-        except Exception as fault:  # it may cost the pool neither a thread nor a place
+        except Exception as fault:  # it may cost the pool neither a thread nor a place, and the call no status
             log.error("a fault in callsign itself: %s", where(fault))
+            _tell_fault(sock)
             sock.close()
         return self._end(sock)
 
@@ -241,13 +242,15 @@ class FastAgiServer:
             self._peers.closed(peer, " is not in [server] allow")
             sock.close()
             return
-        connection = SocketConnection(sock)
         told: dict[str, str] = {}
         call = "-"
-        step = None
+        path = step = None
+        in_time = True
+        connection = SocketConnection(sock)
         try:
             with self._waiting.wait(sock):
                 session = AgiSession(connection)
+                path = session.env.get("agi_network_script", "")
                 if not is_own:
                     session.confirm(self._threads, peer)
             call = session.env.get("agi_uniqueid", "-")
@@ -270,10 +273,13 @@ class FastAgiServer:
             sock.close()  # at once: what it may still send is nobody's
         except AGIHangup:
             log.info("call=%s: Asterisk closed the connection before it had the status", printable(call))
-        except (AGIError, OSError) as fault:
-            log.warning("call=%s: the status could not be set: %s", printable(call), where(fault))
-        except Exception as fault:  # our own fault must not cost the pool a thread
-            log.error("call=%s: a fault in callsign itself: %s", printable(call), where(fault))
+        except Exception as fault:
+            if told and isinstance(fault, (AGIError, OSError)):
+                log.warning("call=%s: the status could not be set: %s", printable(call), where(fault))
+            else:  # our own fault must not cost the call its status
+                log.error("call=%s: a fault in callsign itself: %s", printable(call), where(fault))
+                if in_time:
+                    told = _tell_fault(sock, path, told)
         took = time.perf_counter() - began
         connection.finish()
         self._calls.end()
@@ -282,6 +288,22 @@ class FastAgiServer:
             log_step(step, told, 1000 * took)
             if self.on_step is not None:
                 self.on_step(step, told, took)
+
+
+def _tell_fault(sock: socket.socket, path: str | None = None, told: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Tells the call what it was to be told, else ERROR; `path` is None where nobody has read its block."""
+    variables: dict[str, str] = {}
+
+    def receive() -> bytes:
+        return sock.recv(fault_status.MAX_BLOCK_BYTES)
+
+    with suppress(OSError):  # it is gone
+        sock.settimeout(fault_status.SECONDS)
+        if path is None:
+            path = fault_status.read_block(receive)
+        variables = dict(told or fault_status.variables(path, fault_status.REASON))
+        fault_status.tell(receive, sock.sendall, variables)
+    return variables
 
 
 @lru_cache(maxsize=256)

@@ -9,11 +9,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
-from callsign import thread_starts
+from callsign import fault_status, thread_starts
 from callsign.agi_session import AGIError, AGIHangup, AgiSession, BadPeer
 from callsign.answering import variables
 from callsign.dialplan_step import Step, shown
+from callsign.fault_place import where
 from callsign.record import Record
 
 LOOK_SECONDS = 0.25
@@ -87,5 +89,9 @@ def _let_go(session: AgiSession, held: _Held, reason: str, told: threading.Event
         session.set_variables(variables(held.step.path, "ERROR", reason), then_end=True)
     except (AGIHangup, AGIError, BadPeer, OSError) as fault:
         log.warning("that call could not be told: %s", type(fault).__name__)
+    except Exception as fault:
+        log.error("a fault in callsign itself: %s", where(fault))
+        with suppress(OSError):  # it is gone
+            session.tell_after_a_fault(fault_status.variables(held.step.path, reason))
     session.finish()
     told.set()

@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from callsign import SYSTEMS
+from callsign import fault_status
 
 
 def part() -> Callable[[], None] | None:
@@ -52,22 +52,17 @@ class _Once:
 
 
 def give_up(argv: list[str], fault: BaseException, go_on: Callable[[], None] | None) -> int:
-    """Sets the status where callsign cannot even be loaded (a package is missing, say); imports nothing itself.
-
-    The value is of our own making but for the fault's text, which loses all that could end the quotes.
-    """
-    system = (argv[1] if len(argv) > 1 else "").partition("/")[0].partition("?")[0].lower()
-    system = system.upper() if system in SYSTEMS else "CALLSIGN"
+    """Sets the status where callsign cannot even be loaded (a package is missing, say); imports nothing itself."""
     words = "".join(c for c in str(fault) if c.isprintable() and c not in '"\\')[:160]
     if isinstance(fault, ImportError):
         words += "; install.sh makes the Python environment that it needs"
-    with os.fdopen(0, "rb", closefd=False) as asterisk, os.fdopen(1, "wb", buffering=0, closefd=False) as answer:
-        while asterisk.readline().strip():
-            pass
-        told = [("STATUS", "ERROR"), ("REASON", f"callsign.agi cannot start: {words}")]
-        for name, value in told if system == "CALLSIGN" else [*told, ("JOB", "")]:
-            answer.write(f'SET VARIABLE {system}{name} "{value}"\n'.encode())
-            asterisk.readline()
+
+    def receive() -> bytes:
+        return os.read(0, 4096)
+
+    fault_status.read_block(receive)
+    told = fault_status.variables(argv[1] if len(argv) > 1 else "", f"callsign.agi cannot start: {words}")
+    fault_status.tell(receive, lambda command: os.write(1, command), told)
     if go_on is not None:  # else the call would wait for who reads this, if anybody does
         go_on()
         print(f"callsign.agi cannot start: {type(fault).__name__}: {words}", file=sys.stderr)

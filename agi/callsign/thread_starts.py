@@ -25,8 +25,8 @@ class ThreadStarts:
         """Starts a daemon thread.  False where the system gives none: the caller goes on with what there is."""
         try:
             threading.Thread(target=target, args=args, name=name, daemon=True).start()
-        except RuntimeError as fault:
-            self._note(str(fault))
+        except (RuntimeError, MemoryError) as fault:
+            self._note(str(fault) or "no memory")
             return False
         return True
 
