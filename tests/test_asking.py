@@ -17,6 +17,7 @@ from callsign.http_messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Refused, TryLater
 from callsign.outbox import Outbox
 from callsign.question import Found, Unfit, Verdict
+from callsign.record import replace
 from callsign.settings import Settings
 from callsign.vendors import VENDORS
 from callsign.vendors.shape import Ask, Vendor
@@ -98,6 +99,31 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 
 def test_an_answer_is_ok_with_its_variables(desk: Desk) -> None:
     assert desk.ask("sraps/reads") == {"STATUS": "OK", "REASON": "", "JOB": "", "NAME": "reception 056528999"}
+
+
+def test_what_is_remembered_of_a_vendor_is_made_at_its_first_question_and_kept(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+    seen: list[object] = []
+
+    def notes(_settings: Settings, _facts: Mapping[str, str], memory: object) -> Conversation:
+        seen.append(memory)
+        return Found({})
+        yield
+
+    def new_memory() -> object:
+        made.append(object())
+        return made[-1]
+
+    ask = Ask((), (OWN,), notes)
+    toy = Vendor(VENDORS["noojee"].explain, VENDORS["noojee"].probe, asks={"sraps/notes": ask}, new_memory=new_memory)
+    monkeypatch.setitem(VENDORS, SYSTEM, toy)
+    monkeypatch.setitem(HANDLERS, "sraps/notes", ask)
+    desk.services = replace(desk.services, ask=Asking(lambda: desk.settings, desk.vendor).ask)
+    assert made == []
+    assert desk.ask("sraps/notes")["STATUS"] == desk.ask("sraps/notes")["STATUS"] == "OK"
+    assert seen == 2 * made
 
 
 def test_an_argument_goes_before_the_callers_number(desk: Desk) -> None:

@@ -42,7 +42,7 @@ class Office:
         self.reply: Reply = Answer(200, {}, b"x")
         self.given: list[float] = []
         self._fetched = threading.Semaphore(0)
-        self.keeping = Keeping(lambda: self.settings, self.send, {"sraps": self.memory})
+        self.keeping = Keeping(lambda: self.settings, self.send, lambda _: self.memory)
 
     def send(self, _request: Request, seconds: float) -> Reply:
         self.given.append(seconds)

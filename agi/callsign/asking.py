@@ -10,6 +10,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Generator, Mapping
+from typing import Any
 
 from callsign import clocks, thread_starts
 from callsign.conversations import Send, lead
@@ -49,10 +50,21 @@ class Asking:
     """Questions of one process; what it remembers of the vendors is `memories`."""
 
     def __init__(self, settings: Callable[[], Settings], send: Send) -> None:
-        self.memories = {system: vendor.new_memory() for system, vendor in VENDORS.items() if vendor.asks}
+        self.memories: dict[str, Any] = {}
         self._settings = settings
         self._send = send
-        self._places = {system: threading.Semaphore(PLACES) for system in self.memories}
+        self._places = {system: threading.Semaphore(PLACES) for system, vendor in VENDORS.items() if vendor.asks}
+
+    def load(self) -> None:
+        """Loads what the questions need; else the first one to each vendor does."""
+        for system in self._places:
+            self.memory_of(system)
+
+    def memory_of(self, system: str) -> Any:
+        """Made when it is first wanted: most of a vendor's code is loaded by that, and calls wait for a start."""
+        if system not in self.memories:
+            self.memories.setdefault(system, VENDORS[system].new_memory())  # one, whoever else makes another now
+        return self.memories[system]
 
     def ask(self, system: str, path: str, facts: Mapping[str, str], seconds: float) -> Verdict:
         """The verdict on the question `path` of `system`, whose section the settings have; within `seconds`."""
@@ -62,7 +74,7 @@ class Asking:
             return TryLater(f"{PLACES} questions to {system} are waiting already")
         asked = _Asked(self._send)
         asked.has_verdict.acquire()
-        conversation = VENDORS[system].asks[path].converse(self._settings(), facts, self.memories[system])
+        conversation = VENDORS[system].asks[path].converse(self._settings(), facts, self.memory_of(system))
         if not thread_starts.begin(f"ask-{system}", self._lead, asked, conversation, end, places):
             places.release()
             return TryLater("the system gives callsign no thread for the question")

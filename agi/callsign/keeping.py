@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from callsign import clocks, thread_starts
@@ -25,10 +25,10 @@ log = logging.getLogger("callsign.keeping")
 class Keeping:
     """One thread for each vendor that has something to keep; it rests while the settings lack its section."""
 
-    def __init__(self, settings: Callable[[], Settings], send: Send, memories: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Callable[[], Settings], send: Send, memory_of: Callable[[str], Any]) -> None:
         self._settings = settings
         self._send = send
-        self._memories = memories
+        self._memory_of = memory_of
         self._stopping = threading.Event()
         self._trouble: dict[str, str] = {}
 
@@ -52,7 +52,7 @@ class Keeping:
     def _fetch(self, system: str, keep: Keep) -> bool:
         """Whether it went well; what did not is told once."""
         try:
-            conversation = keep.converse(self._settings(), self._memories[system])
+            conversation = keep.converse(self._settings(), self._memory_of(system))
             outcome = lead(conversation, self._send, clocks.steady, math.inf, keep.longest_seconds)
         except Exception as fault:  # our own fault must not end the thread
             log.error("system=%s: a fault in callsign itself: %s", system, where(fault))

@@ -101,7 +101,7 @@ class Server:
         self._delivery = Delivery(self.outbox, lambda: self.settings, self._deliver, calls)
         self._calls = calls
         self._asking = Asking(lambda: self.settings, self._question)
-        self._keeping = Keeping(lambda: self.settings, self._question, self._asking.memories)
+        self._keeping = Keeping(lambda: self.settings, self._question, self._asking.memory_of)
         self._note = ""
         self._services = Services(lambda: self.settings, self.outbox, self._wait_for, self._ask)
         self._metrics: Metrics | None = None
@@ -138,6 +138,7 @@ class Server:
         self._loaded.set()
         self._transport = HttpTransport(before_wait=self._calls.end_turn, after_wait=self._calls.take_turn)
         as_vendor_wants("+3225551234", self.settings.numbers.country, "national")  # loads the numbering plan
+        self._asking.load()
         self._metrics = _metrics_of(self.settings, self.fastagi, self._delivery)
         gc.collect()
         gc.freeze()  # what is loaded stays: a collection need not walk it

@@ -38,7 +38,7 @@ def _probe(settings: Settings, memory: Any) -> Generator[Request, Reply, Probed]
 
 
 def _new_memory() -> object:
-    """A server has one from its start: so all is loaded before a call needs it."""
+    """A server makes one behind its first calls: so all is loaded before a question needs it."""
     from callsign.vendors import kalliope_asks
 
     return kalliope_asks.Memory()

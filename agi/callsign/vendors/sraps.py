@@ -31,7 +31,7 @@ def _probe(settings: Settings, memory: Any) -> Generator[Request, Reply, Probed]
 
 
 def _new_memory() -> object:
-    """A server has one from its start: so all is loaded before a call needs it."""
+    """A server makes one behind its first calls: so all is loaded before a question needs it."""
     from callsign.vendors import sraps_phones
 
     return sraps_phones.new_memory()
