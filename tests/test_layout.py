@@ -6,6 +6,7 @@ Imports inside functions count too: they are late for speed, not to get round th
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -208,6 +209,14 @@ def test_a_library_has_one_door(library: str) -> None:
 @pytest.mark.parametrize("module", [name for name in MODULES if place_of(name) in LAYERS])
 def test_no_class_is_made_by_dataclasses_for_calls_wait_for_a_start(module: str) -> None:
     assert "dataclasses" not in {name.partition(".")[0] for name in imports(MODULES[module])}
+
+
+@pytest.mark.parametrize("start", ["serving", "agi_script"])
+def test_a_start_loads_nothing_long_that_no_call_needs(start: str) -> None:
+    needless = ["dataclasses", "inspect", "argparse", "requests", "phonenumbers", "email", "callsign.vendors.hawk"]
+    code = f"import sys, callsign.{start}; print([name for name in {needless} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(AGI)}, capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
 
 
 def test_only_the_session_is_made_of_pyst2() -> None:

@@ -20,23 +20,12 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from types import SimpleNamespace
 from typing import NoReturn
-
-from asterisk.agi import (
-    AGI,
-    AGIAppError,
-    AGIDBError,
-    AGIInvalidCommand,
-    AGIResultHangup,
-    AGISIGPIPEHangup,
-    AGIUnknownError,
-    AGIUsageError,
-)
-from asterisk.agi import AGIError as AGIError  # for those who run a session: nobody else imports asterisk.agi
-from asterisk.agi import AGIHangup as AGIHangup
 
 from callsign import fault_status
 from callsign.agi_block import AgiBlock, ProvenThreads
@@ -44,6 +33,34 @@ from callsign.agi_connection import Connection
 from callsign.bounded_lines import BadPeer as BadPeer
 from callsign.bounded_lines import BoundedLines
 from callsign.http_messages import printable
+
+
+@contextmanager
+def _without_pprint() -> Iterator[None]:
+    """Nobody has pyst2 print here; and pprint loads dataclasses, inspect and ast, for which calls would wait."""
+    if "pprint" in sys.modules:
+        yield
+        return
+    sys.modules["pprint"] = SimpleNamespace(pformat=repr)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["pprint"]
+
+
+with _without_pprint():
+    from asterisk.agi import (
+        AGI,
+        AGIAppError,
+        AGIDBError,
+        AGIInvalidCommand,
+        AGIResultHangup,
+        AGISIGPIPEHangup,
+        AGIUnknownError,
+        AGIUsageError,
+    )
+    from asterisk.agi import AGIError as AGIError  # for those who run a session: nobody else imports asterisk.agi
+    from asterisk.agi import AGIHangup as AGIHangup
 
 MAX_COMMAND_BYTES = 2000
 """Asterisk before 20.16 and 22.6 reads 2048 bytes a line and runs the rest as the next command."""
