@@ -24,10 +24,12 @@ class Held:
     def __init__(self) -> None:
         self.hold = threading.Event()
         self.answered = threading.Semaphore(0)
+        self.waiting = 0
         networks = ip_network("127.0.0.1")
         self.server = FastAgiServer(listening.new(("127.0.0.1", 0)), lambda: (networks,), self._answer)
 
     def _answer(self, step: Step) -> dict[str, str]:
+        self.waiting += 1
         self.hold.wait(WAIT_SECONDS)
         self.answered.release()
         return {"SKARABEESTATUS": "QUEUED", "SKARABEEREASON": "", "SKARABEEJOB": "7"}
@@ -39,7 +41,7 @@ class Held:
 
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
-    monkeypatch.setattr(fastagi_server, "longest_seconds", lambda step: 0.2)
+    monkeypatch.setattr(fastagi_server, "longest_seconds", lambda step: 60.0 if step.options else 0.2)
     monkeypatch.setattr(overdue, "LOOK_SECONDS", 0.02)
     made = Held()
     made.server.start()
@@ -104,6 +106,25 @@ def test_a_fault_of_ours_leaves_a_held_call_its_status(held: Held, monkeypatch: 
         fault.setattr(AgiSession, "set_variables", lambda *args, **more: [][1])
         session = held.call()
     assert (session.status, session.variables["SKARABEESTATUS"]) == ("SUCCESS", "ERROR")
+
+
+@pytest.mark.parametrize(("context", "status"), [("from-trunk", "ERROR"), ("callsign-step", "")])
+def test_at_the_end_a_subroutine_is_left_to_its_fallback_and_another_call_is_told(
+    held: Held, context: str, status: str
+) -> None:
+    address = held.server.address[:2]
+    block = f"agi_network_script: mor/caller?wait=60\nagi_context: {context}\n\n"
+    with socket.create_connection(address, WAIT_SECONDS) as asterisk:
+        asterisk.sendall(block.encode())
+        say_that_it_was_all(asterisk)
+        wait_until(lambda: held.waiting == 1)
+        assert held.server.stop(0.0) == 1
+        commands = b""
+        while data := asterisk.recv(4096):
+            commands += data
+            asterisk.sendall(b"200 result=1\n" * data.count(b"\n"))
+    assert (b"MORSTATUS" in commands) == bool(status)
+    assert (b"was stopped while" in commands) == bool(status)
 
 
 def test_a_step_may_take_its_wait_and_what_the_store_may_take() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from callsign import fault_status, thread_starts
+from callsign.agi_block import CLEAN_CONTEXT
 from callsign.agi_session import AGIError, AGIHangup, AgiSession, BadPeer
 from callsign.answering import variables
 from callsign.dialplan_step import Step, shown
@@ -51,11 +52,20 @@ class Overdue:
         threading.Thread(target=self._run, name="overdue", daemon=True).start()
 
     def stop(self) -> None:
-        """Ends the looking; who has no status by now is told at once, for the process is about to end."""
+        """Ends the looking; who has no status by now is told at once, for the process is about to end.
+
+        But for a subroutine of ours: a status that is untouched makes it run the plain script instead.
+        """
         self._stopping.set()
         told = [_tell(session, held, ENDING) for session, held in self._held.copy().items() if self.end(session)]
         for event in told:
             event.wait(LAST_SECONDS)
+
+    @property
+    def any_in_time(self) -> bool:
+        """Whether a call is being answered that has not been for longer than it may."""
+        now = time.monotonic()
+        return any(now < held.until for held in self._held.copy().values())
 
     def begin(self, session: AgiSession, step: Step) -> None:
         """The session's thread begins to answer."""
@@ -83,6 +93,15 @@ def _tell(session: AgiSession, held: _Held, reason: str) -> threading.Event:
 
 
 def _let_go(session: AgiSession, held: _Held, reason: str, told: threading.Event) -> None:
+    if reason == ENDING and session.env.get("agi_context") == CLEAN_CONTEXT:
+        log.warning("path=%s: callsign ends before its answer: the plain script is to give it", shown(held.step.path))
+    else:
+        _set_error(session, held, reason)
+    session.finish()
+    told.set()
+
+
+def _set_error(session: AgiSession, held: _Held, reason: str) -> None:
     seconds = time.monotonic() - held.began
     log.error("path=%s: no status after %.1f s: the call goes on with ERROR", shown(held.step.path), seconds)
     try:
@@ -93,5 +112,3 @@ def _let_go(session: AgiSession, held: _Held, reason: str, told: threading.Event
         log.error("a fault in callsign itself: %s", where(fault))
         with suppress(OSError):  # it is gone
             session.tell_after_a_fault(fault_status.variables(held.step.path, reason))
-    session.finish()
-    told.set()
