@@ -12,7 +12,9 @@ from ipaddress import ip_network
 
 import pytest
 
+from agi_lines import say_that_it_was_all
 from callsign import fastagi_server, listening, own_call
+from callsign.dialplan_step import Step
 from callsign.fastagi_server import FastAgiServer
 from callsign.outbox import Outbox
 from callsign.own_call import BLOCK, is_answered
@@ -101,24 +103,34 @@ def test_its_own_call_may_ask_for_ping_alone(server: FastAgiServer, monkeypatch:
     assert not server.answers(LONG_SECONDS)
 
 
-def test_a_server_whose_every_place_is_taken_by_calls_that_hang_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("in_time", [True, False])
+def test_a_server_whose_every_place_is_taken_is_well_only_while_calls_that_hang_are_in_their_time(
+    in_time: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 8)
-    held = threading.Event()
-    server = FastAgiServer(
-        listening.new(("127.0.0.1", 0)),
-        lambda: (ip_network("127.0.0.1"),),
-        lambda step: {"CALLSIGNSTATUS": str(held.wait(LONG_SECONDS) if step.env["agi_request"][-4:] == "hang" else 1)},
-    )
+    if not in_time:
+        monkeypatch.setattr(fastagi_server, "longest_seconds", lambda step: 0.0)
+    held, hangs = threading.Event(), threading.Semaphore(0)
+
+    def answer(step: Step) -> dict[str, str]:
+        if step.options:
+            hangs.release()
+            held.wait(LONG_SECONDS)
+        return {"CALLSIGNSTATUS": "OK"}
+
+    server = FastAgiServer(listening.new(("127.0.0.1", 0)), lambda: (ip_network("127.0.0.1"),), answer)
     server.start()
     try:
         with ExitStack() as calls:
-            for _ in range(7):
+            for _ in range(8):
+                assert server.answers(LONG_SECONDS)
                 sock = calls.enter_context(socket.create_connection(server.address, LONG_SECONDS))
-                sock.sendall(BLOCK.replace(b"ping\n\n", b"hang\n\n"))
-            assert server.answers(LONG_SECONDS)
-            sock = calls.enter_context(socket.create_connection(server.address, LONG_SECONDS))
-            sock.sendall(BLOCK.replace(b"ping\n\n", b"hang\n\n"))
-            assert not server.answers(SHORT_SECONDS)
+                sock.sendall(BLOCK.replace(b"script: ping", b"script: noojee/start?wait=60"))
+                say_that_it_was_all(sock)
+                assert hangs.acquire(timeout=LONG_SECONDS)
+                if not in_time:
+                    assert b"ERROR" in sock.recv(4096)
+            assert server.answers(SHORT_SECONDS) == in_time
             held.set()
         assert server.answers(LONG_SECONDS)
     finally:

@@ -103,13 +103,14 @@ class FastAgiServer:
     def answers(self, seconds: float) -> bool:
         """Whether a call that comes now is answered within `seconds`: places one.  For one thread at a time.
 
-        A server that is full answers nobody new, yet is well as long as its calls end: a restart would cut them all.
+        A server that is full answers nobody new, yet is well as long as its calls end, or wait for no longer than
+        they may: a restart would cut them all.
         """
         ended = self._ended
         try:
             if own_call.is_answered(self.address, seconds, lambda caller: setattr(self, "_own_call", caller)):
                 return True
-            return self.sessions >= MAX_SESSIONS and self._ended > ended
+            return self.sessions >= MAX_SESSIONS and (self._ended > ended or self._overdue.any_in_time)
         finally:
             self._own_call = None
 
