@@ -432,6 +432,25 @@ def test_each_look_at_the_whole_store_reads_it_from_the_file_again(path: Path, m
     check.close()
 
 
+def test_a_look_that_is_under_way_ends_before_the_store_is_closed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, began, alive = OutboxReader.check, threading.Event(), list[bool]()
+
+    def check(reader: OutboxReader) -> None:
+        read(reader)  # it has opened the store
+        began.set()
+        assert outbox._writer._check is not None
+        assert outbox._writer._check._stopped.wait(LONG_SECONDS)
+        alive.append(outbox.is_alive)
+
+    monkeypatch.setattr(OutboxReader, "check", check)
+    outbox = Outbox(path, at_once=True)
+    outbox.add(call_from("0470000001"))
+    assert began.wait(LONG_SECONDS)
+    outbox.close()
+    assert alive == [True]
+    assert not path.with_name(f"{path.name}-wal").exists(), "what an orderly end leaves is one whole file"
+
+
 def test_of_two_processes_that_find_it_broken_one_sets_it_aside(path: Path) -> None:
     Outbox(path).close()
     _all_but_the_first_page(path)

@@ -78,12 +78,12 @@ class OutboxWriter:
 
     def close(self) -> None:
         """Writes what is queued, closes the store and ends."""
+        if self._check is not None:
+            self._check.close()
         self.incoming.put(Signal.LAST)
         self._thread.join(CLOSE_SECONDS)
         if self._sync is not None:
             self._sync.close()
-        if self._check is not None:
-            self._check.close()
 
     def _run(self) -> None:
         last = False
