@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -143,11 +144,20 @@ def name_of(file: Path) -> str:
     return ".".join(file.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").removesuffix(".")
 
 
-MODULES = {name_of(file): ast.parse(file.read_text(encoding="utf-8")) for file in sorted(PACKAGE.rglob("*.py"))}
+MODULES = {name_of(file): file for file in sorted(PACKAGE.rglob("*.py"))}
 
 
-def imports(tree: ast.Module) -> Iterator[str]:
-    """The full names of all that a module imports, modules and what it takes from them."""
+def tree_of(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+@cache
+def imports(file: Path) -> frozenset[str]:
+    """The full names of all that a file imports, modules and what it takes from them."""
+    return frozenset(_imports(tree_of(file)))
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -201,7 +211,7 @@ def test_the_outbox_knows_no_vendor(module: str) -> None:
 
 @pytest.mark.parametrize("library", ONLY_DOOR)
 def test_a_library_has_one_door(library: str) -> None:
-    users = {module for module, tree in MODULES.items() if library in {n.partition(".")[0] for n in imports(tree)}}
+    users = {module for module, file in MODULES.items() if library in {n.partition(".")[0] for n in imports(file)}}
     assert users
     assert all(belongs(module, ONLY_DOOR[library]) for module in users)
 
@@ -222,8 +232,8 @@ def test_a_start_loads_nothing_long_that_no_call_needs(start: str) -> None:
 def test_only_the_session_is_made_of_pyst2() -> None:
     heirs = {
         module: node.name
-        for module, tree in MODULES.items()
-        for node in ast.walk(tree)
+        for module, file in MODULES.items()
+        for node in ast.walk(tree_of(file))
         if isinstance(node, ast.ClassDef) and any(ast.unparse(base).split(".")[-1] == "AGI" for base in node.bases)
     }
     assert heirs == {"agi_session": "AgiSession"}
@@ -240,7 +250,7 @@ def test_entry_scripts_only_start_what_the_package_has() -> None:
     scripts = [*(AGI / "bin").iterdir(), *(AGI / "agi-bin").iterdir()]
     assert {script.name for script in scripts if script.is_file()} == {"callsign", "agi-debug", "callsign.agi"}
     for script in scripts:
-        for name in imports(ast.parse(script.read_text(encoding="utf-8"))):
+        for name in imports(script):
             top = name.partition(".")[0]
             assert top in sys.stdlib_module_names or name.partition(".")[2].partition(".")[0] in MODULES
 
