@@ -88,8 +88,8 @@ def test_where_no_proof_of_the_arguments_is_asked_they_can_hold_no_line_break() 
     assert arguments == {"${CALLSIGN_LINE},${ARG4},${ARG5},${QUOTE(${CALLSIGN_TEXT})})"}
     refusal = r"GotoIf($[${LEN(${FILTER(\x20-\x7e\x80-\xff,${CALLSIGN_TEXT})})} != ${LEN(${CALLSIGN_TEXT})}]?broken)"
     assert steps.index(refusal) < steps.index("QUOTE")
-    # The MAC went through FILTER, the others are unique ids and the name of an agent's phone.
-    of_our_own = {"CHANNEL(linkedid)", "CALLSIGN_CALL", "CALLSIGN_MAC", "CALLSIGN_TO", "ARG2"}
+    # The MAC and the connected line went through FILTER, the others are unique ids and the name of an agent's phone.
+    of_our_own = {"CHANNEL(linkedid)", "CALLSIGN_CALL", "CALLSIGN_FROM", "CALLSIGN_MAC", "CALLSIGN_TO", "ARG2"}
     calls = [call for file in FILES for line in lines(file) for call in re.findall(r"callsign-step,s,1\((.*)\)", line)]
     for call in calls:
         assert set(re.findall(r"\$\{(.*?)\}", ",".join(call.split(",")[3:]))) <= of_our_own

@@ -130,6 +130,14 @@ class RealAsterisk:
     def wait_event(self, predicate: Callable[[Message], bool], timeout: float = 10, since: int = 0) -> Message:
         return self._ami.wait_event(predicate, timeout, since)
 
+    def wait_idle(self) -> None:
+        """Until no channel is left."""
+        while True:
+            since = self.mark_events()
+            if not self.command("core show channels concise"):
+                return
+            self.wait_event(lambda event: event["Event"] == "Hangup", since=since)
+
     def mark_events(self) -> int:
         return self._ami.mark()
 

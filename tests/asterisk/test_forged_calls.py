@@ -15,7 +15,8 @@ from callsign.sandbox import Sandbox
 from chroot_python import write_program
 from product import PROJECT, Product, vendor_sections
 from real_asterisk import RealAsterisk
-from sip_phone import SipPhone, load_sip, sip_files
+from sip_phone import SipPhone
+from sip_settings import load_sip, sip_files
 
 FILES = {
     "extensions_callsign.conf": (PROJECT / "dialplan/extensions_callsign.conf").read_text(encoding="utf-8"),
@@ -101,7 +102,7 @@ class Stage:
         for variable, value in {**values, "LINE": line}.items():
             self.asterisk.action("Setvar", Variable=variable, Value=value)
         with SipPhone(self.asterisk) as phone:
-            assert phone.call(**{"called": "201", "caller": CALLER, **what}) == 200
+            assert phone.call(**{"called": "201", "caller": CALLER, **what}).wait_end() == 200
         self.asterisk.wait_log(f"CALL {turn} ")
         (line,) = [line for line in self.asterisk.log_text().splitlines() if f"CALL {turn} " in line]
         return line.partition(f"CALL {turn} ")[2]

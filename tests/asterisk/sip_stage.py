@@ -1,0 +1,103 @@
+"""The stage of tests by SIP: a trunk, three phones, a server, Skarabee and a recorder; at the end nothing is left.
+
+A test's dialplan dials its phones as PJSIP/201 and has `056528000@from-sip`, a call that is told and ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from callsign.sandbox import Sandbox
+from callsign.sandbox.seen import Seen
+from product import PROJECT, Product, vendor_sections
+from real_asterisk import RealAsterisk
+from sip_phone import Dialog, SipPhone
+from sip_settings import load_pjsip, sip_files
+
+CALLER = "0478123456"
+PHONES = ("201", "202", "203")
+LAST = ("0478999999", "056528000")
+ACCOUNTS = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
+TOLD_AND_OVER = """
+[from-sip]
+exten => 056528000,1,Gosub(callsign-skarabee,s,1)
+ same => n,Hangup()
+"""
+
+
+def stage_files(*names: str) -> dict[str, str]:
+    """SIP, and those files of dialplan/; the trunk's headers about the caller are believed."""
+    shipped = {name: (PROJECT / "dialplan" / name).read_text(encoding="utf-8") for name in names}
+    return {**shipped, **sip_files(context="from-sip", trunk="trust_id_inbound = yes\n")}
+
+
+@dataclass
+class Stage:
+    """What a test plays with."""
+
+    asterisk: RealAsterisk
+    box: Sandbox
+    server: Product
+    phones: dict[str, SipPhone]
+    trunk: SipPhone
+    _looked_at: int = 0
+
+    def call(self, called: str, at: str = "201", **what: Any) -> tuple[Dialog, Dialog]:
+        """A call from outside that the phone `at` answers: both ends, once they are bridged."""
+        call = self.trunk.call(called, **{"caller": CALLER, **what})
+        taken = self.phones[at].wait_call()
+        taken.answer()
+        call.wait_status(200)
+        taken.wait_voice()
+        return call, taken
+
+    def end(self, call: Dialog) -> None:
+        """That end hangs up; everything that this call was is gone."""
+        call.hang_up()
+        self.asterisk.wait_idle()
+
+    def assert_told(self, *called: str, caller: str = CALLER) -> None:
+        """Since the last look Skarabee was told that `caller` calls each of `called`, once, and of nobody else.
+
+        One more call is told behind them, so that a stray one has had its time.
+        """
+        before, self._looked_at = self._looked_at, self._looked_at + len(called) + 1
+        self.trunk.call(LAST[1], caller=LAST[0]).wait_end()
+        seen = self._seen("skarabee", self._looked_at)[before:]
+        told = sorted((s.query["phonefrom"], s.query["phoneto"]) for s in seen)
+        expected = sorted([*((caller, phone) for phone in called), LAST])
+        assert told == expected, f"told {told}, expected {expected}"
+
+    def recorded(self, count: int) -> list[tuple[str, str]]:
+        """What reached the recorder: at least `count` commands, each with the unique id it names."""
+        return [(s.path.rpartition("/")[2], s.query["extenOrUniqueId"]) for s in self._seen("noojee", count)]
+
+    def _seen(self, system: str, count: int) -> list[Seen]:
+        def those(seen: list[Seen]) -> list[Seen]:
+            return [s for s in seen if s.system == system and s.path != "/Time"]
+
+        assert self.box.wait_for(lambda seen: len(those(seen)) >= count, 10), self.box.seen
+        assert {s.verdict for s in those(self.box.seen)} <= {"OK"}
+        return those(self.box.seen)
+
+
+@contextmanager
+def sip_stage(asterisk: RealAsterisk, folder: Path) -> Iterator[Stage]:
+    load_pjsip(asterisk)
+    mark = asterisk.mark()
+    with ExitStack() as stack:
+        box = stack.enter_context(Sandbox(accounts=ACCOUNTS))
+        server = stack.enter_context(Product(folder, vendor_sections(box)))
+        trunk = stack.enter_context(SipPhone(asterisk))
+        phones = {name: stack.enter_context(SipPhone(asterisk, name)) for name in PHONES}
+        asterisk.command(f"dialplan set global CALLSIGN_AGI {server.url}")
+        for phone in phones.values():
+            phone.register()
+        yield Stage(asterisk, box, server, phones, trunk)
+        asterisk.wait_idle()
+    warnings = [line for line in asterisk.warnings(mark) if "[C-" in line]  # of calls: names are looked up at start
+    assert not warnings, warnings
