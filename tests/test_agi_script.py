@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from callsign import agi_session
 from callsign.asterisk_side import Call, Conduct, Cut, run_fastagi, run_script
 from callsign.notification import State
 from callsign.outbox_reader import OutboxReader
@@ -321,12 +322,25 @@ def test_the_dialplan_goes_on_while_the_vendor_has_not_answered_yet(
     assert eventually(lambda: reader.state_of(1) == (State.DELIVERED, ""))
 
 
+IMPATIENT = f"""#!{sys.executable}
+import runpy, sys
+sys.path.insert(0, {str(PROJECT / "agi")!r})
+import {agi_session.__name__} as agi_session
+agi_session.REPLY_SECONDS = 0.2
+runpy.run_path({str(SCRIPT)!r}, run_name="__main__")
+"""
+"""The script, with no time for a reply that does not come."""
+
+
 def test_an_asterisk_that_cannot_be_understood_is_not_held_by_the_delivery_either(
-    plain: PlainScript, box: Sandbox, held: Held, reader: OutboxReader
+    plain: PlainScript, box: Sandbox, held: Held, reader: OutboxReader, tmp_path: Path
 ) -> None:
     held.open.clear()
+    impatient = tmp_path / "impatient.agi"
+    impatient.write_text(IMPATIENT, encoding="utf-8")
+    impatient.chmod(0o755)
     conduct = Conduct(timeout_seconds=LONG_SECONDS, replies={"EXEC": b"no reply that AGI knows\n"})
-    session = run_script(SCRIPT, CALL, ["skarabee"], conduct)
+    session = run_script(impatient, CALL, ["skarabee"], conduct)
     assert (session.status, session.trouble) == ("SUCCESS", "")
     assert reader.state_of(1) == (State.WAITING, "")
     held.open.set()

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from callsign.sandbox import Sandbox, Trouble
-from product import COMMAND, PROJECT, vendor_sections
+from product import COMMAND, PROJECT, looks_old, vendor_sections
 from waiting import wait_until
 
 AGI_DEBUG = PROJECT / "agi" / "bin" / "agi-debug"
@@ -37,6 +37,7 @@ def settings(tmp_path: Path, box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> P
         port = closed.getsockname()[1]
     server = f'[server]\nlisten = "127.0.0.1:{port}"\n'
     path.write_text(f'{server}[outbox]\npath = "{tmp_path}/outbox.db"\n{vendor_sections(box)}', encoding="utf-8")
+    looks_old(path)
     monkeypatch.setenv("CALLSIGN_CONFIG", str(path))
     return path
 
@@ -145,6 +146,7 @@ def test_json_stays_json_whatever_the_encoding_lacks(monkeypatch: pytest.MonkeyP
     (tmp_path / "é😀").mkdir()
     path = tmp_path / "é😀" / "callsign.toml"
     path.write_text("x = [", encoding="utf-8")
+    looks_old(path)
     status, out, _ = ended(start(f"check --json --config {path}"))
     assert status == 2
     assert str(path) in json.loads(out)["faults"][0]
