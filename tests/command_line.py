@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from unittest.mock import patch
 
 from callsign.commands import main
-from product import COMMAND, START_SECONDS
+from product import COMMAND, LONG_SECONDS
 
 
 def callsign(*arguments: str | bytes, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
@@ -22,7 +22,7 @@ def callsign(*arguments: str | bytes, env: Mapping[str, str] | None = None) -> s
     words = [os.fsdecode(word) for word in arguments]
     if words[:1] in (["serve"], ["sandbox"]):
         command = [sys.executable, str(COMMAND), *words]
-        return subprocess.run(command, capture_output=True, timeout=START_SECONDS, check=False, env=env)
+        return subprocess.run(command, capture_output=True, timeout=LONG_SECONDS, check=False, env=env)
     outputs = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2)]
     environment = patch.dict(os.environ, env if env is not None else {}, clear=env is not None)
     with environment, patch.object(sys, "stdout", outputs[0]), patch.object(sys, "stderr", outputs[1]):

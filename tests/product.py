@@ -18,7 +18,7 @@ from callsign.sandbox import Sandbox
 
 PROJECT = Path(__file__).resolve().parents[1]
 COMMAND = PROJECT / "agi" / "bin" / "callsign"
-START_SECONDS = 30.0
+LONG_SECONDS = 30.0  # for what comes soon where the machine is not busy
 
 # Descriptor 3 and what says so, as systemd starts a server (sd_listen_fds(3)).
 AS_SYSTEMD = """
@@ -97,7 +97,7 @@ class Product:
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        line = self.wait_log(lambda line: "listens on" in line, START_SECONDS)
+        line = self.wait_log(lambda line: "listens on" in line)
         found = re.search(r"listens on \S+:(\d+),", line)
         assert found
         self.port = int(found[1])
@@ -111,7 +111,7 @@ class Product:
         with self._grew:
             return list(self._log)
 
-    def wait_log(self, wanted: Callable[[str], bool], seconds: float = 10.0) -> str:
+    def wait_log(self, wanted: Callable[[str], bool], seconds: float = LONG_SECONDS) -> str:
         """The first log line that fits.  Fails when the process ends or the time is over before."""
         end = time.monotonic() + seconds
         with self._grew:
@@ -125,7 +125,7 @@ class Product:
                 assert not ended, f"the server has ended: {self._log}"
                 assert self._grew.wait(max(0.0, end - time.monotonic())) or self._log[looked_at:], self._log
 
-    def stop(self, seconds: float = 20.0) -> int:
+    def stop(self, seconds: float = LONG_SECONDS) -> int:
         """SIGTERM; the exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self._ended(seconds)
@@ -133,11 +133,11 @@ class Product:
     def kill(self) -> None:
         """kill -9."""
         self.process.kill()
-        self._ended(10)
+        self._ended(LONG_SECONDS)
 
     def _ended(self, seconds: float) -> int:
         status = self.process.wait(seconds)
-        self._reader.join(5)
+        self._reader.join(LONG_SECONDS)
         return status
 
     def _read(self) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import queue
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -58,6 +60,18 @@ def eventually(holds: Callable[[], object], seconds: float = LONG_SECONDS) -> bo
             return False
         pause.wait(0.01)
     return True
+
+
+@contextmanager
+def in_the_wal_alone(path: Path) -> Iterator[None]:
+    """What is committed from now on: a reader who stays keeps a checkpoint from putting it into the database.
+
+    One that came first would have made a cut of the WAL harmless.
+    """
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM job").fetchone()
+        yield
 
 
 class PlayedVendor:

@@ -9,8 +9,8 @@ import sqlite3
 import stat
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ from callsign.outbox import Job, Outbox, OutboxError
 from callsign.outbox_edits import drop
 from callsign.outbox_reader import OutboxReader
 from callsign.outbox_values import StoreBroken
-from store_play import GONE, LONG_SECONDS, SETTINGS, OtherProcess, PlayedVendor, call_from, eventually
+from store_play import GONE, LONG_SECONDS, SETTINGS, OtherProcess, PlayedVendor, call_from, eventually, in_the_wal_alone
 
 HOLDS = """
 import logging, sys
@@ -89,18 +89,6 @@ def has(path: Path, *jobs: int) -> bool:
 
 def aside(path: Path) -> list[Path]:
     return outbox_aside.found_aside(path)
-
-
-@contextmanager
-def in_the_wal_alone(path: Path) -> Iterator[None]:
-    """What is committed from now on: a reader who stays keeps a checkpoint from putting it into the database.
-
-    One that came first would have made a cut of the WAL harmless.
-    """
-    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
-        reader.execute("BEGIN")
-        reader.execute("SELECT count(*) FROM job").fetchone()
-        yield
 
 
 def beside(path: Path, ending: str) -> Path:

@@ -62,12 +62,13 @@ def test_a_backlog_of_a_hundred_thousand_hurts_no_call(tmp_path: Path, box: Sand
     with Product(tmp_path / "empty", sections) as empty, Product(tmp_path / "full", sections) as full:
         empty.kill()
         full.kill()
-        usual = start_seconds(empty)
-        opening = []
-        for _ in range(2):
-            opening.append(start_seconds(full))
-            full.kill()
-        assert min(opening) < usual + 1.0
+        usual, opening = [], []
+        for _ in range(3):  # in turn, so that the machine is as busy for both
+            for server, seconds_of in ((empty, usual), (full, opening)):
+                seconds_of.append(start_seconds(server))
+                server.kill()
+        assert min(opening) < min(usual) + 1.0
+        empty.start()
 
         before = len(box.seen)
         began = time.monotonic()
@@ -82,7 +83,7 @@ def test_a_backlog_of_a_hundred_thousand_hurts_no_call(tmp_path: Path, box: Sand
                 steps[name].append(place_call(server, number).seconds)
         assert statistics.median(steps["full"]) < 3 * statistics.median(steps["empty"]) + 0.02
 
-        assert box.wait_for(lambda seen: len(seen) > before + 500, 30), "the backlog goes out"
+        assert box.wait_for(lambda seen: len(seen) > before + 500, 4 * CONDUCT.timeout_seconds), "the backlog goes out"
         seconds = time.monotonic() - began
         assert len(box.seen) - before <= seconds / BACKLOG_PAUSE_SECONDS + 2 * CALLS + 50, (
             "and does not flood the vendor"

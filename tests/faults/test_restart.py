@@ -159,8 +159,8 @@ def test_a_server_that_stands_by_takes_over_when_the_other_is_killed(tmp_path: P
     box.assert_in_order()
     assert_sound(servers[0].store)
     pauses = [min(pauses_since(moment)) for moment in killed_at]
-    assert min(pauses) < 1.0, pauses
-    assert max(pauses) < 6.0, pauses
+    assert min(pauses) < 2.0, pauses
+    assert max(pauses) < 15.0, pauses
 
 
 def test_calls_on_a_real_asterisk_go_on_with_a_status_while_the_server_is_stopped_killed_and_started(

@@ -35,7 +35,7 @@ SYSTEMS = ("skarabee", "noojee")
 CONDUCT = Conduct(timeout_seconds=2 * LONG_SECONDS)
 WAITS = (0, 1)
 CALLS = 4  # of each kind: the quickest of them shows how long the step takes, the slowest that none hangs
-GRACE_SECONDS = 0.1
+GRACE_SECONDS = 0.5
 HANG_SECONDS = 5.0
 ROUND_SECONDS = 0.5
 OUTAGE_SECONDS = 20.0

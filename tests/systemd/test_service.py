@@ -24,6 +24,7 @@ BLOCK = b"agi_network: yes\nagi_network_script: ping\nagi_threadid: 1\n\n"
 CALLS, RATE = 200, 50
 CLOCK = Path(__file__).parents[1] / "faults/shifted_clock.c"
 GIVEN_UP_SECONDS = 30.0
+STOP_SECONDS = 15.0  # TimeoutStopSec
 
 # Ends when the file is not there.
 LOOK = "import os, sys\nwhile os.path.exists(sys.argv[1]): pass"
@@ -101,7 +102,7 @@ def test_a_restart_and_an_upgrade_cost_no_call_its_status(
     steps = pbx.calls(CALLS, RATE, lambda: end(pbx))
     assert len(steps) == CALLS
     assert [step for step in steps if not step.has_status] == []
-    assert max(step.seconds for step in steps) < 5.0, "a server's start, on a busy machine"
+    assert max(step.seconds for step in steps) < STOP_SECONDS, "a server's start, on a busy machine"
 
 
 def test_a_kill_costs_none_but_those_that_it_had_in_hand(pbx: Pbx, machine: SystemdMachine) -> None:
@@ -111,7 +112,7 @@ def test_a_kill_costs_none_but_those_that_it_had_in_hand(pbx: Pbx, machine: Syst
     assert machine.show("callsign", "MainPID") != before
     without = [step for step in steps if not step.has_status]
     assert {step.status for step in without} <= {"none"}
-    assert len(without) <= 10, "a port that is closed while a server starts costs more"
+    assert len(without) <= RATE / 2, "a port that is closed while a server starts costs more"
 
 
 def stands_still(threads: Path) -> bool:
@@ -161,7 +162,7 @@ def test_a_call_that_connects_while_no_server_comes_back_is_let_go(
     text = code.read_text()
     try:
         steps = pbx.calls(CALLS, RATE, lambda: end(pbx))
-        wait_until(lambda: machine.show("callsign", "ActiveState") in ("inactive", "failed"))
+        wait_until(lambda: machine.show("callsign", "ActiveState") in ("inactive", "failed"), 4 * GIVEN_UP_SECONDS)
         assert machine.show("callsign", "NFileDescriptorStore") == "0"
     finally:
         code.write_text(text)
@@ -178,7 +179,7 @@ def test_an_address_that_is_taken_is_waited_for_without_end(pbx: Pbx, machine: S
         pbx.systemctl("daemon-reload")
         with socket.create_server(("127.0.0.1", 4591)):
             pbx.systemctl("start", "--no-block", "callsign")
-            wait_until(lambda: int(machine.show("callsign", "NRestarts")) >= 3)
+            wait_until(lambda: int(machine.show("callsign", "NRestarts")) >= 3, 4 * GIVEN_UP_SECONDS)
         wait_until(lambda: ping() == "OK")
     finally:
         drop_in.unlink()
