@@ -84,6 +84,7 @@ class Product:
     def start(self, kept: socket.socket | None = None) -> None:
         """Starts the process and waits until it listens; with what systemd has `kept` of an earlier one."""
         self._log: list[str] = []
+        self._is_whole = False
         self._grew = threading.Condition()
         command = [sys.executable, str(COMMAND), "serve", "--config", str(self.settings)]
         if kept is not None:
@@ -121,8 +122,7 @@ class Product:
                     if wanted(line):
                         return line
                 looked_at = len(self._log)
-                ended = self.process.poll() is not None and not self._reader.is_alive()
-                assert not ended, f"the server has ended: {self._log}"
+                assert not self._is_whole, f"the server has ended: {self._log}"
                 assert self._grew.wait(max(0.0, end - time.monotonic())) or self._log[looked_at:], self._log
 
     def stop(self, seconds: float = LONG_SECONDS) -> int:
@@ -145,6 +145,7 @@ class Product:
         for line in self.process.stderr:
             self._keep(line)
         with self._grew:
+            self._is_whole = True
             self._grew.notify_all()
 
     def _keep(self, line: str) -> None:
