@@ -108,10 +108,14 @@ def test_a_fault_of_ours_leaves_a_held_call_its_status(held: Held, monkeypatch: 
     assert (session.status, session.variables["SKARABEESTATUS"]) == ("SUCCESS", "ERROR")
 
 
-@pytest.mark.parametrize(("context", "status"), [("from-trunk", "ERROR"), ("callsign-step", "")])
-def test_at_the_end_a_subroutine_is_left_to_its_fallback_and_another_call_is_told(
-    held: Held, context: str, status: str
+@pytest.mark.parametrize(
+    ("context", "fresh_seconds", "is_told"),
+    [("callsign-step", WAIT_SECONDS, False), ("callsign-step", 0.0, True), ("from-trunk", WAIT_SECONDS, True)],
+)
+def test_at_the_end_a_subroutine_that_has_just_called_is_left_to_its_fallback_and_another_call_is_told(
+    held: Held, context: str, fresh_seconds: float, is_told: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(overdue, "FRESH_SECONDS", fresh_seconds)
     address = held.server.address[:2]
     block = f"agi_network_script: mor/caller?wait=60\nagi_context: {context}\n\n"
     with socket.create_connection(address, WAIT_SECONDS) as asterisk:
@@ -123,8 +127,8 @@ def test_at_the_end_a_subroutine_is_left_to_its_fallback_and_another_call_is_tol
         while data := asterisk.recv(4096):
             commands += data
             asterisk.sendall(b"200 result=1\n" * data.count(b"\n"))
-    assert (b"MORSTATUS" in commands) == bool(status)
-    assert (b"was stopped while" in commands) == bool(status)
+    assert (b"MORSTATUS" in commands) == is_told
+    assert (b"was stopped while" in commands) == is_told
 
 
 def test_a_step_may_take_its_wait_and_what_the_store_may_take() -> None:

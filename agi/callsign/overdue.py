@@ -25,6 +25,9 @@ LOOK_SECONDS = 0.25
 LAST_SECONDS = 0.25
 """How long a call may take to hear its status when the process ends."""
 
+FRESH_SECONDS = 1.0
+"""A call that came so shortly before the end has the time for another way."""
+
 HELD_UP = "callsign was held up, by the disk of [outbox] path perhaps; a notification may be stored all the same"
 ENDING = "callsign was stopped while this call waited for an answer"
 
@@ -54,7 +57,8 @@ class Overdue:
     def stop(self) -> None:
         """Ends the looking; who has no status by now is told at once, for the process is about to end.
 
-        But for a subroutine of ours: a status that is untouched makes it run the plain script instead.
+        But for a subroutine of ours that was not held for long yet: a status that is untouched makes it run the
+        plain script instead, which may take as long once more.
         """
         self._stopping.set()
         told = [_tell(session, held, ENDING) for session, held in self._held.copy().items() if self.end(session)]
@@ -93,7 +97,8 @@ def _tell(session: AgiSession, held: _Held, reason: str) -> threading.Event:
 
 
 def _let_go(session: AgiSession, held: _Held, reason: str, told: threading.Event) -> None:
-    if reason == ENDING and session.env.get("agi_context") == CLEAN_CONTEXT:
+    is_fresh = time.monotonic() - held.began < FRESH_SECONDS
+    if reason == ENDING and is_fresh and session.env.get("agi_context") == CLEAN_CONTEXT:
         log.warning("path=%s: callsign ends before its answer: the plain script is to give it", shown(held.step.path))
     else:
         _set_error(session, held, reason)
