@@ -228,15 +228,14 @@ place() { # NEW PATH MODE OWNER: whole or not at all
     mv -f "$1.new" "$1"' sh "$(basename "$2")" "$3" "$4" <"$1"
 }
 
-swap_in() { # NEW PATH: a folder or file in place of another; plain scripts that start meanwhile find one of them
+swap_in() { # NEW PATH: a folder in place of another; plain scripts that start meanwhile find one of them
+  rm -rf "$2.old"
   if [ -e "$2" ] && exchange "$1" "$2"; then
-    rm -rf "$1"
+    mv "$1" "$2.old"
     return
   fi
-  rm -rf "$2.old"
   [ ! -e "$2" ] || mv "$2" "$2.old"
   mv "$1" "$2"
-  rm -rf "$2.old"
 }
 
 exchange() { # ONE OTHER: at one stroke, where kernel and file system can (renameat2(2), RENAME_EXCHANGE)
@@ -621,7 +620,9 @@ remove_account() {
 
 clean_up() { # also after a step that failed
   rm -rf "$work"
-  [ -n "$dry_run" ] || rm -rf "$root$home"/*.new "$root$home"/*.old
+  [ -z "$dry_run" ] || return 0
+  rm -rf "$root$home"/*.new "$root$home"/[!a]*.old
+  [ -z "$root" ] || rm -rf "$root$home/agi.old" # else plain scripts that run may still load from it
 }
 
 on_a_pbx() { # install|uninstall

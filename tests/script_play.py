@@ -61,15 +61,15 @@ class PlainScript:
 class ByHand:
     """A plain script that the test itself plays Asterisk for, a line at a time."""
 
-    def __init__(self, *arguments: str, call: Call = CALL) -> None:
+    def __init__(self, *arguments: str, call: Call = CALL, script: Path = SCRIPT) -> None:
         self.process = subprocess.Popen(
-            [str(SCRIPT), *arguments],
+            [str(script), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
             start_new_session=True,  # its processes form a group of their own
         )
-        lines = call.environment(str(SCRIPT), arguments, network=False)
+        lines = call.environment(str(script), arguments, network=False)
         self.write("\n".join(lines) + "\n\n")
 
     def write(self, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -305,6 +306,30 @@ def test_a_hang_up_in_the_middle_of_the_answer_loses_nothing(
     session = plain.run("skarabee", hangup_after=1)
     assert session.status in ("HANGUP", "SUCCESS")
     assert eventually(lambda: reader.state_of(1) == (State.DELIVERED, ""))
+
+
+# -- an upgrade ---------------------------------------------------------------------------------------------------
+
+
+def test_a_script_that_began_before_an_upgrade_loads_nothing_of_what_comes_by_it(
+    plain: PlainScript, tmp_path: Path, reader: OutboxReader, box: Sandbox
+) -> None:
+    code, new, old = (tmp_path / name for name in ("agi", "agi.new", "agi.old"))
+    shutil.copytree(PROJECT / "agi", code, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(code, new)
+    for module in (new / "callsign").rglob("*.py"):
+        module.write_text("raise ImportError('of another version')", encoding="utf-8")
+    settings = plain.settings.read_text(encoding="utf-8")
+    plain.settings.unlink()
+    os.mkfifo(plain.settings)
+    script = ByHand("skarabee", script=code / "agi-bin" / "callsign.agi")
+    with plain.settings.open("w", encoding="utf-8") as pipe:  # opened only when the script opens it too
+        code.rename(old)
+        new.rename(code)
+        pipe.write(settings)
+    assert any("QUEUED" in command for command in script.answer_all())
+    assert eventually(lambda: reader.state_of(1) == (State.DELIVERED, ""))
+    script.close()
 
 
 # -- behind the call ----------------------------------------------------------------------------------------------

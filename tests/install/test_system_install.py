@@ -211,6 +211,8 @@ def test_an_upgrade_keeps_settings_and_jobs_and_restarts_the_service(pbx: Pbx) -
     assert steps(told) == ["  code /opt/callsign/agi", "  systemctl restart callsign  (new code)"]
     assert "  CALLSIGNVERSION=9.9.9" in told
     assert pbx.service() != service
+    was = pbx.machine.path("/opt/callsign/agi.old/callsign/__init__.py")
+    assert was.read_text() == text, "a plain script that runs may still load from it"
     assert pbx.machine.path(SETTINGS).read_text() == settings
     assert [job["job"] for job in pbx.jobs()] == [job["job"] for job in jobs]
     (package.parent / "conf_of_the_new_version.py").unlink()
