@@ -45,7 +45,7 @@ def server(*commands: str, address: str = "127.0.0.1") -> Iterator[str]:
             host = f"[{address}]" if family == socket.AF_INET6 else address
             yield f"{host}:{listener.getsockname()[1]}"
         finally:
-            thread.join(10)
+            thread.join(30)
 
 
 def test_a_session_is_shown_as_asterisk_shows_it(capsys: pytest.CaptureFixture[str]) -> None:

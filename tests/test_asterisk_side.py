@@ -78,7 +78,7 @@ def server(handler: Callable[[Peer], Any]) -> Iterator[str]:
         try:
             yield f"agi://127.0.0.1:{listener.getsockname()[1]}/skarabee?wait=2"
         finally:
-            thread.join(10)
+            thread.join(30)
 
 
 def talk(*commands: str, call: Call = Call(), conduct: Conduct = Conduct()) -> tuple[list[str], Session]:  # noqa: B008
@@ -745,4 +745,4 @@ def wait_for_scripts() -> None:
     """Until every script that was left running has ended."""
     for thread in threading.enumerate():
         if thread.name == "reap-agi-script":
-            thread.join(10)
+            thread.join(30)

@@ -422,7 +422,7 @@ def test_sandbox_prints_settings_that_work(tmp_path: Path) -> None:
             line = sandbox.stdout.readline()
         assert "056528999" not in line
         sandbox.terminate()
-        assert sandbox.wait(20) == 0
+        assert sandbox.wait(30) == 0
 
 
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["demo", "more"], ["locally"]])
@@ -463,7 +463,7 @@ def test_the_sandbox_tells_a_program_where_it_listens(settings: Path) -> None:
         assert sandbox.stdout is not None
         told = json.loads(sandbox.stdout.readline())
         sandbox.terminate()
-        assert sandbox.wait(20) == 0
+        assert sandbox.wait(30) == 0
     assert set(told["urls"]) == {"skarabee", "noojee"}
     assert told["listening"] in told["urls"]["noojee"]
 

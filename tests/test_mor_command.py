@@ -124,7 +124,7 @@ def test_a_page_that_is_no_mor_is_exit_1(tmp_path: Path) -> None:
         thread.start()
         url = f"http://127.0.0.1:{server.getsockname()[1]}/api"
         done = run(write(tmp_path, section(url)), "mor", "system_version_get")
-        thread.join(10)
+        thread.join(30)
     assert (done.returncode, done.stdout) == (1, "")
     assert "is [mor] url MOR's" in done.stderr
 

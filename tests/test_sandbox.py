@@ -94,7 +94,7 @@ def send(
     """One request on a connection of its own; `query` is a mapping, pairs, or the text to send as it is."""
     base = urlsplit(box.url(system))
     text = query if isinstance(query, str) else urlencode(query)
-    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=30)
     try:
         connection.request(method, base.path + path + ("?" + text if text else ""), body=body)
         return Reply(connection.getresponse())
@@ -394,7 +394,7 @@ def test_a_sixth_request_for_the_time_is_refused_while_five_are_in_progress(box:
         connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=30)
         connection.request("POST", urlsplit(box.url("noojee")).path + "/Time")
         waiting.append(connection)
-    assert box.wait_for(lambda seen: len(seen) == 5, timeout=10)
+    assert box.wait_for(lambda seen: len(seen) == 5, timeout=30)
     box.trouble["noojee"] = None
     assert send(box, "noojee", "/Time").json == TOO_MANY
     assert box.seen[-1].verdict == TOO_MANY["Message"]
@@ -535,7 +535,7 @@ def test_a_delayed_request_is_recorded_on_arrival_and_answered_later(box: Sandbo
     begun = time.monotonic()
     with ThreadPoolExecutor(1) as pool:
         reply = pool.submit(send, box, "skarabee", query=PRINTED)
-        assert box.wait_for(lambda seen: [one.verdict for one in seen] == ["OK"], timeout=10)
+        assert box.wait_for(lambda seen: [one.verdict for one in seen] == ["OK"], timeout=30)
         assert reply.result().json["Status"] == "OK"
     assert time.monotonic() - begun >= 0.2
 
@@ -573,7 +573,7 @@ def test_waiting_ends_as_soon_as_the_request_is_seen(box: Sandbox) -> None:
     with ThreadPoolExecutor(1) as pool:
         begun = time.monotonic()
         came = pool.submit(box.wait_for, one_was_seen, timeout=30)
-        assert waiting.wait(timeout=10)
+        assert waiting.wait(timeout=30)
         send(box, "skarabee", query=PRINTED)
         assert came.result() is True
         assert time.monotonic() - begun < 20
@@ -675,7 +675,7 @@ def test_no_query_makes_a_stand_in_raise(pairs: list[tuple[str, str]], path: str
 
 
 def raw(box: Sandbox, sent: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", box.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", box.port), timeout=30) as connection:
         connection.sendall(sent)
         connection.shutdown(socket.SHUT_WR)
         received = b""
@@ -733,7 +733,7 @@ def test_a_fault_of_a_stand_in_shows_in_what_was_seen(
 
 
 def test_a_connection_is_kept_and_used_again(box: Sandbox) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=30)
     target = "/skarabee/api/?" + urlencode(PRINTED)
     connection.request("POST", target)
     Reply(connection.getresponse())
@@ -766,7 +766,7 @@ def test_stop_ends_delays_and_idle_connections_at_once_and_leaves_no_thread(cloc
     idle = socket.create_connection(("127.0.0.1", box.port))
     delayed = http.client.HTTPConnection("127.0.0.1", box.port)
     delayed.request("POST", "/skarabee/api/?" + urlencode(PRINTED))
-    assert box.wait_for(lambda seen: len(seen) == 1, timeout=10)
+    assert box.wait_for(lambda seen: len(seen) == 1, timeout=30)
     begun = time.monotonic()
     box.stop()
     assert time.monotonic() - begun < 2
@@ -823,10 +823,10 @@ def test_with_a_certificate_all_is_served_over_tls(
         # This one never shakes hands, and must hold up nobody.
         stack.enter_context(socket.create_connection(("127.0.0.1", box.port)))
         with pytest.raises(ssl.SSLCertVerificationError):
-            http.client.HTTPSConnection("127.0.0.1", box.port, timeout=10).connect()
+            http.client.HTTPSConnection("127.0.0.1", box.port, timeout=30).connect()
         with suppress(OSError):  # reset while still writing, or not: either will do
             raw(box, b"POST /skarabee/api/ HTTP/1.1\r\n\r\n")
-        connection = http.client.HTTPSConnection("127.0.0.1", box.port, context=trusting, timeout=10)
+        connection = http.client.HTTPSConnection("127.0.0.1", box.port, context=trusting, timeout=30)
         stack.callback(connection.close)
         for _ in range(2):
             connection.request("POST", "/skarabee/api/?" + urlencode(PRINTED))

@@ -87,7 +87,7 @@ def send(
     headers = {"Accept": accept} | ({"Content-Type": kind} if body else {})
     if proof is not None:
         headers["X-authenticate"] = proof or made()
-    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=30)
     try:
         connection.request(method or ("POST" if body else "GET"), f"/kalliope/rest/{path}", body, headers)
         return Reply(connection.getresponse())

@@ -36,7 +36,7 @@ def send(
     box: Sandbox, method: str, form: dict[str, str], query: str = "", verb: str = "POST", kind: str = ""
 ) -> tuple[http.client.HTTPResponse, bytes]:
     target = urlsplit(f"{box.url('mor')}/{method}")
-    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=30)
     headers = {"Content-Type": kind or "application/x-www-form-urlencoded"} if form else {}
     connection.request(verb, target.path + query, body=urlencode(form) if form else None, headers=headers)
     response = connection.getresponse()

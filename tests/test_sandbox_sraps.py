@@ -78,7 +78,7 @@ def send(
     sender = mohawk.Sender(**{**what, **(signed or {})}, nonce=nonce or f"n{next(NONCES)}", _timestamp=ts)
     told = {"Accept": ACCEPT, "Authorization": sender.request_header, **({"Content-Type": JSON} if body else {})}
     told |= headers or {}  # type: ignore[arg-type]
-    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=30)
     try:
         given = {name: value for name, value in told.items() if value is not None}
         connection.request(method, ROOT + path, body=body or None, headers=given)

@@ -26,7 +26,7 @@ class Ami:
         self._closed = ""
         self._numbers = count(1)
         self._write_lock = threading.Lock()
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=5)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=30)
         self._socket.settimeout(None)
         self._reader = self._socket.makefile("rb")
         greeting = self._reader.readline()
@@ -72,7 +72,7 @@ class Ami:
     def close(self) -> None:
         with contextlib.suppress(OSError):  # Asterisk may have ended it already
             self._socket.shutdown(socket.SHUT_RDWR)
-        self._thread.join(5)
+        self._thread.join(30)
         self._reader.close()
         self._socket.close()
 

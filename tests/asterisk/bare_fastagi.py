@@ -57,7 +57,7 @@ class BareFastAgi:
 
     def __exit__(self, *exc: object) -> None:
         self._server.shutdown(socket.SHUT_RDWR)
-        self._thread.join(5)
+        self._thread.join(30)
         self._server.close()
 
     def next_session(self, timeout: float = 5) -> Session:

@@ -98,7 +98,7 @@ class Call:
     @property
     def channel(self) -> str:
         """The channel that runs the test's dialplan; waits until it does."""
-        self._wait_until(lambda: self._begin, 10, "begin")
+        self._wait_until(lambda: self._begin, 30, "begin")
         assert self._begin
         return self._begin["Channel"]
 

@@ -41,7 +41,7 @@ class LogPipe:
 
     def close(self) -> None:
         os.write(self._wake_write, b".")
-        self._thread.join(5)
+        self._thread.join(30)
         for fd in (self._fd, self._wake_read, self._wake_write):
             os.close(fd)
 

@@ -124,10 +124,10 @@ class RealAsterisk:
         lines = self.log_text(since).splitlines()
         return [line for line in lines if "] WARNING[" in line or "] ERROR[" in line]
 
-    def wait_log(self, words: str, timeout: float = 10, since: int = 0) -> None:
+    def wait_log(self, words: str, timeout: float = 30, since: int = 0) -> None:
         self._log.wait(words, timeout, since)
 
-    def wait_event(self, predicate: Callable[[Message], bool], timeout: float = 10, since: int = 0) -> Message:
+    def wait_event(self, predicate: Callable[[Message], bool], timeout: float = 30, since: int = 0) -> Message:
         return self._ami.wait_event(predicate, timeout, since)
 
     def wait_idle(self) -> None:
@@ -173,7 +173,7 @@ class RealAsterisk:
         """Asterisk logs in a thread: what comes before a line of ours is there when the line is."""
         words = f"harness mark {next(self._numbers)} {secrets.token_hex(4)}"
         self.call("mark", "harness", variables={"HARNESS_MARK": words})
-        self._log.wait(words, 10)
+        self._log.wait(words, 30)
 
     def _route(self, event: Message) -> None:
         # A line break in a caller's number takes the rest of an event's headers away.

@@ -80,7 +80,7 @@ class Stage:
         def those(seen: list[Seen]) -> list[Seen]:
             return [s for s in seen if s.system == system and s.path != "/Time"]
 
-        assert self.box.wait_for(lambda seen: len(those(seen)) >= count, 10), self.box.seen
+        assert self.box.wait_for(lambda seen: len(those(seen)) >= count, 30), self.box.seen
         assert {s.verdict for s in those(self.box.seen)} <= {"OK"}
         return those(self.box.seen)
 

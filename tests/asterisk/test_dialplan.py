@@ -82,7 +82,7 @@ class Stage:
 
     def told(self, path: str, count: int) -> list[Seen]:
         """The `count` requests that reached a vendor at `path`, with time for them to come and to be too many."""
-        assert self.box.wait_for(lambda seen: sum(s.path == path for s in seen) >= count, 10), self.box.seen
+        assert self.box.wait_for(lambda seen: sum(s.path == path for s in seen) >= count, 30), self.box.seen
         return [seen for seen in self.box.seen if seen.path == path]
 
 
@@ -328,12 +328,12 @@ key = "recorder-key"
             call = asterisk.start("start", "record", variables={"CALLSIGN_AGI": server.url}, report=["WENTON"])
             attempt, _ = silent.accept()  # so the step is in the middle of its wait
             asterisk.hangup(call.channel)
-            assert call.wait(10).variables["WENTON"] == ""
+            assert call.wait(30).variables["WENTON"] == ""
             silent.close()
             attempt.close()
             accounts = {"noojee": {"key": "recorder-key", "auth": "hash"}}
             with Sandbox(accounts=accounts, listen=("127.0.0.1", port)) as box:
-                assert box.wait_for(lambda seen: any(s.path.endswith("/start") for s in seen), 10)
+                assert box.wait_for(lambda seen: any(s.path.endswith("/start") for s in seen), 30)
             after = asterisk.call(
                 "go", "bare", variables={"CALLSIGN_AGI": server.url, "LINE": "ping"}, report=["WENTON"]
             )

@@ -151,7 +151,7 @@ def dying(how: Callable[[socket.socket], None]) -> Iterator[str]:
             yield f"agi://127.0.0.1:{server.getsockname()[1]}"
         finally:
             server.shutdown(socket.SHUT_RDWR)
-            thread.join(5)
+            thread.join(30)
 
 
 @pytest.mark.parametrize("how", [reset, hear_and_reset, say_nothing])
@@ -295,7 +295,7 @@ def test_four_scripts_run_at_once_and_no_more(asterisk: RealAsterisk, held: Held
 
     def beyond() -> None:
         for call in [start() for _ in range(2 * AT_ONCE)]:
-            result = call.wait(10).variables
+            result = call.wait(30).variables
             assert (result["NOOJEESTATUS"], result["WENTON"], result["GROUPS"]) == ("ERROR", "yes", "mine")
             assert "four plain scripts run in its place already" in result["NOOJEEREASON"]
 
@@ -303,7 +303,7 @@ def test_four_scripts_run_at_once_and_no_more(asterisk: RealAsterisk, held: Held
         for _ in calls:
             held.let_one_end()
         for call in calls:
-            result = call.wait(10).variables
+            result = call.wait(30).variables
             assert (result["WENTON"], result["GROUPS"]) == ("yes", "mine")
 
     def nobody_is_counted() -> bool:

@@ -80,7 +80,7 @@ class Stage:
 
     def commands(self, count: int) -> list[tuple[str, str]]:
         """What reached the recorder so far: at least `count` commands, each with the unique id it names."""
-        assert self.box.wait_for(lambda seen: sum(s.path != "/Time" for s in seen) >= count, 10), self.box.seen
+        assert self.box.wait_for(lambda seen: sum(s.path != "/Time" for s in seen) >= count, 30), self.box.seen
         seen = [s for s in self.box.seen if s.path != "/Time"]
         assert {s.verdict for s in seen} == {"OK"}
         return [(s.path.rpartition("/")[2], s.query["extenOrUniqueId"]) for s in seen]

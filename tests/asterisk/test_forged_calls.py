@@ -131,7 +131,7 @@ def test_a_line_break_that_sip_brings_along_ends_in_error(stage: Stage, step: st
     if not in_dialplan:
         assert CALLER not in stage.server.wait_log(lambda line: "line break" in line)
     assert stage.call("skarabee").startswith("QUEUED: ")  # whatever the one before had sent would be there first
-    assert stage.box.wait_for(lambda seen: len(seen) > seen_before, 10)
+    assert stage.box.wait_for(lambda seen: len(seen) > seen_before, 30)
     (seen,) = stage.box.seen[seen_before:]
     assert (seen.query["phonefrom"], seen.query["phoneto"]) == (CALLER, "201")
     stage.server.wait_log(lambda line: " QUEUED " in line)
@@ -144,7 +144,7 @@ def test_the_plain_script_takes_no_such_call_either(stage: Stage) -> None:
         says = stage.call("skarabee", plain="yes", **stage.forged(forgery))
         assert says.startswith("ERROR: ")
         assert "line break" in says
-    assert stage.box.wait_for(lambda seen: bool(seen), 20)
+    assert stage.box.wait_for(lambda seen: bool(seen), 30)
     assert [seen.query["phonefrom"] for seen in stage.box.seen] == [CALLER]
 
 

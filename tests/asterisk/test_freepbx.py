@@ -155,7 +155,7 @@ class Stage:
         def those(seen: list[Seen]) -> list[Seen]:
             return [s for s in seen if s.system == system]
 
-        assert self.box.wait_for(lambda seen: sum(s.path != "/Time" for s in those(seen)) >= count, 10), self.box.seen
+        assert self.box.wait_for(lambda seen: sum(s.path != "/Time" for s in those(seen)) >= count, 30), self.box.seen
         return those(self.box.seen)
 
 

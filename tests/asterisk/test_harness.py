@@ -113,7 +113,7 @@ def test_a_caller_can_hang_up_in_the_middle_of_a_step(asterisk: RealAsterisk) ->
         call = asterisk.start(
             "agi", "harness-test", variables={"URL": server.url}, report=["LATE", "AGISTATUS", "WENT_ON"]
         )
-        assert in_step.wait(5)
+        assert in_step.wait(30)
         call.hangup()
         result = call.wait()
         server.next_session()

@@ -54,7 +54,7 @@ def test_without_a_server_the_script_stores_answers_and_delivers(plain: RealAste
         "AGISTATUS": "SUCCESS",
     }
     assert job.isdecimal()
-    assert box.wait_for(lambda seen: bool(seen), 20)
+    assert box.wait_for(lambda seen: bool(seen), 30)
     assert (box.seen[0].verdict, box.seen[0].query["phonefrom"]) == ("OK", "056528999")
 
 

@@ -39,10 +39,10 @@ def test_recording_starts_when_the_phone_answers_and_stops_at_the_end(asterisk: 
         with Product(tmp_path, sections) as server:
             asterisk.command(f"dialplan set global CALLSIGN_AGI {server.url}")  # the phone's channel inherits nothing
             call = asterisk.start("201", "ring")
-            assert box.wait_for(lambda seen: any(s.path.endswith("/start") for s in seen), 10)
+            assert box.wait_for(lambda seen: any(s.path.endswith("/start") for s in seen), 30)
             call.hangup()
             result = call.wait()
-            assert box.wait_for(lambda seen: any(s.path.endswith("/stop") for s in seen), 10)
+            assert box.wait_for(lambda seen: any(s.path.endswith("/stop") for s in seen), 30)
             recordings = [s for s in box.seen if s.path != "/Time"]
     assert [s.path.rpartition("/")[2] for s in recordings] == ["start", "stop"]
     assert {s.query["extenOrUniqueId"] for s in recordings} == {result.linkedid}
@@ -54,5 +54,5 @@ def test_an_inbound_call_of_the_sample_is_notified_with_its_did(asterisk: RealAs
         with Product(tmp_path, sections) as server:
             given = {"CALLSIGN_AGI": server.url}
             asterisk.call("056528998", "callsign-sample-from-trunk", variables=given, callerid=("Bob", "056528999"))
-            assert box.wait_for(lambda seen: bool(seen), 10)
+            assert box.wait_for(lambda seen: bool(seen), 30)
             assert (box.seen[0].verdict, box.seen[0].query["phoneto"]) == ("OK", "056528998")
