@@ -265,7 +265,6 @@ sys.exit(agi_script.main(go_on))
         ("agi_script.config.load", "ValueError", "ERROR"),
         ("agi_script.answer", "ValueError", "ERROR"),
         ("agi_session.AgiSession.set_variables", "ValueError", "QUEUED"),
-        ("agi_session.AgiSession.get_result", "ValueError", "QUEUED"),
         ("agi_script.log_step", "ValueError", "QUEUED"),
     ],
 )
