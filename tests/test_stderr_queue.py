@@ -21,11 +21,11 @@ from callsign.stderr_queue import MOST_WAITING, QueuedStderr
 from product import COMMAND, PROJECT, Product, vendor_sections
 from script_play import CALL, SCRIPT, PlainScript
 from store_play import LONG_SECONDS
+from unread import SMALLEST, Unread
 from waiting import wait_until
 
 ACCOUNTS = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
 CALLS = 60  # each says some 300 bytes
-SMALLEST = 4096  # bytes that a pipe can be made to hold
 
 
 class Pipe:
@@ -152,22 +152,6 @@ def test_a_closed_stderr_is_no_trouble() -> None:
 def box() -> Iterator[Sandbox]:
     with Sandbox(accounts=ACCOUNTS) as running:
         yield running
-
-
-class Unread(Product):
-    """A server whose log nobody reads from the moment on that it listens; `read_on` reads it again."""
-
-    def _read(self) -> None:
-        self._go_on = threading.Event()
-        assert self.process.stderr is not None
-        fcntl.fcntl(self.process.stderr, fcntl.F_SETPIPE_SZ, SMALLEST)
-        for line in self.process.stderr:
-            self._keep(line)
-            if "listens on" in line:
-                self._go_on.wait()
-
-    def read_on(self) -> None:
-        self._go_on.set()
 
 
 def notify(product: Product, calls: range) -> None:

@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 PROJECT = Path(os.environ.get("CALLSIGN_BENCH_PROJECT", HERE.parents[1]))
 """Another tree of the project may be measured with this one's programs."""
 
-sys.path[:0] = [str(PROJECT / "agi"), str(PROJECT / "tests"), str(HERE.parent / "asterisk")]
+sys.path[:0] = [str(PROJECT / "agi"), str(PROJECT / "tests/kit"), str(HERE.parent / "asterisk")]
 
 from callsign.agi_block import CLEAN_CONTEXT  # noqa: E402
 from product import Product  # noqa: E402

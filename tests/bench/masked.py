@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS / folder) for folder in ("../agi", ".", "asterisk", "faults", "install", "systemd")]
+sys.path[:0] = [str(TESTS / folder) for folder in ("../agi", "kit", "asterisk", "faults", "install", "systemd")]
 
 from bench_parts import load_average, machine, resident_mb  # noqa: E402
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS / folder) for folder in ("../agi", ".", "asterisk", "faults", "install", "systemd")]
+sys.path[:0] = [str(TESTS / folder) for folder in ("../agi", "kit", "asterisk", "faults", "install", "systemd")]
 
 from callsign.sandbox import Trouble  # noqa: E402
 from pbx import Pbx, pbx_on  # noqa: E402

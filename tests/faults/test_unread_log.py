@@ -10,8 +10,8 @@ from callsign.sandbox import Sandbox
 from real_asterisk import RealAsterisk
 from script_play import ACCOUNTS, vendor_sections
 from store_play import LONG_SECONDS
-from test_stderr_queue import Unread
 from test_vendor_faults import DIALPLAN
+from unread import Unread
 from waiting import wait_until
 
 __all__ = ["DIALPLAN"]

@@ -16,7 +16,7 @@ from types import TracebackType
 
 from callsign.sandbox import Sandbox
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[2]
 COMMAND = PROJECT / "agi" / "bin" / "callsign"
 LONG_SECONDS = 30.0  # for what comes soon where the machine is not busy
 

@@ -21,7 +21,7 @@ from callsign.notification import Notification
 from callsign.secret import Secret
 from callsign.settings import Noojee, Numbers, Settings, Skarabee
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[2]
 LONG_SECONDS = 30.0  # for what happens soon: only a fault makes anybody wait so long
 
 SETTINGS = Settings(
@@ -131,7 +131,7 @@ class OtherProcess:
     """Another Python process with callsign and the tests' modules at hand; it speaks in lines."""
 
     def __init__(self, code: str, *arguments: object) -> None:
-        path = os.pathsep.join((str(PROJECT / "agi"), str(PROJECT / "tests")))
+        path = os.pathsep.join((str(PROJECT / "agi"), str(PROJECT / "tests/kit")))
         self.process = subprocess.Popen(
             [sys.executable, "-c", code, *map(str, arguments)],
             stdin=subprocess.PIPE,
