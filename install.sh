@@ -532,10 +532,11 @@ try_step() {
 import pathlib, sys
 
 sys.path.insert(0, sys.argv[1])
-from callsign import config, own_call
+from callsign import config
+from callsign.agi.ping import LOOPBACK_OF
 
 host, port = config.load(pathlib.Path(sys.argv[2]))[0].server.listen
-host = own_call.LOOPBACK_OF.get(host, host)
+host = LOOPBACK_OF.get(host, host)
 print(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
 PYTHON
   ) || fail "$settings cannot be used: see callsign check"

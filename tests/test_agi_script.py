@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from callsign import agi_session
+from callsign.agi import session as agi_session
 from callsign.asterisk_side import Call, Conduct, Cut, run_fastagi, run_script
 from callsign.notification import State
 from callsign.outbox_reader import OutboxReader
@@ -240,7 +240,8 @@ import os, sys
 sys.path.insert(0, {str(PROJECT / "agi")!r})
 from callsign.script_process import part
 go_on = part()
-from callsign import agi_block, agi_script, agi_session, dialplan_step
+from callsign import agi_script, dialplan_step
+from callsign.agi import block as agi_block, session as agi_session
 working = {{stage}}
 faulty = [1]
 def fault(*arguments, **more):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from callsign.agi_block import CLEAN_CONTEXT
+from callsign.agi.block import CLEAN_CONTEXT
 
 FOLDER = Path(__file__).resolve().parents[1] / "dialplan"
 FILES = sorted(FOLDER.glob("*.conf"))

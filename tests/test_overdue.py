@@ -10,11 +10,12 @@ from ipaddress import ip_network
 import pytest
 
 from agi_lines import say_that_it_was_all
-from callsign import fastagi_server, listening, overdue
-from callsign.agi_session import AgiSession
+from callsign import listening, overdue
+from callsign.agi import listener
+from callsign.agi.listener import FastAgiServer
+from callsign.agi.session import AgiSession
 from callsign.asterisk_side import Call, Conduct, Session, run_fastagi
 from callsign.dialplan_step import Step
-from callsign.fastagi_server import FastAgiServer
 from waiting import WAIT_SECONDS, wait_until
 
 
@@ -41,7 +42,7 @@ class Held:
 
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
-    monkeypatch.setattr(fastagi_server, "longest_seconds", lambda step: 60.0 if step.options else 0.2)
+    monkeypatch.setattr(listener, "longest_seconds", lambda step: 60.0 if step.options else 0.2)
     monkeypatch.setattr(overdue, "LOOK_SECONDS", 0.02)
     made = Held()
     made.server.start()
@@ -132,7 +133,7 @@ def test_at_the_end_a_subroutine_that_has_just_called_is_left_to_its_fallback_an
 
 
 def test_a_step_may_take_its_wait_and_what_the_store_may_take() -> None:
-    longest = fastagi_server.longest_seconds
+    longest = listener.longest_seconds
     assert longest(Step("skarabee", {}, (), {})) == 1.0
     assert longest(Step("noojee/start", {}, (), {})) == 3.0
     assert longest(Step("noojee/start", {"wait": "10"}, (), {})) == 11.0

@@ -207,7 +207,7 @@ def test_ready_is_said_when_calls_are_answered_and_not_before(
     systemd: Systemd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     says = (
-        "from callsign.fastagi_server import FastAgiServer\n"
+        "from callsign.agi.listener import FastAgiServer\n"
         "from callsign.service_manager import ServiceManager\n"
         "start = FastAgiServer.start\n"
         "FastAgiServer.start = lambda self: (start(self), ServiceManager()._tell('ANSWERS=' + str(self._idle)))\n"
@@ -318,7 +318,7 @@ def test_the_signal_of_a_watchdog_leaves_in_the_log_where_each_thread_stood(tmp_
         product.process.send_signal(signal.SIGABRT)
         product.process.wait(WAIT_SECONDS)
         wait_until(lambda: any(line.startswith("Current thread 0x") for line in product.log))
-        wait_until(lambda: any('fastagi_server.py", line' in line and "in _accept" in line for line in product.log))
+        wait_until(lambda: any('listener.py", line' in line and "in _accept" in line for line in product.log))
 
 
 def test_without_systemd_nobody_is_told_and_nothing_is_wrong(caplog: pytest.LogCaptureFixture) -> None:

@@ -15,9 +15,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
-from callsign import config, fault_status
-from callsign.agi_connection import StreamConnection
-from callsign.agi_session import AGIError, AGIHangup, AgiSession, BadPeer
+from callsign import config
+from callsign.agi import fault_status
+from callsign.agi.connection import StreamConnection
+from callsign.agi.session import AGIError, AGIHangup, AgiSession, BadPeer
 from callsign.answering import Services, answer, log_step, variables
 from callsign.dialplan_step import Step, read_step
 from callsign.fault_place import where

@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from callsign import fault_status, thread_starts
-from callsign.agi_block import CLEAN_CONTEXT
-from callsign.agi_session import AGIError, AGIHangup, AgiSession, BadPeer
+from callsign import thread_starts
+from callsign.agi import fault_status
+from callsign.agi.block import CLEAN_CONTEXT
+from callsign.agi.session import AGIError, AGIHangup, AgiSession, BadPeer
 from callsign.answering import variables
 from callsign.dialplan_step import Step, shown
 from callsign.fault_place import where

@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from callsign import fault_status
+from callsign.agi import fault_status
 
 
 def part() -> Callable[[], None] | None:

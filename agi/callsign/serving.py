@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from callsign import __version__, config, listening, lost_sections
+from callsign.agi.listener import FastAgiServer
 from callsign.answering import Services, answer
 from callsign.asking import Asking
 from callsign.calls_first import CallsFirst
 from callsign.delivery import Delivery
-from callsign.fastagi_server import FastAgiServer
 from callsign.fault_place import where
 from callsign.http_messages import NoAnswer, Reply, Request
 from callsign.keeping import Keeping
@@ -49,7 +49,7 @@ SWITCH_SECONDS = 0.001
 """How long a thread may keep the interpreter while others wait; a call should not wait for a delivery."""
 
 OPEN_FILES = 4096
-"""Enough for fastagi_server.MAX_SESSIONS, the store and the vendors; the usual limit is 1024."""
+"""Enough for listener.MAX_SESSIONS, the store and the vendors; the usual limit is 1024."""
 
 TAKEN_SECONDS = 4.0
 """How long a server waits, before it ends, for an address that is taken: so systemd tries again without end.

@@ -25,7 +25,7 @@ PROJECT = Path(os.environ.get("CALLSIGN_BENCH_PROJECT", HERE.parents[1]))
 
 sys.path[:0] = [str(PROJECT / "agi"), str(PROJECT / "tests/kit"), str(HERE.parent / "asterisk")]
 
-from callsign.agi_block import CLEAN_CONTEXT  # noqa: E402
+from callsign.agi.block import CLEAN_CONTEXT  # noqa: E402
 from product import Product  # noqa: E402
 from real_asterisk import RealAsterisk  # noqa: E402
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from contextlib import suppress
 from unittest import mock
 
-from callsign import agi_session, bounded_lines
-from callsign.agi_session import AGIError, AGIHangup, AgiSession, BadPeer
+from callsign.agi import lines
+from callsign.agi import session as agi_session
+from callsign.agi.session import AGIError, AGIHangup, AgiSession, BadPeer
 from callsign.asterisk_side.words import split_words
 from callsign.dialplan_step import StepFault, read_step
 
@@ -18,7 +19,7 @@ SILENCE, RESET = b"\xff", b"\xfe"
 ARGUMENTS = ("tag", "phoneto")
 
 BLOCK_BYTES, CUT_BLOCK_BYTES, LINE_BYTES, COMMAND_BYTES = 1500, 2500, 300, 400
-"""Instead of the limits of agi_session, so that a small file can go beyond them."""
+"""Instead of the limits of agi.session, so that a small file can go beyond them."""
 
 
 class PlayedPeer:
@@ -72,12 +73,12 @@ class PlayedPeer:
 def play(sent: bytes, chunk: int) -> tuple[dict[str, str], str] | None:
     """One session, and more commands while there is something to reply; its facts and fault, None for a bad peer.
 
-    What fastagi_server catches by name may come out of a session, a StepFault out of its step: nothing else.
+    What the listener catches by name may come out of a session, a StepFault out of its step: nothing else.
     """
     with (
-        mock.patch.object(bounded_lines, "MAX_BLOCK_BYTES", BLOCK_BYTES),
-        mock.patch.object(bounded_lines, "MAX_CUT_BLOCK_BYTES", CUT_BLOCK_BYTES),
-        mock.patch.object(bounded_lines, "MAX_LINE_BYTES", LINE_BYTES),
+        mock.patch.object(lines, "MAX_BLOCK_BYTES", BLOCK_BYTES),
+        mock.patch.object(lines, "MAX_CUT_BLOCK_BYTES", CUT_BLOCK_BYTES),
+        mock.patch.object(lines, "MAX_LINE_BYTES", LINE_BYTES),
         mock.patch.object(agi_session, "MAX_COMMAND_BYTES", COMMAND_BYTES),
     ):
         peer = PlayedPeer(sent, chunk)

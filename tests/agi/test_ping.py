@@ -13,11 +13,13 @@ from ipaddress import ip_network
 import pytest
 
 from agi_lines import say_that_it_was_all
-from callsign import fastagi_server, listening, own_call
+from callsign import listening
+from callsign.agi import listener as fastagi_server
+from callsign.agi import ping
+from callsign.agi.listener import FastAgiServer
+from callsign.agi.ping import BLOCK, is_answered
 from callsign.dialplan_step import Step
-from callsign.fastagi_server import FastAgiServer
 from callsign.outbox import Outbox
-from callsign.own_call import BLOCK, is_answered
 from waiting import wait_until
 
 LONG_SECONDS, SHORT_SECONDS = 20.0, 0.3
@@ -97,9 +99,9 @@ def test_one_connection_is_its_own_call_and_no_second_one(server: FastAgiServer)
 
 @pytest.mark.parametrize("server", ["127.0.0.1"], indirect=True)
 def test_its_own_call_may_ask_for_ping_alone(server: FastAgiServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_call, "BLOCK", BLOCK.replace(b"ping\n\n", b"noojee/start\n\n"))
+    monkeypatch.setattr(ping, "BLOCK", BLOCK.replace(b"ping\n\n", b"noojee/start\n\n"))
     assert server.answers(LONG_SECONDS)  # agi_request: Asterisk's own words, which nobody asks
-    monkeypatch.setattr(own_call, "BLOCK", BLOCK.replace(b"script: ping", b"script: noojee/start"))
+    monkeypatch.setattr(ping, "BLOCK", BLOCK.replace(b"script: ping", b"script: noojee/start"))
     assert not server.answers(LONG_SECONDS)
 
 

@@ -1,10 +1,10 @@
 """One AGI session: pyst2's `AGI` with its method names, mended where a server needs it to be.
 
-What is mended of pyst2 0.5.1, each with a test on the wire in `tests/test_agi_session.py`:
+What is mended of pyst2 0.5.1, each with a test on the wire in `tests/agi/test_session.py`:
 
 - the constructor takes a connection, touches no signal and writes nothing to stderr;
 - the `agi_*` block is bounded in time and size, decoded with replacement, and one that holds lines forged by a
-  line break in a text of the call, which Asterisk writes raw, has a `fault`, see `agi_block`;
+  line break in a text of the call, which Asterisk writes raw, has a `fault`, see `block`;
 - end of file is a hang-up, at every point, and reset and "broken pipe" are the same; a `HANGUP` line is a
   remark, skipped, and the awaited reply read after it;
 - 511, a one-line 520, a 520 block that ends early, and 1xx are understood;
@@ -27,11 +27,11 @@ from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 from typing import NoReturn
 
-from callsign import fault_status
-from callsign.agi_block import AgiBlock, ProvenThreads
-from callsign.agi_connection import Connection
-from callsign.bounded_lines import BadPeer as BadPeer
-from callsign.bounded_lines import BoundedLines
+from callsign.agi import fault_status
+from callsign.agi.block import AgiBlock, ProvenThreads
+from callsign.agi.connection import Connection
+from callsign.agi.lines import BadPeer as BadPeer
+from callsign.agi.lines import BoundedLines
 from callsign.http_messages import printable
 
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from callsign.agi_session import AGIError, AGIHangup, BadPeer
+from callsign.agi.session import AGIError, AGIHangup, BadPeer
 
 PLACES_KEPT = 250
 """Places are short when fewer are free while at least so many sessions wait for their peers."""

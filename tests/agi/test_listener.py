@@ -21,26 +21,19 @@ from typing import Any
 import pytest
 
 from agi_lines import say_that_it_was_all
-from callsign import (
-    agi_block,
-    agi_connection,
-    agi_session,
-    calls_first,
-    dialplan_step,
-    fastagi_server,
-    listening,
-    peer_log,
-    waiting_peers,
-)
-from callsign.agi_block import LINE_BREAK, NOT_CONFIRMED, AgiBlock
-from callsign.agi_connection import SocketConnection
-from callsign.agi_session import AgiSession
+from callsign import calls_first, dialplan_step, listening
+from callsign.agi import block as agi_block
+from callsign.agi import connection, listener, peer_log, waiting_peers
+from callsign.agi import session as agi_session
+from callsign.agi.block import LINE_BREAK, NOT_CONFIRMED, AgiBlock
+from callsign.agi.connection import SocketConnection
+from callsign.agi.listener import FastAgiServer, Networks, is_allowed
+from callsign.agi.session import AgiSession
+from callsign.agi.waiting_peers import WaitingPeers
 from callsign.asterisk_side import Call, Conduct, Cut, Session, run_fastagi
 from callsign.calls_first import CallsFirst
 from callsign.dialplan_step import Step
-from callsign.fastagi_server import FastAgiServer, Networks, is_allowed
 from callsign.overdue import Overdue
-from callsign.waiting_peers import WaitingPeers
 from waiting import wait_until
 
 WAIT_SECONDS = 10.0  # for what comes at once
@@ -196,7 +189,7 @@ class TestACall:
 
     @pytest.mark.parametrize("cut", Cut)
     def test_that_vanishes_at_any_point_affects_no_other(self, cut: Cut, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 1)
+        monkeypatch.setattr(listener, "MAX_SESSIONS", 1)
         with running() as server:
             place_call(server, Conduct(timeout_seconds=WAIT_SECONDS, cut=cut))
             assert place_call(server).variables == TOLD
@@ -205,7 +198,7 @@ class TestACall:
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         monkeypatch.setattr(agi_session, "REPLY_SECONDS", 0.05)
-        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 1)
+        monkeypatch.setattr(listener, "MAX_SESSIONS", 1)
         with running() as server:
             with connect(server, BLOCK) as silent:
                 say_that_it_was_all(silent)
@@ -277,8 +270,8 @@ class TestACall:
             assert not delivery.is_alive()
 
     def test_that_never_closes_holds_no_thread(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(agi_connection, "DRAIN_SECONDS", 0.05)
-        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 1)
+        monkeypatch.setattr(connection, "DRAIN_SECONDS", 0.05)
+        monkeypatch.setattr(listener, "MAX_SESSIONS", 1)
         with running() as server, connect(server, b"agi_network: yes\n\n") as sock:
             say_that_it_was_all(sock)
             assert sock.recv(100).startswith(b"EXEC MSet")
@@ -323,32 +316,32 @@ class TestACall:
 FAULTY = {"CALLSIGNSTATUS": "ERROR", "CALLSIGNREASON": "a fault in callsign itself, see its log"}
 
 STAGES = [  # what a call passes, from accept() to its end, and the variables that it has if a fault comes there
-    (fastagi_server, "is_allowed", ValueError, FAULTY),
-    (fastagi_server, "SocketConnection", OSError, FAULTY),
+    (listener, "is_allowed", ValueError, FAULTY),
+    (listener, "SocketConnection", OSError, FAULTY),
     (WaitingPeers, "wait", ValueError, FAULTY),
     (agi_session, "AgiBlock", MemoryError, FAULTY),
     (AgiBlock, "read", ValueError, FAULTY),
     (AgiSession, "confirm", OSError, FAULTY),
     (AgiBlock, "hear_out", ValueError, FAULTY),
-    (fastagi_server, "read_step", ValueError, FAULTY),
-    (fastagi_server, "read_step", OSError, FAULTY),
+    (listener, "read_step", ValueError, FAULTY),
+    (listener, "read_step", OSError, FAULTY),
     (dialplan_step, "parse_qsl", ValueError, FAULTY),
     (CallsFirst, "begin", ValueError, FAULTY),
     (Overdue, "begin", ValueError, FAULTY),
-    (fastagi_server, "longest_seconds", ValueError, FAULTY),
+    (listener, "longest_seconds", ValueError, FAULTY),
     (Overdue, "end", ValueError, TOLD),
     (AgiSession, "set_variables", ValueError, TOLD),
     (AgiSession, "send_command", MemoryError, TOLD),
     (AgiSession, "get_result", ValueError, TOLD),
     (SocketConnection, "finish", ValueError, TOLD),
     (CallsFirst, "end", ValueError, TOLD),
-    (fastagi_server, "log_step", ValueError, TOLD),
+    (listener, "log_step", ValueError, TOLD),
 ]
 
 
 class TestOurOwnFaults:
     def test_cost_the_pool_no_thread(self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 1)
+        monkeypatch.setattr(listener, "MAX_SESSIONS", 1)
         faults = [ValueError("caller 056528999"), RecursionError(), ZeroDivisionError()]
 
         def answer(step: Step) -> dict[str, str]:
@@ -398,7 +391,7 @@ class TestOurOwnFaults:
     def test_around_a_call_cost_the_pool_neither_a_thread_nor_a_place(
         self, place: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 1)
+        monkeypatch.setattr(listener, "MAX_SESSIONS", 1)
         faulty = threading.Event()
         faulty.set()
 
@@ -431,7 +424,7 @@ class TestOurOwnFaults:
     def test_a_thread_that_cannot_be_started_costs_no_call(
         self, monkeypatch: pytest.MonkeyPatch, callers: ThreadPoolExecutor, gate: Gate
     ) -> None:
-        monkeypatch.setattr(fastagi_server, "SPARE_THREADS", 1)
+        monkeypatch.setattr(listener, "SPARE_THREADS", 1)
         started = threading.Thread.start
 
         def start(thread: threading.Thread) -> None:
@@ -450,9 +443,9 @@ class TestOurOwnFaults:
     def test_when_files_run_out_calls_wait_and_the_log_says_so_once(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(fastagi_server, "FAILED_ACCEPT_SECONDS", 0.01)
-        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 2)
-        monkeypatch.setattr(fastagi_server, "SPARE_THREADS", 1)
+        monkeypatch.setattr(listener, "FAILED_ACCEPT_SECONDS", 0.01)
+        monkeypatch.setattr(listener, "MAX_SESSIONS", 2)
+        monkeypatch.setattr(listener, "SPARE_THREADS", 1)
         with running() as server, socket.socket() as first, socket.socket() as second:
             with no_more_files():
                 for sock in (first, second):  # a thread in accept() may have a file for one call already
@@ -545,7 +538,7 @@ class TestABadPeer:
     def test_is_closed_with_one_line_in_the_log_and_the_next_call_is_served(
         self, sent: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 1)
+        monkeypatch.setattr(listener, "MAX_SESSIONS", 1)
         caplog.set_level(logging.DEBUG)
         with running() as server:
             with socket.create_connection(("127.0.0.1", server.address[1]), WAIT_SECONDS) as sock:
@@ -563,7 +556,7 @@ class TestABadPeer:
     def test_that_leaves_before_its_block_is_whole_is_one_line_in_the_log(
         self, sent: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 1)
+        monkeypatch.setattr(listener, "MAX_SESSIONS", 1)
         with running() as server:
             connect(server, sent).close()
             assert place_call(server).variables == TOLD
@@ -613,7 +606,7 @@ class TestABadPeer:
     def test_that_says_nothing_is_closed_when_its_time_is_up(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 1)
+        monkeypatch.setattr(listener, "MAX_SESSIONS", 1)
         monkeypatch.setattr(agi_block, "BLOCK_SECONDS", 0.05)
         with running() as server:
             with connect(server) as sock:
@@ -623,8 +616,8 @@ class TestABadPeer:
         assert lines(caplog) == ["peer 127.0.0.1: its agi_ block was not whole within 0.05 s: closed"]
 
     def test_that_stays_holds_no_thread(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 1)
-        monkeypatch.setattr(agi_connection, "DRAIN_SECONDS", 86400.0)
+        monkeypatch.setattr(listener, "MAX_SESSIONS", 1)
+        monkeypatch.setattr(connection, "DRAIN_SECONDS", 86400.0)
         with running() as server, connect(server, b"GET / HTTP/1.1\r\n"):
             assert place_call(server).variables == TOLD
 
@@ -676,8 +669,8 @@ class TestManyCalls:
     def test_beyond_the_limit_wait_and_are_served_afterwards(
         self, spare: int, monkeypatch: pytest.MonkeyPatch, gate: Gate, callers: ThreadPoolExecutor
     ) -> None:
-        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 3)
-        monkeypatch.setattr(fastagi_server, "SPARE_THREADS", spare)
+        monkeypatch.setattr(listener, "MAX_SESSIONS", 3)
+        monkeypatch.setattr(listener, "SPARE_THREADS", spare)
         with running(gate) as server:
             calls = [callers.submit(place_call, server) for _ in range(12)]
             assert gate.holds(3)
@@ -689,7 +682,7 @@ class TestManyCalls:
     def test_at_once_are_all_answered_at_once(
         self, monkeypatch: pytest.MonkeyPatch, gate: Gate, callers: ThreadPoolExecutor
     ) -> None:
-        monkeypatch.setattr(fastagi_server, "SPARE_THREADS", 2)
+        monkeypatch.setattr(listener, "SPARE_THREADS", 2)
         with running(gate) as server:
             calls = [callers.submit(place_call, server) for _ in range(50)]
             assert gate.holds(50)
@@ -700,12 +693,12 @@ class TestManyCalls:
     def test_leave_no_more_threads_than_are_kept(self, callers: ThreadPoolExecutor) -> None:
         with running() as server:
             assert all(session.ended_well for session in callers.map(lambda _: place_call(server), range(500)))
-            wait_until(lambda: len(agi_threads()) <= fastagi_server.SPARE_THREADS + 1)
+            wait_until(lambda: len(agi_threads()) <= listener.SPARE_THREADS + 1)
 
     def test_of_bad_peers_leave_no_thread_behind(
         self, monkeypatch: pytest.MonkeyPatch, callers: ThreadPoolExecutor
     ) -> None:
-        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 4)
+        monkeypatch.setattr(listener, "MAX_SESSIONS", 4)
         with running() as server:
 
             def disturb(number: int) -> None:
@@ -722,7 +715,7 @@ class TestThoseThatKeepUsWaiting:
 
     @pytest.fixture(autouse=True)
     def few_places(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 10)
+        monkeypatch.setattr(listener, "MAX_SESSIONS", 10)
         monkeypatch.setattr(waiting_peers, "PLACES_KEPT", 4)
 
     @pytest.mark.parametrize("block", [b"agi_network: yes\n", BLOCK], ids=["for-a-block", "for-a-reply"])
@@ -780,7 +773,7 @@ class TestStopping:
     def test_lets_the_running_ones_finish_and_answers_those_that_wait(
         self, monkeypatch: pytest.MonkeyPatch, gate: Gate, callers: ThreadPoolExecutor
     ) -> None:
-        monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 1)
+        monkeypatch.setattr(listener, "MAX_SESSIONS", 1)
         with running(gate) as server:
             address = server.address
             calls = [callers.submit(place_call, server)]

@@ -17,10 +17,13 @@ from contextlib import suppress
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
-from callsign import fault_status, own_call, thread_starts
-from callsign.agi_block import ProvenThreads
-from callsign.agi_connection import SocketConnection
-from callsign.agi_session import AGIError, AGIHangup, AgiSession, BadPeer
+from callsign import thread_starts
+from callsign.agi import fault_status, ping
+from callsign.agi.block import ProvenThreads
+from callsign.agi.connection import SocketConnection
+from callsign.agi.peer_log import PeerLog
+from callsign.agi.session import AGIError, AGIHangup, AgiSession, BadPeer
+from callsign.agi.waiting_peers import WaitingPeers
 from callsign.answering import log_step, longest_seconds
 from callsign.calls_first import CallsFirst
 from callsign.dialplan_step import Step, read_step
@@ -28,8 +31,6 @@ from callsign.fault_place import where
 from callsign.http_messages import printable
 from callsign.kernel_timeouts import KernelTimeouts
 from callsign.overdue import Overdue
-from callsign.peer_log import PeerLog
-from callsign.waiting_peers import WaitingPeers
 
 MAX_SESSIONS = 1000
 SPARE_THREADS = 4
@@ -82,7 +83,7 @@ class FastAgiServer:
         self._peers = PeerLog()
         self._stopping = False
         self._trouble = ""  # why accept() failed last
-        self._own_call: own_call.Address | None = None  # where the one of our own that is expected comes from
+        self._own_call: ping.Address | None = None  # where the one of our own that is expected comes from
         self.on_step: OnStep | None = None
         """Is told each step, its variables and its seconds when the dialplan has gone on; must not raise."""
 
@@ -108,7 +109,7 @@ class FastAgiServer:
         """
         ended = self._ended
         try:
-            if own_call.is_answered(self.address, seconds, lambda caller: setattr(self, "_own_call", caller)):
+            if ping.is_answered(self.address, seconds, lambda caller: setattr(self, "_own_call", caller)):
                 return True
             return self.sessions >= MAX_SESSIONS and (self._ended > ended or self._overdue.any_in_time)
         finally:
@@ -256,7 +257,7 @@ class FastAgiServer:
                     session.confirm(self._threads, peer)
             call = session.env.get("agi_uniqueid", "-")
             step = read_step(session.env, session.args, fault=session.fault)
-            if is_own and step.path != own_call.PATH:
+            if is_own and step.path != ping.PATH:
                 raise BadPeer("it came from where our own call comes from, and is none")
             self._calls.begin()
             self._overdue.begin(session, step)

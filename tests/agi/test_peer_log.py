@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from callsign import peer_log
-from callsign.peer_log import MOST_PEERS, PeerLog
+from callsign.agi import peer_log
+from callsign.agi.peer_log import MOST_PEERS, PeerLog
 
 
 class Clock:

@@ -17,7 +17,7 @@ import re
 import time
 from collections.abc import Mapping
 
-from callsign.bounded_lines import CUT, TOO_LONG, BadPeer, BoundedLines
+from callsign.agi.lines import CUT, TOO_LONG, BadPeer, BoundedLines
 
 BLOCK_SECONDS = 10.0
 ANSWER_SECONDS = 2.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 
-from callsign.agi_connection import Connection
+from callsign.agi.connection import Connection
 
 MAX_BLOCK_BYTES = 64 * 1024
 """Of the `agi_*` block, and of one reply."""

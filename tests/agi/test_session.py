@@ -29,16 +29,13 @@ from asterisk.agi import (
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from callsign import agi_block, agi_connection, agi_session, bounded_lines
-from callsign.agi_block import LINE_BREAK, NOT_CONFIRMED, OUT_OF_PLACE, UNCHECKED, ProvenThreads
-from callsign.agi_connection import SocketConnection, StreamConnection
-from callsign.agi_session import (
-    AgiSession,
-    BadPeer,
-    DeadChannel,
-    UnfitCommand,
-    quote,
-)
+from callsign.agi import block as agi_block
+from callsign.agi import connection as agi_connection
+from callsign.agi import lines as bounded_lines
+from callsign.agi import session as agi_session
+from callsign.agi.block import LINE_BREAK, NOT_CONFIRMED, OUT_OF_PLACE, UNCHECKED, ProvenThreads
+from callsign.agi.connection import SocketConnection, StreamConnection
+from callsign.agi.session import AgiSession, BadPeer, DeadChannel, UnfitCommand, quote
 from callsign.answering import MAX_REASON_CHARACTERS
 from callsign.asterisk_side import Conduct, Session, Wire, play
 from callsign.asterisk_side.call import Call
