@@ -532,10 +532,10 @@ try_step() {
 import pathlib, sys
 
 sys.path.insert(0, sys.argv[1])
-from callsign import config
 from callsign.agi.ping import LOOPBACK_OF
+from callsign.settings.load import load
 
-host, port = config.load(pathlib.Path(sys.argv[2]))[0].server.listen
+host, port = load(pathlib.Path(sys.argv[2]))[0].server.listen
 host = LOOPBACK_OF.get(host, host)
 print(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
 PYTHON

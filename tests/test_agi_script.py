@@ -263,7 +263,7 @@ sys.exit(agi_script.main(go_on))
         ("agi_block.AgiBlock.hear_out", "ValueError", "ERROR"),
         ("agi_script.read_step", "ValueError", "ERROR"),
         ("dialplan_step.parse_qsl", "OSError", "ERROR"),
-        ("agi_script.config.load", "ValueError", "ERROR"),
+        ("agi_script.load", "ValueError", "ERROR"),
         ("agi_script.answer", "ValueError", "ERROR"),
         ("agi_session.AgiSession.set_variables", "ValueError", "QUEUED"),
         ("agi_script.log_step", "ValueError", "QUEUED"),

@@ -18,7 +18,7 @@ from callsign.notification import Refused, TryLater
 from callsign.outbox import Outbox
 from callsign.question import Found, Unfit, Verdict
 from callsign.record import replace
-from callsign.settings import Settings
+from callsign.settings.sections import Settings
 from callsign.vendors import VENDORS
 from callsign.vendors.shape import Ask, Vendor
 from settings_file import load

@@ -15,11 +15,11 @@ CALL = Call(callerid="0478123456", extension="056528998")
 
 @pytest.fixture
 def script(tmp_path: Path) -> Path:
-    """The script in a tree of its own, whose `tomli` cannot be loaded."""
+    """The script in a tree of its own, whose `asterisk` cannot be loaded."""
     tree = tmp_path / "agi"
     shutil.copytree(PROJECT / "agi", tree, ignore=shutil.ignore_patterns("__pycache__"))
-    words = 'No "module named tomli" \\"in\\\n HANGUP here\\'
-    (tree / "tomli.py").write_text(f"raise ImportError({words!r})\n")
+    words = 'No "module named asterisk" \\"in\\\n HANGUP here\\'
+    (tree / "asterisk.py").write_text(f"raise ImportError({words!r})\n")
     return tree / "agi-bin" / "callsign.agi"
 
 
@@ -35,7 +35,7 @@ def test_the_call_goes_on_with_error_and_the_reason(script: Path, arguments: lis
     assert (session.status, session.trouble) == ("SUCCESS", "")
     told = {
         f"{name}STATUS": "ERROR",
-        f"{name}REASON": f"callsign.agi cannot start: No module named tomli in HANGUP here{MEND}",
+        f"{name}REASON": f"callsign.agi cannot start: No module named asterisk in HANGUP here{MEND}",
     }
     assert session.variables == (told if name == "CALLSIGN" else {**told, f"{name}JOB": ""})
 

@@ -19,7 +19,7 @@ from callsign.notification import Notification, State
 from callsign.outbox import Outbox
 from callsign.outbox_reader import OutboxReader
 from callsign.record import replace
-from callsign.settings import Settings
+from callsign.settings.sections import Settings
 from callsign.vendors import noojee, skarabee
 from store_play import (
     CALLER,

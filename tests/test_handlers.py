@@ -12,7 +12,7 @@ from callsign import __version__
 from callsign.dialplan_step import StepFault
 from callsign.handlers import HANDLERS, Direct, Notify, Skipped, facts_to_ask
 from callsign.notification import Notification
-from callsign.settings import Settings
+from callsign.settings.sections import Settings
 from callsign.vendors.shape import Ask
 from settings_file import NOOJEE, SKARABEE, load
 

@@ -11,7 +11,7 @@ import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callsign.secret import Secret
+from callsign.settings.secret import Secret
 from callsign.vendors import hawk
 
 VECTORS: dict[str, Any] = tomli.loads((Path(__file__).parent / "vectors" / "hawk.toml").read_text(encoding="utf-8"))

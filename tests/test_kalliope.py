@@ -21,8 +21,8 @@ from callsign.conversations import lead
 from callsign.http_messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Delivered, Refused, TryLater
 from callsign.question import Found, Unfit
-from callsign.secret import Secret
-from callsign.settings import Kalliope, Numbers, Settings
+from callsign.settings.secret import Secret
+from callsign.settings.sections import Kalliope, Numbers, Settings
 from callsign.vendors import VENDORS, kalliope_asks, kalliope_history, kalliope_signing
 from callsign.vendors.kalliope_asks import CROWDED_REASON, MASKED_REASON, Memory
 from callsign.vendors.kalliope_history import History, Window, local_period, moment

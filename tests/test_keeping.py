@@ -13,8 +13,8 @@ from callsign import keeping
 from callsign.http_messages import Answer, NoAnswer, Reply, Request
 from callsign.keeping import Keeping
 from callsign.notification import Delivered, Outcome, TryLater
-from callsign.secret import Secret
-from callsign.settings import Settings, Sraps
+from callsign.settings.secret import Secret
+from callsign.settings.sections import Settings, Sraps
 from callsign.vendors import VENDORS
 from callsign.vendors.shape import Keep, Vendor
 from store_play import eventually

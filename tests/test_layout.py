@@ -19,7 +19,7 @@ from callsign import SYSTEMS
 from callsign.handlers import HANDLERS, Notify
 from callsign.record import fields
 from callsign.sandbox import stand_ins
-from callsign.settings import SECTIONS, Settings
+from callsign.settings.sections import SECTIONS, Settings
 from callsign.vendors import VENDORS
 from callsign.vendors.shape import Ask
 

@@ -27,7 +27,7 @@ from callsign.metrics import Metrics
 from callsign.metrics_page import MOST_PEERS
 from callsign.record import replace
 from callsign.sandbox import Sandbox, Trouble
-from callsign.settings import OutboxSection
+from callsign.settings.sections import OutboxSection
 from product import PROJECT, Product, vendor_sections
 from script_play import PlainScript
 from store_play import SETTINGS, OtherProcess

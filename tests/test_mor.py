@@ -14,8 +14,8 @@ import pytest
 from callsign.http_messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Refused, TryLater
 from callsign.question import Found, Unfit, Verdict
-from callsign.secret import Secret
-from callsign.settings import Mor, Numbers, Settings
+from callsign.settings.secret import Secret
+from callsign.settings.sections import Mor, Numbers, Settings
 from callsign.vendors import VENDORS, mor
 from callsign.vendors.shape import Probed
 

@@ -8,7 +8,7 @@ import pytest
 
 from callsign.http_messages import MAX_ANSWER_BYTES, Answer, NoAnswer
 from callsign.notification import Refused, TryLater
-from callsign.secret import Secret
+from callsign.settings.secret import Secret
 from callsign.vendors import mor_answer
 from callsign.vendors.mor_answer import FAILURES, HINTS
 from callsign.vendors.mor_xml import Element

@@ -15,7 +15,7 @@ import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callsign.secret import Secret
+from callsign.settings.secret import Secret
 from callsign.vendors.mor_hash import OWN_NAMES, hashed, misfit, names_in_order, text_to_sign, unlisted
 from callsign.vendors.signing import MASK, sha1_hex
 from product import PROJECT

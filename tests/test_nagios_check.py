@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from callsign.nagios_check import CRITICAL, OK, UNKNOWN, WARNING, Verdict, check, judge
-from callsign.settings import Settings
+from callsign.settings.sections import Settings
 
 FIGURES = re.compile(r"('[^'=]+'=-?[0-9.]+[a-z%]*;[0-9.]*;[0-9.]*;[0-9.]*;?( |$))+")
 """'label'=value[UOM];[warn];[crit];[min];[max], as the guidelines give it."""

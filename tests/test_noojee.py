@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from callsign.conversations import PastDeadline, lead
 from callsign.http_messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
-from callsign.secret import Secret
-from callsign.settings import Noojee, Settings
+from callsign.settings.secret import Secret
+from callsign.settings.sections import Noojee, Settings
 from callsign.vendors import VENDORS, noojee
 
 VECTORS = tomli.loads((Path(__file__).parent / "vectors" / "noojee.toml").read_text(encoding="utf-8"))["vector"]

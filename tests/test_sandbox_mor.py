@@ -13,8 +13,8 @@ import pytest
 from callsign.http_transport import HttpTransport
 from callsign.notification import Refused
 from callsign.sandbox import Sandbox, Trouble
-from callsign.secret import Secret
-from callsign.settings import Mor
+from callsign.settings.secret import Secret
+from callsign.settings.sections import Mor
 from callsign.vendors import mor, mor_answer
 from callsign.vendors.mor_xml import Element
 

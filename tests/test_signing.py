@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from callsign.nonces import new_nonce
-from callsign.secret import Secret
+from callsign.settings.secret import Secret
 from callsign.vendors.signing import Explained, hmac_sha256_hex, sha1_hex, sha256_hex
 from product import PROJECT
 

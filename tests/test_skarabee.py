@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from callsign.http_messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
-from callsign.secret import Secret
-from callsign.settings import Numbers, Office, Settings, Skarabee
+from callsign.settings.secret import Secret
+from callsign.settings.sections import Numbers, Office, Settings, Skarabee
 from callsign.vendors import VENDORS, skarabee
 
 VECTORS = tomli.loads((Path(__file__).parent / "vectors" / "skarabee.toml").read_text(encoding="utf-8"))["vector"]

@@ -25,8 +25,8 @@ from callsign.http_transport import HttpTransport
 from callsign.notification import Refused, TryLater
 from callsign.question import Found, Unfit, Verdict
 from callsign.sandbox import Sandbox, Trouble
-from callsign.secret import Secret
-from callsign.settings import Settings, Sraps
+from callsign.settings.secret import Secret
+from callsign.settings.sections import Settings, Sraps
 from callsign.vendors import VENDORS, hawk, sraps_phones, sraps_service
 from callsign.vendors.shape import Probed
 from callsign.vendors.sraps_memory import Memory

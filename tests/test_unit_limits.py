@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from callsign.config import DEFAULT_PATH
 from callsign.record import replace
-from callsign.settings import OutboxSection, Settings
+from callsign.settings.load import DEFAULT_PATH
+from callsign.settings.sections import OutboxSection, Settings
 from callsign.unit_limits import Lines, hidden
 
 STRICT = [("ProtectHome", "yes"), ("ProtectSystem", "strict"), ("StateDirectory", "callsign")]

@@ -13,7 +13,7 @@ from callsign import SYSTEMS, clocks, inspection, unit_limits
 from callsign.outbox import OutboxError
 from callsign.outbox_reader import OutboxReader
 from callsign.record import Record
-from callsign.settings import Settings
+from callsign.settings.sections import Settings
 from callsign.vendors import VENDORS
 from callsign.vendors.signing import Explained
 

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
-from callsign import config
 from callsign.agi import fault_status
 from callsign.agi.connection import StreamConnection
 from callsign.agi.session import AGIError, AGIHangup, AgiSession, BadPeer
@@ -26,7 +25,8 @@ from callsign.notification import State
 from callsign.outbox import Outbox
 from callsign.question import Verdict
 from callsign.script_process import give_up
-from callsign.settings import Settings
+from callsign.settings.load import ConfigError, load, path_of
+from callsign.settings.sections import Settings
 from callsign.stderr_queue import queue_stderr
 from callsign.store_owner import become_owner
 
@@ -102,7 +102,7 @@ class _Script:
     def answer(self, step: Step) -> dict[str, str]:
         try:
             services = self._services()
-        except config.ConfigError as fault:
+        except ConfigError as fault:
             return variables(step.path, "ERROR", fault.faults[0])
         except Exception as fault:  # before the door that `answer` is: this must not hurt a call either
             log.error("a fault in callsign itself: %s", where(fault))
@@ -112,7 +112,7 @@ class _Script:
         return told
 
     def _services(self) -> Services:
-        self._settings = settings = config.load(config.path_of(None))[0]
+        self._settings = settings = load(path_of(None))[0]
         become_owner(settings.outbox.path)
         self._outbox = Outbox(settings.outbox.path, settings.outbox.durability, settings.outbox.keep_days)
         return Services(lambda: settings, self._outbox, self._wait_for, self._ask)

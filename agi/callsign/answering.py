@@ -14,7 +14,7 @@ from callsign.notification import Refused, State, TryLater
 from callsign.outbox import ADD_SECONDS, COMMIT_SECONDS, Outbox, OutboxError
 from callsign.question import Found, Unfit, Verdict
 from callsign.record import Record
-from callsign.settings import Settings
+from callsign.settings.sections import Settings
 from callsign.vendors.shape import Ask
 
 MAX_REASON_CHARACTERS = 240

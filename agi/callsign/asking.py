@@ -19,7 +19,7 @@ from callsign.http_messages import Reply, Request
 from callsign.notification import TryLater
 from callsign.question import Unfit, Verdict
 from callsign.record import Record, field
-from callsign.settings import Settings
+from callsign.settings.sections import Settings
 from callsign.vendors import VENDORS
 
 PLACES = 32

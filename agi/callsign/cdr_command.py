@@ -21,7 +21,7 @@ from callsign.cdr_joining import BadPart, Joined
 from callsign.conversations import lead
 from callsign.http_messages import Answer, Request
 from callsign.http_transport import HttpTransport
-from callsign.settings import Kalliope, Settings
+from callsign.settings.sections import Kalliope, Settings
 from callsign.vendors.kalliope_asks import by_days, by_period, register
 from callsign.vendors.kalliope_signing import Signer
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from callsign import config
 from callsign.http_messages import visible, visible_json
 from callsign.record import asdict
-from callsign.settings import Settings
+from callsign.settings.load import ConfigError, load, path_of
+from callsign.settings.sections import Settings
 from callsign.store_owner import become_owner
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class UsageFault(Exception):
 
 
 def _settings(options: argparse.Namespace, thorough: bool = False) -> tuple[Settings, list[str]]:
-    return config.load(config.path_of(options.config), thorough)
+    return load(path_of(options.config), thorough)
 
 
 def _settings_and_store(options: argparse.Namespace) -> Settings:
@@ -55,7 +55,7 @@ def serve(options: argparse.Namespace) -> int:
     gc.disable()  # until all is loaded: calls wait for the start
     from callsign.serving import serve
 
-    return serve(config.path_of(options.config))
+    return serve(path_of(options.config))
 
 
 def check(options: argparse.Namespace) -> int:
@@ -64,7 +64,7 @@ def check(options: argparse.Namespace) -> int:
 
     try:
         settings, warnings = _settings(options, thorough=True)
-    except config.ConfigError as fault:
+    except ConfigError as fault:
         if options.json:
             _print_json({"ok": False, "faults": fault.faults})
             return MISUSED
@@ -179,7 +179,7 @@ def _nagios(options: argparse.Namespace) -> int:
 
     try:
         settings = _settings_and_store(options)
-    except config.ConfigError as fault:
+    except ConfigError as fault:
         verdict = nagios_check.Verdict(nagios_check.UNKNOWN, str(fault))
     else:
         verdict = nagios_check.check(settings, options.warn_age, options.crit_age)

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from callsign import SYSTEMS, __version__, config
+from callsign import SYSTEMS, __version__
 from callsign import command_runs as runs
 from callsign.command_runs import FAILED, MISUSED, UsageFault
 from callsign.notification import State
 from callsign.outbox_values import OutboxError
+from callsign.settings.load import DEFAULT_PATH, ConfigError
 
 if TYPE_CHECKING:
     import argparse
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         status: int = options.run(options)
         return status
-    except config.ConfigError as fault:
+    except ConfigError as fault:
         for line in fault.faults:
             print(line, file=sys.stderr)
         return MISUSED
@@ -68,9 +69,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
 
     def command(name: str, run: object, text: str, prints_json: bool = True) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=text)
-        added.add_argument(
-            "--config", metavar="FILE", help=f"settings, else $CALLSIGN_CONFIG, else {config.DEFAULT_PATH}"
-        )
+        added.add_argument("--config", metavar="FILE", help=f"settings, else $CALLSIGN_CONFIG, else {DEFAULT_PATH}")
         if prints_json:
             added.add_argument("--json", action="store_true", help="for a program to read")
         added.set_defaults(run=run)

@@ -21,7 +21,7 @@ from callsign.outbox import Job, Outbox, OutboxError
 from callsign.outbox_reader import OutboxReader
 from callsign.outcomes import LOOK_SECONDS, Outcomes
 from callsign.retry_schedule import next_delay_seconds
-from callsign.settings import Settings
+from callsign.settings.sections import Settings
 from callsign.vendors import VENDORS
 
 ATTEMPT_SECONDS = 10.0

@@ -15,7 +15,7 @@ from callsign.dialplan_step import Step, StepFault, shown
 from callsign.notification import Notification
 from callsign.phone_numbers import NumberPatterns, as_vendor_wants, bare_number, is_withheld, may_be_same
 from callsign.record import Record
-from callsign.settings import Settings, Skarabee
+from callsign.settings.sections import Settings, Skarabee
 from callsign.vendors import VENDORS
 from callsign.vendors import noojee as noojee_api
 from callsign.vendors import skarabee as skarabee_api

@@ -15,7 +15,7 @@ from callsign.outbox_aside import found_aside
 from callsign.outbox_reader import JobRow, OutboxReader, Summary
 from callsign.outbox_values import StoreBroken
 from callsign.record import asdict, fields
-from callsign.settings import Settings
+from callsign.settings.sections import Settings
 
 PING_SECONDS = 2.0
 HOUR_SECONDS = 3600.0

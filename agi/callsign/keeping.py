@@ -12,7 +12,7 @@ from callsign import clocks, thread_starts
 from callsign.conversations import Send, lead
 from callsign.fault_place import where
 from callsign.notification import Delivered
-from callsign.settings import Settings
+from callsign.settings.sections import Settings
 from callsign.vendors import VENDORS
 from callsign.vendors.shape import Keep
 

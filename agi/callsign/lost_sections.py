@@ -7,7 +7,7 @@ from pathlib import Path
 
 from callsign.outbox_reader import OutboxReader
 from callsign.outbox_values import OutboxError
-from callsign.settings import Settings
+from callsign.settings.sections import Settings
 
 
 def without_section(settings: Settings, store: Path) -> set[str]:

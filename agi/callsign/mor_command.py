@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from callsign.http_messages import NoAnswer, visible_json
 from callsign.http_transport import HttpTransport
 from callsign.notification import TryLater
-from callsign.settings import Settings
+from callsign.settings.sections import Settings
 from callsign.vendors import mor, mor_answer
 from callsign.vendors.mor_hash import misfit, unlisted
 from callsign.vendors.mor_methods import effect_of

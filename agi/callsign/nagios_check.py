@@ -12,7 +12,7 @@ from callsign import inspection
 from callsign.http_messages import printable
 from callsign.outbox_values import OutboxError
 from callsign.record import Record
-from callsign.settings import Settings
+from callsign.settings.sections import Settings
 
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")

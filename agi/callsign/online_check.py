@@ -12,7 +12,7 @@ from callsign.http_messages import Answer, Reply, Request
 from callsign.http_transport import HttpTransport
 from callsign.notification import TryLater
 from callsign.record import Record, field
-from callsign.settings import Settings
+from callsign.settings.sections import Settings
 from callsign.vendors import VENDORS
 from callsign.vendors.shape import Probed
 

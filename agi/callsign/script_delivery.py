@@ -9,7 +9,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from callsign import config
 from callsign.delivery import Delivery
 from callsign.file_lock import FileLock
 from callsign.http_messages import Reply, Request
@@ -17,7 +16,8 @@ from callsign.lost_sections import without_section, words
 from callsign.notification import State
 from callsign.outbox import Outbox, OutboxError
 from callsign.outbox_reader import OutboxReader
-from callsign.settings import Settings
+from callsign.settings.load import ConfigError, load
+from callsign.settings.sections import Settings
 
 if TYPE_CHECKING:
     from callsign.http_transport import HttpTransport
@@ -129,8 +129,8 @@ class ScriptDelivery:
 
         A file without the section of a job that waits may have been cut short: only who starts anew goes by it.
         """
-        with suppress(config.ConfigError):
-            settings = config.load(Path(self._settings.source))[0]
+        with suppress(ConfigError):
+            settings = load(Path(self._settings.source))[0]
             store = self._outbox.path
             lost = without_section(settings, store) - without_section(self._settings, store)
             if not lost:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from callsign import __version__, config, listening, lost_sections
+from callsign import __version__, listening, lost_sections
 from callsign.agi.listener import FastAgiServer
 from callsign.answering import Services, answer
 from callsign.asking import Asking
@@ -28,7 +28,8 @@ from callsign.notification import State
 from callsign.outbox import Outbox
 from callsign.question import Verdict
 from callsign.service_manager import ServiceManager
-from callsign.settings import Settings
+from callsign.settings import load as config
+from callsign.settings.sections import Settings
 from callsign.stderr_queue import queue_stderr
 from callsign.store_owner import become_owner
 

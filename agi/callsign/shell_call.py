@@ -10,7 +10,7 @@ from callsign.dialplan_step import read_step
 from callsign.http_transport import HttpTransport
 from callsign.outbox import Outbox
 from callsign.script_delivery import ScriptDelivery
-from callsign.settings import Settings
+from callsign.settings.sections import Settings
 
 
 def call(request: str, args: Sequence[str], env: Mapping[str, str], settings: Settings) -> dict[str, str]:

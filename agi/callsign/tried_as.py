@@ -14,8 +14,9 @@ import sys
 from pathlib import Path
 from typing import TypedDict
 
-from callsign import admin, config, unit_limits
-from callsign.settings import Settings
+from callsign import admin, unit_limits
+from callsign.settings.load import ConfigError, load
+from callsign.settings.sections import Settings
 
 CODE = Path(__file__).resolve().parents[1]
 SERVICE_USER = "callsign"
@@ -53,8 +54,8 @@ def look_as_both(settings: Settings) -> Seen:
 def look(path: Path) -> Seen:
     """What `check` says to whoever runs this."""
     try:
-        settings, warnings = config.load(path, thorough=True)
-    except config.ConfigError as fault:
+        settings, warnings = load(path, thorough=True)
+    except ConfigError as fault:
         return Seen(faults=fault.faults, warnings=[])
     closed = admin.closed_to_us(settings.outbox.path)
     found = admin.check(settings, warnings).warnings

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from callsign import SYSTEMS
-from callsign.config import DEFAULT_PATH
-from callsign.settings import Settings
+from callsign.settings.load import DEFAULT_PATH
+from callsign.settings.sections import Settings
 
 UNIT = "callsign.service"
 LOOK_SECONDS = 10.0

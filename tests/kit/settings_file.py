@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from callsign import config
-from callsign.settings import Settings
+from callsign.settings import load as config
+from callsign.settings.sections import Settings
 
 WHOLE = """
 [server]

@@ -18,8 +18,8 @@ from types import TracebackType
 from callsign import clocks
 from callsign.http_messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Notification
-from callsign.secret import Secret
-from callsign.settings import Noojee, Numbers, Settings, Skarabee
+from callsign.settings.secret import Secret
+from callsign.settings.sections import Noojee, Numbers, Settings, Skarabee
 
 PROJECT = Path(__file__).resolve().parents[2]
 LONG_SECONDS = 30.0  # for what happens soon: only a fault makes anybody wait so long

@@ -13,7 +13,7 @@ import re
 from urllib.parse import urlsplit
 
 from callsign.record import Record, field
-from callsign.secret import Secret
+from callsign.settings.secret import Secret
 
 SKEW_SECONDS = 60
 """How far a timestamp may be off by default."""

@@ -13,7 +13,7 @@ from typing import Any
 from callsign.http_messages import Reply, Request
 from callsign.notification import Outcome
 from callsign.question import Verdict
-from callsign.settings import Settings
+from callsign.settings.sections import Settings
 from callsign.vendors.shape import Ask, Keep, Probed, Vendor
 from callsign.vendors.signing import Explained
 

@@ -13,7 +13,7 @@ from callsign.http_messages import Answer, Reply, Request
 from callsign.notification import Delivered, Outcome, Refused, TryLater
 from callsign.question import Found, Unfit, Verdict
 from callsign.record import Record, field
-from callsign.settings import Kalliope, Settings
+from callsign.settings.sections import Kalliope, Settings
 from callsign.vendors.kalliope_history import DAY_SECONDS, MASKED, MOST_NUMBERS, Call, History, Window, local_period
 from callsign.vendors.kalliope_rows import NoRegister, rows_of
 from callsign.vendors.kalliope_signing import Signer, base_url, clock_trouble, exchange, trouble_with

@@ -17,8 +17,8 @@ from callsign import clocks, nonces
 from callsign.http_messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Refused, TryLater
 from callsign.record import Record, replace
-from callsign.secret import Secret
-from callsign.settings import Kalliope, Settings
+from callsign.settings.secret import Secret
+from callsign.settings.sections import Kalliope, Settings
 from callsign.vendors.signing import MASK, Explained, sha256_hex, values_of
 
 ACCEPTED_SECONDS = 5 * 60.0

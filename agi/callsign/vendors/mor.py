@@ -15,8 +15,8 @@ from callsign.http_messages import MAX_ANSWER_BYTES, Reply, Request, vendor_word
 from callsign.notification import Refused, TryLater
 from callsign.phone_numbers import as_vendor_wants
 from callsign.question import Found, Unfit, Verdict
-from callsign.secret import Secret
-from callsign.settings import Mor, Settings
+from callsign.settings.secret import Secret
+from callsign.settings.sections import Mor, Settings
 from callsign.vendors import mor_answer
 from callsign.vendors.mor_hash import hashed, misfit, names_of, text_to_sign, unlisted
 from callsign.vendors.mor_methods import READS

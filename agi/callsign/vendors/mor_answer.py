@@ -9,7 +9,7 @@ import re
 
 from callsign.http_messages import MAX_ANSWER_BYTES, NoAnswer, Reply, vendor_words
 from callsign.notification import Refused, TryLater
-from callsign.secret import Secret
+from callsign.settings.secret import Secret
 from callsign.vendors.mor_xml import NO_ANSWER, TOO_LARGE, Element, parsed
 
 _RIGHTS = "check [mor] user, and in MOR its rights and its permission to use the API"

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 
-from callsign.secret import Secret
+from callsign.settings.secret import Secret
 
 OWN_NAMES: dict[str, tuple[str, ...]] = {
     "user_simple_balance_get": (),

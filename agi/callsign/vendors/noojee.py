@@ -15,8 +15,8 @@ from callsign import clocks
 from callsign.http_messages import Answer, NoAnswer, Reply, Request, vendor_words
 from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
 from callsign.record import Record, field
-from callsign.secret import Secret
-from callsign.settings import Noojee, Settings
+from callsign.settings.secret import Secret
+from callsign.settings.sections import Noojee, Settings
 from callsign.vendors.shape import Probed, Vendor
 from callsign.vendors.signing import MASK, Explained, sha256_hex, values_of
 

@@ -15,7 +15,7 @@ from callsign.http_messages import Reply, Request
 from callsign.notification import Notification, Outcome
 from callsign.question import Verdict
 from callsign.record import Record, field
-from callsign.settings import Settings
+from callsign.settings.sections import Settings
 from callsign.vendors.signing import Explained
 
 ASK_SECONDS = 3.0

@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Iterable, Mapping
 
 from callsign.record import Record, field
-from callsign.secret import Secret
+from callsign.settings.secret import Secret
 
 MASK = "****"
 

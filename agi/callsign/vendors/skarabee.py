@@ -15,8 +15,8 @@ from callsign.http_messages import Answer, NoAnswer, Reply, Request, vendor_word
 from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
 from callsign.phone_numbers import as_vendor_wants
 from callsign.record import Record
-from callsign.secret import Secret
-from callsign.settings import Settings, Skarabee
+from callsign.settings.secret import Secret
+from callsign.settings.sections import Settings, Skarabee
 from callsign.vendors.shape import Probed, Vendor
 from callsign.vendors.signing import Explained, hmac_sha256_hex, values_of
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from callsign.http_messages import Reply, Request
 from callsign.question import Verdict
-from callsign.settings import Settings
+from callsign.settings.sections import Settings
 from callsign.vendors.shape import Ask, Probed, Vendor
 from callsign.vendors.signing import Explained
 

@@ -9,7 +9,7 @@ import re
 
 from callsign.http_messages import Answer, vendor_words
 from callsign.notification import Refused, TryLater
-from callsign.secret import Secret
+from callsign.settings.secret import Secret
 from callsign.vendors import hawk
 
 CHECK_URL = "; is [sraps] url right?"

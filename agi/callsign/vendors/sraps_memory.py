@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from callsign import clocks, nonces
 from callsign.record import Record, field
-from callsign.secret import Secret
-from callsign.settings import Sraps
+from callsign.settings.secret import Secret
+from callsign.settings.sections import Sraps
 
 
 class Kept(Record):

@@ -16,7 +16,7 @@ from callsign import nonces
 from callsign.http_messages import Answer, NoAnswer, Reply, Request, vendor_words
 from callsign.notification import Refused, TryLater
 from callsign.question import Found, Unfit, Verdict
-from callsign.settings import Settings, Sraps
+from callsign.settings.sections import Settings, Sraps
 from callsign.vendors import hawk
 from callsign.vendors.shape import Probed
 from callsign.vendors.signing import Explained, values_of

@@ -14,7 +14,7 @@ from urllib.parse import quote, urljoin, urlsplit
 from callsign.http_messages import Answer, NoAnswer, Reply, Request, vendor_words
 from callsign.notification import Refused, TryLater
 from callsign.question import Unfit
-from callsign.settings import Sraps
+from callsign.settings.sections import Sraps
 from callsign.vendors import hawk
 from callsign.vendors.sraps_answers import CHECK_URL, judge, next_link, text_of
 from callsign.vendors.sraps_memory import Kept, Memory

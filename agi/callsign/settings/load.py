@@ -9,12 +9,12 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address
 from pathlib import Path
 from typing import Any
 
-from callsign import config_text
-from callsign import config_values as read
 from callsign.http_messages import printable
 from callsign.phone_numbers import knows_country
 from callsign.record import Record, fields
-from callsign.settings import SECTIONS, Server, Settings
+from callsign.settings import readers as read
+from callsign.settings import text as config_text
+from callsign.settings.sections import SECTIONS, Server, Settings
 
 DEFAULT_PATH = "/etc/callsign/callsign.toml"
 MAX_SECRET_BYTES = 4096

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from callsign.config_text import unseen
 from callsign.phone_numbers import NumberPatterns, bare_number
-from callsign.secret import Secret
+from callsign.settings.secret import Secret
+from callsign.settings.text import unseen
 
 MAX_SHOWN_CHARACTERS = 15
 """Shorter than any vendor's key."""

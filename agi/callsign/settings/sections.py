@@ -1,6 +1,6 @@
 """The settings as values: one frozen class per section of callsign.toml.
 
-A field's `setting(...)` names the reader that turns the TOML value into ours (`config_values`); what
+A field's `setting(...)` names the reader that turns the TOML value into ours (`readers`); what
 has no default must be given.  A field read by `secret` may be given as `NAME_file = "/path"` instead.
 """
 
@@ -11,10 +11,10 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 
-from callsign import config_values as read
 from callsign.phone_numbers import NumberPatterns
 from callsign.record import MISSING, Record, field
-from callsign.secret import Secret
+from callsign.settings import readers as read
+from callsign.settings.secret import Secret
 
 
 def setting(reader: Callable[[object], Any], default: object = MISSING) -> Any:

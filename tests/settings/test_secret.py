@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from callsign.secret import Secret
-from callsign.settings import Office
+from callsign.settings.secret import Secret
+from callsign.settings.sections import Office
 
 KEY = "326C4EA6636911C0537F"
 

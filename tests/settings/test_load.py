@@ -10,11 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from callsign import config
 from callsign.phone_numbers import NumberPatterns
 from callsign.record import fields
-from callsign.secret import Secret
-from callsign.settings import SECTIONS, Kalliope, Mor, Noojee, Numbers, Office, OutboxSection, Skarabee, Sraps
+from callsign.settings import load as config
+from callsign.settings.secret import Secret
+from callsign.settings.sections import (
+    SECTIONS,
+    Kalliope,
+    Mor,
+    Noojee,
+    Numbers,
+    Office,
+    OutboxSection,
+    Skarabee,
+    Sraps,
+)
 from settings_file import NOOJEE, SKARABEE, WHOLE, certificate, faults, load, whole, write
 
 # -- what is right -------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from callsign import config
-from callsign.secret import Secret
+from callsign.settings import load as config
+from callsign.settings.secret import Secret
 from settings_file import NOOJEE, SECRETS, SKARABEE, faults, load, whole, write
 
 SEEN = ": must be one line of visible characters"

@@ -10,9 +10,9 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from callsign import config
 from callsign.record import fields
-from callsign.settings import SECTIONS, Settings
+from callsign.settings.load import ConfigError, load
+from callsign.settings.sections import SECTIONS, Settings
 from settings_file import SECRETS, WHOLE
 
 LEAK = "LEAKED-SECRET-0123456789"
@@ -53,8 +53,8 @@ def read(folder: Path, raw: bytes) -> tuple[Settings | None, list[str]]:
     path.write_bytes(raw)
     os.utime(path, (0, 0))  # nobody has just written to it
     try:
-        return config.load(path)
-    except config.ConfigError as refusal:
+        return load(path)
+    except ConfigError as refusal:
         return None, [str(refusal), *refusal.faults]
 
 
