@@ -21,7 +21,7 @@ from callsign.asking import Asking
 from callsign.delivery import Delivery
 from callsign.dialplan_step import Step, read_step
 from callsign.handlers import HANDLERS
-from callsign.http_messages import Answer, NoAnswer, Reply, Request
+from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import State
 from callsign.outbox import Outbox
 from callsign.outbox_reader import JobRow, OutboxReader

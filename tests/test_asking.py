@@ -13,7 +13,7 @@ from callsign.answering import Services, answer
 from callsign.asking import PLACES, Asking
 from callsign.dialplan_step import read_step
 from callsign.handlers import HANDLERS
-from callsign.http_messages import Answer, NoAnswer, Reply, Request
+from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Refused, TryLater
 from callsign.outbox import Outbox
 from callsign.question import Found, Unfit, Verdict

@@ -13,7 +13,7 @@ import pytest
 from callsign import clocks, delivery, outbox_incoming, retry_schedule
 from callsign.delivery import Delivery
 from callsign.doorbell import doorbell_of
-from callsign.http_messages import Answer, Reply
+from callsign.http.messages import Answer, Reply
 from callsign.lanes import TROUBLE_AFTER
 from callsign.notification import Notification, State
 from callsign.outbox import Outbox

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callsign.conversations import lead
-from callsign.http_messages import Answer, NoAnswer, Reply, Request
+from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Delivered, Refused, TryLater
 from callsign.question import Found, Unfit
 from callsign.settings.secret import Secret

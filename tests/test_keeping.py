@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from callsign import keeping
-from callsign.http_messages import Answer, NoAnswer, Reply, Request
+from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.keeping import Keeping
 from callsign.notification import Delivered, Outcome, TryLater
 from callsign.settings.secret import Secret

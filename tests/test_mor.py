@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from callsign.http_messages import Answer, NoAnswer, Reply, Request
+from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Refused, TryLater
 from callsign.question import Found, Unfit, Verdict
 from callsign.settings.secret import Secret

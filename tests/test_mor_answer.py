@@ -6,7 +6,7 @@ import gzip
 
 import pytest
 
-from callsign.http_messages import MAX_ANSWER_BYTES, Answer, NoAnswer
+from callsign.http.messages import MAX_ANSWER_BYTES, Answer, NoAnswer
 from callsign.notification import Refused, TryLater
 from callsign.settings.secret import Secret
 from callsign.vendors import mor_answer

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callsign.conversations import PastDeadline, lead
-from callsign.http_messages import Answer, NoAnswer, Reply, Request
+from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Noojee, Settings

@@ -10,7 +10,7 @@ import pytest
 from callsign import clocks
 from callsign.delivery import Delivery
 from callsign.file_lock import FileLock
-from callsign.http_messages import Answer
+from callsign.http.messages import Answer
 from callsign.notification import Notification, State
 from callsign.outbox import Job, Outbox, OutboxError
 from callsign.outbox_edits import Edit, drop, retry

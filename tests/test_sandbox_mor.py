@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from callsign.http_transport import HttpTransport
+from callsign.http.transport import HttpTransport
 from callsign.notification import Refused
 from callsign.sandbox import Sandbox, Trouble
 from callsign.settings.secret import Secret

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from callsign.asking import Asking
 from callsign.conversations import NO_TIME
-from callsign.http_messages import Answer, NoAnswer, Reply, Request
-from callsign.http_transport import HttpTransport
+from callsign.http.messages import Answer, NoAnswer, Reply, Request
+from callsign.http.transport import HttpTransport
 from callsign.notification import Refused, TryLater
 from callsign.question import Found, Unfit, Verdict
 from callsign.sandbox import Sandbox, Trouble

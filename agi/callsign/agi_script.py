@@ -123,7 +123,7 @@ class _Script:
     def _ask(self, system: str, path: str, facts: Mapping[str, str], seconds: float) -> Verdict:
         """Loaded only now, as below."""
         from callsign.asking import Asking
-        from callsign.http_transport import HttpTransport
+        from callsign.http.transport import HttpTransport
 
         settings = self._settings
         assert settings is not None  # noqa: S101

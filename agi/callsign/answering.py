@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from callsign.dialplan_step import Step, StepFault, shown
 from callsign.fault_place import where
 from callsign.handlers import HANDLERS, Direct, Skipped, facts_to_ask, system_of
-from callsign.http_messages import printable
+from callsign.http.messages import printable
 from callsign.notification import Refused, State, TryLater
 from callsign.outbox import ADD_SECONDS, COMMIT_SECONDS, Outbox, OutboxError
 from callsign.question import Found, Unfit, Verdict

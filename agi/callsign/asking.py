@@ -15,7 +15,7 @@ from typing import Any
 from callsign import clocks, thread_starts
 from callsign.conversations import Send, lead
 from callsign.fault_place import where
-from callsign.http_messages import Reply, Request
+from callsign.http.messages import Reply, Request
 from callsign.notification import TryLater
 from callsign.question import Unfit, Verdict
 from callsign.record import Record, field

@@ -19,8 +19,8 @@ from zoneinfo import ZoneInfo
 from callsign import clocks
 from callsign.cdr_joining import BadPart, Joined
 from callsign.conversations import lead
-from callsign.http_messages import Answer, Request
-from callsign.http_transport import HttpTransport
+from callsign.http.messages import Answer, Request
+from callsign.http.transport import HttpTransport
 from callsign.settings.sections import Kalliope, Settings
 from callsign.vendors.kalliope_asks import by_days, by_period, register
 from callsign.vendors.kalliope_signing import Signer

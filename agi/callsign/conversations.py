@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
-from callsign.http_messages import NoAnswer, Reply, Request
+from callsign.http.messages import NoAnswer, Reply, Request
 from callsign.notification import TryLater
 from callsign.record import replace
 

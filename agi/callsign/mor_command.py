@@ -9,8 +9,8 @@ import re
 import sys
 from collections.abc import Mapping
 
-from callsign.http_messages import NoAnswer, visible_json
-from callsign.http_transport import HttpTransport
+from callsign.http.messages import NoAnswer, visible_json
+from callsign.http.transport import HttpTransport
 from callsign.notification import TryLater
 from callsign.settings.sections import Settings
 from callsign.vendors import mor, mor_answer

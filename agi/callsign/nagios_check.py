@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from callsign import inspection
-from callsign.http_messages import printable
+from callsign.http.messages import printable
 from callsign.outbox_values import OutboxError
 from callsign.record import Record
 from callsign.settings.sections import Settings

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from callsign import clocks
 from callsign.conversations import PastDeadline, Send, lead
 from callsign.fault_place import where
-from callsign.http_messages import Answer, Reply, Request
-from callsign.http_transport import HttpTransport
+from callsign.http.messages import Answer, Reply, Request
+from callsign.http.transport import HttpTransport
 from callsign.notification import TryLater
 from callsign.record import Record, field
 from callsign.settings.sections import Settings

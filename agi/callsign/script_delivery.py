@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from callsign.delivery import Delivery
 from callsign.file_lock import FileLock
-from callsign.http_messages import Reply, Request
+from callsign.http.messages import Reply, Request
 from callsign.lost_sections import without_section, words
 from callsign.notification import State
 from callsign.outbox import Outbox, OutboxError
@@ -20,7 +20,7 @@ from callsign.settings.load import ConfigError, load
 from callsign.settings.sections import Settings
 
 if TYPE_CHECKING:
-    from callsign.http_transport import HttpTransport
+    from callsign.http.transport import HttpTransport
 
 LOOK_SECONDS = 0.05
 DUE_SOON_SECONDS = 2.0
@@ -146,7 +146,7 @@ class ScriptDelivery:
 @lru_cache(maxsize=1)
 def _transport() -> HttpTransport:
     """Loaded only when something goes out: requests takes 100 ms that no call should wait for."""
-    from callsign.http_transport import HttpTransport
+    from callsign.http.transport import HttpTransport
 
     return HttpTransport()
 

@@ -22,7 +22,7 @@ from callsign.asking import Asking
 from callsign.calls_first import CallsFirst
 from callsign.delivery import Delivery
 from callsign.fault_place import where
-from callsign.http_messages import NoAnswer, Reply, Request
+from callsign.http.messages import NoAnswer, Reply, Request
 from callsign.keeping import Keeping
 from callsign.notification import State
 from callsign.outbox import Outbox
@@ -34,7 +34,7 @@ from callsign.stderr_queue import queue_stderr
 from callsign.store_owner import become_owner
 
 if TYPE_CHECKING:
-    from callsign.http_transport import HttpTransport
+    from callsign.http.transport import HttpTransport
     from callsign.metrics import Metrics
 
 STOP_SECONDS = 5.0
@@ -132,7 +132,7 @@ class Server:
         """Delivers from now on; behind `start`, for what that takes to load no call need wait for."""
         self.fastagi.wait_quiet(QUIET_SECONDS)  # calls have waited for the start
         sys.setswitchinterval(SWITCH_SECONDS / 10)
-        from callsign.http_transport import HttpTransport
+        from callsign.http.transport import HttpTransport
         from callsign.phone_numbers import as_vendor_wants
 
         self._ask_transport = HttpTransport()  # a call waits: it asks for no turn

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from callsign.answering import Services, answer
 from callsign.asking import Asking
 from callsign.dialplan_step import read_step
-from callsign.http_transport import HttpTransport
+from callsign.http.transport import HttpTransport
 from callsign.outbox import Outbox
 from callsign.script_delivery import ScriptDelivery
 from callsign.settings.sections import Settings

@@ -3,7 +3,7 @@
     python tests/bench/script_start.py [runs]
 
 Both by turns; then what its heaviest imports take (`-X importtime`), each with all that it brings;
-callsign.http_transport and what it brings load behind the status, for the delivery.
+callsign.http.transport and what it brings load behind the status, for the delivery.
 """
 
 from __future__ import annotations

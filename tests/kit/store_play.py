@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from callsign import clocks
-from callsign.http_messages import Answer, NoAnswer, Reply, Request
+from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Notification
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Noojee, Numbers, Settings, Skarabee

@@ -28,7 +28,7 @@ from callsign.answering import log_step, longest_seconds
 from callsign.calls_first import CallsFirst
 from callsign.dialplan_step import Step, read_step
 from callsign.fault_place import where
-from callsign.http_messages import printable
+from callsign.http.messages import printable
 from callsign.kernel_timeouts import KernelTimeouts
 from callsign.overdue import Overdue
 

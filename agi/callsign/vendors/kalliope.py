@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from typing import Any
 
-from callsign.http_messages import Reply, Request
+from callsign.http.messages import Reply, Request
 from callsign.notification import Outcome
 from callsign.question import Verdict
 from callsign.settings.sections import Settings

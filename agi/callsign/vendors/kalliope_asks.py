@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from callsign import clocks
-from callsign.http_messages import Answer, Reply, Request
+from callsign.http.messages import Answer, Reply, Request
 from callsign.notification import Delivered, Outcome, Refused, TryLater
 from callsign.question import Found, Unfit, Verdict
 from callsign.record import Record, field

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from xml.parsers import expat
 
-from callsign.http_messages import Answer
+from callsign.http.messages import Answer
 
 COLUMNS = (
     *("id", "source", "start_time", "answer_time", "end_time", "account_code", "caller", "gateway_name"),

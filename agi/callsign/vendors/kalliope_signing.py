@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from urllib.parse import quote
 
 from callsign import clocks, nonces
-from callsign.http_messages import Answer, NoAnswer, Reply, Request
+from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Refused, TryLater
 from callsign.record import Record, replace
 from callsign.settings.secret import Secret

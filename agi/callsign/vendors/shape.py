@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
-from callsign.http_messages import Reply, Request
+from callsign.http.messages import Reply, Request
 from callsign.notification import Notification, Outcome
 from callsign.question import Verdict
 from callsign.record import Record, field

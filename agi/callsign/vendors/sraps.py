@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from typing import Any
 
-from callsign.http_messages import Reply, Request
+from callsign.http.messages import Reply, Request
 from callsign.question import Verdict
 from callsign.settings.sections import Settings
 from callsign.vendors.shape import Ask, Probed, Vendor

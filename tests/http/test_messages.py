@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from callsign.http_messages import (
+from callsign.http.messages import (
     REASON_LENGTH,
     Answer,
     NoAnswer,

@@ -25,8 +25,9 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NewConnectionError
 
-from callsign import clocks, http_dialing
-from callsign.http_answers import FinalAnswer
+from callsign import clocks
+from callsign.http import dialing
+from callsign.http.answers import FinalAnswer
 from callsign.kernel_timeouts import KernelTimeouts
 
 READ_BYTES = 8192
@@ -165,7 +166,7 @@ class _Connection(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         try:
-            sock = http_dialing.connect(self._dns_host, self.port or self.default_port, exchange.left)
+            sock = dialing.connect(self._dns_host, self.port or self.default_port, exchange.left)
             sock.settimeout(exchange.left())  # for the TLS handshake
         except OSError as fault:
             raise NewConnectionError(self, "no connection") from fault

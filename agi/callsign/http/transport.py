@@ -17,9 +17,9 @@ from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
 from callsign import __version__, clocks
-from callsign.http_connections import Connections, exchange, nothing
-from callsign.http_faults import is_closed_by_peer, what_happened
-from callsign.http_messages import Answer, NoAnswer, Reply, Request
+from callsign.http.connections import Connections, exchange, nothing
+from callsign.http.faults import is_closed_by_peer, what_happened
+from callsign.http.messages import Answer, NoAnswer, Reply, Request
 
 NO_RETRIES = Retry(False, redirect=False)
 

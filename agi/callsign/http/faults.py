@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from urllib3.exceptions import DecodeError
 
-from callsign.http_messages import Request
+from callsign.http.messages import Request
 
 UNKNOWN_CA = frozenset((2, 18, 19, 20, 21))
 WRONG_NAME = frozenset((62, 64))

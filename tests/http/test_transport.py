@@ -25,10 +25,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from callsign import http_dialing
-from callsign.http_connections import READ_BYTES
-from callsign.http_messages import Answer, NoAnswer, Reply, Request
-from callsign.http_transport import HttpTransport
+from callsign.http import dialing
+from callsign.http.connections import READ_BYTES
+from callsign.http.messages import Answer, NoAnswer, Reply, Request
+from callsign.http.transport import HttpTransport
 from callsign.record import replace
 
 NUMBER = "056528999"
@@ -756,7 +756,7 @@ def dead() -> Iterator[Callable[..., Dead]]:
 @pytest.fixture
 def tried(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The addresses to which a connection was begun, in order."""
-    monkeypatch.setattr(http_dialing, "_worked", {})
+    monkeypatch.setattr(dialing, "_worked", {})
     found: list[Any] = []
     connect = socket.socket.connect
 
@@ -792,10 +792,10 @@ def test_where_the_one_that_worked_is_dead_another_is_found(
     with Peer(well) as peer:
         gone, here = dead().address, ("127.0.0.1", peer.port)
         addresses(monkeypatch, here, gone)
-        http_dialing._worked["crm.invalid", 80] = gone
+        dialing._worked["crm.invalid", 80] = gone
         assert isinstance(transport.send(Request("POST", "http://crm.invalid/", QUERY), ASK_SECONDS), Answer)
         assert tried == [gone, here]
-        assert http_dialing._worked["crm.invalid", 80] == here
+        assert dialing._worked["crm.invalid", 80] == here
 
 
 def test_a_dead_address_before_one_with_tls(
