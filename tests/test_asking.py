@@ -19,8 +19,8 @@ from callsign.outbox import Outbox
 from callsign.question import Found, Unfit, Verdict
 from callsign.record import replace
 from callsign.settings.sections import Settings
-from callsign.vendors import VENDORS
-from callsign.vendors.shape import Ask, Vendor
+from callsign.vendors.interface import Ask, Vendor
+from callsign.vendors.registry import VENDORS
 from settings_file import load
 from waiting import wait_until
 

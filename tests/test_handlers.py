@@ -13,7 +13,7 @@ from callsign.dialplan_step import StepFault
 from callsign.handlers import HANDLERS, Direct, Notify, Skipped, facts_to_ask
 from callsign.notification import Notification
 from callsign.settings.sections import Settings
-from callsign.vendors.shape import Ask
+from callsign.vendors.interface import Ask
 from settings_file import NOOJEE, SKARABEE, load
 
 LINKEDID = "1699999999.9"

@@ -15,8 +15,8 @@ from callsign.keeping import Keeping
 from callsign.notification import Delivered, Outcome, TryLater
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Settings, Sraps
-from callsign.vendors import VENDORS
-from callsign.vendors.shape import Keep, Vendor
+from callsign.vendors.interface import Keep, Vendor
+from callsign.vendors.registry import VENDORS
 from store_play import eventually
 
 LONG_SECONDS = 30.0

@@ -20,8 +20,8 @@ from callsign.handlers import HANDLERS, Notify
 from callsign.record import fields
 from callsign.sandbox import stand_ins
 from callsign.settings.sections import SECTIONS, Settings
-from callsign.vendors import VENDORS
-from callsign.vendors.shape import Ask
+from callsign.vendors.interface import Ask
+from callsign.vendors.registry import VENDORS
 
 AGI = Path(__file__).resolve().parents[1] / "agi"
 PACKAGE = AGI / "callsign"

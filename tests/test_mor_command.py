@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from callsign.sandbox import Sandbox, Trouble
-from callsign.vendors.mor_methods import EFFECTS, READS, effect_of
+from callsign.vendors.mor.methods import EFFECTS, READS, effect_of
 from command_line import callsign_text
 from product import looks_old
 

@@ -15,7 +15,7 @@ from callsign.delivery import Delivery
 from callsign.outbox import Job, Outbox
 from callsign.outbox_backlog import Backlog
 from callsign.record import replace
-from callsign.vendors import VENDORS
+from callsign.vendors.registry import VENDORS
 from store_play import LONG_SECONDS, SETTINGS, PlayedVendor, call_from, eventually
 
 STORED = 25

@@ -15,8 +15,9 @@ from callsign.notification import Refused
 from callsign.sandbox import Sandbox, Trouble
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Mor
-from callsign.vendors import mor, mor_answer
-from callsign.vendors.mor_xml import Element
+from callsign.vendors.mor import answer as mor_answer
+from callsign.vendors.mor import vendor as mor
+from callsign.vendors.mor.xml import Element
 
 KEY = "the-key-of-mor"
 ACCOUNT = {"user": "admin", "key": KEY}

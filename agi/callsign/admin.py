@@ -14,7 +14,7 @@ from callsign.outbox import OutboxError
 from callsign.outbox_reader import OutboxReader
 from callsign.record import Record
 from callsign.settings.sections import Settings
-from callsign.vendors import VENDORS
+from callsign.vendors.registry import VENDORS
 from callsign.vendors.signing import Explained
 
 

@@ -15,7 +15,7 @@ from callsign.outbox import ADD_SECONDS, COMMIT_SECONDS, Outbox, OutboxError
 from callsign.question import Found, Unfit, Verdict
 from callsign.record import Record
 from callsign.settings.sections import Settings
-from callsign.vendors.shape import Ask
+from callsign.vendors.interface import Ask
 
 MAX_REASON_CHARACTERS = 240
 MAX_CALL_CHARACTERS = 80

@@ -20,7 +20,7 @@ from callsign.notification import TryLater
 from callsign.question import Unfit, Verdict
 from callsign.record import Record, field
 from callsign.settings.sections import Settings
-from callsign.vendors import VENDORS
+from callsign.vendors.registry import VENDORS
 
 PLACES = 32
 """Questions to one vendor at once; those that a hung name server holds count too."""

@@ -22,8 +22,8 @@ from callsign.conversations import lead
 from callsign.http.messages import Answer, Request
 from callsign.http.transport import HttpTransport
 from callsign.settings.sections import Kalliope, Settings
-from callsign.vendors.kalliope_asks import by_days, by_period, register
-from callsign.vendors.kalliope_signing import Signer
+from callsign.vendors.kalliope.last_call import by_days, by_period, register
+from callsign.vendors.kalliope.signing import Signer
 
 STYLES = ("summary", "detailed", "blues_out", "v3_compat")
 ACCEPT = {"csv": "text/csv", "json": "application/json", "xml": "application/xml"}

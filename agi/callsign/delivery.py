@@ -22,7 +22,7 @@ from callsign.outbox_reader import OutboxReader
 from callsign.outcomes import LOOK_SECONDS, Outcomes
 from callsign.retry_schedule import next_delay_seconds
 from callsign.settings.sections import Settings
-from callsign.vendors import VENDORS
+from callsign.vendors.registry import VENDORS
 
 ATTEMPT_SECONDS = 10.0
 STANDBY_SECONDS = 0.1

@@ -16,10 +16,10 @@ from callsign.notification import Notification
 from callsign.phone_numbers import NumberPatterns, as_vendor_wants, bare_number, is_withheld, may_be_same
 from callsign.record import Record
 from callsign.settings.sections import Settings, Skarabee
-from callsign.vendors import VENDORS
 from callsign.vendors import noojee as noojee_api
 from callsign.vendors import skarabee as skarabee_api
-from callsign.vendors.shape import Ask
+from callsign.vendors.interface import Ask
+from callsign.vendors.registry import VENDORS
 
 UNIQUE_ID = re.compile(r"(?:[^\s/]+-)?[0-9]{9,}\.[0-9]+")
 """Asterisk's ${UNIQUEID}: [systemname-]epoch.count (main/channel.c)."""

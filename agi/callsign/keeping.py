@@ -13,8 +13,8 @@ from callsign.conversations import Send, lead
 from callsign.fault_place import where
 from callsign.notification import Delivered
 from callsign.settings.sections import Settings
-from callsign.vendors import VENDORS
-from callsign.vendors.shape import Keep
+from callsign.vendors.interface import Keep
+from callsign.vendors.registry import VENDORS
 
 LONGEST_PAUSE_SECONDS = 60.0
 """Between two tries while the vendor is in trouble."""

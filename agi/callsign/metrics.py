@@ -32,7 +32,7 @@ from callsign.notification import State
 from callsign.outbox import OutboxError
 from callsign.outbox_reader import OutboxReader
 from callsign.settings.sections import Settings
-from callsign.vendors import VENDORS
+from callsign.vendors.registry import VENDORS
 
 STEP_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 VENDOR_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # seconds; an attempt ends after 10

@@ -13,10 +13,11 @@ from callsign.http.messages import NoAnswer, visible_json
 from callsign.http.transport import HttpTransport
 from callsign.notification import TryLater
 from callsign.settings.sections import Settings
-from callsign.vendors import mor, mor_answer
-from callsign.vendors.mor_hash import misfit, unlisted
-from callsign.vendors.mor_methods import effect_of
-from callsign.vendors.mor_xml import Element
+from callsign.vendors.mor import answer as mor_answer
+from callsign.vendors.mor import vendor as mor
+from callsign.vendors.mor.hash import misfit, unlisted
+from callsign.vendors.mor.methods import effect_of
+from callsign.vendors.mor.xml import Element
 
 SECONDS = 60.0
 """A list of calls takes the server its time."""

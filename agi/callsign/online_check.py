@@ -13,8 +13,8 @@ from callsign.http.transport import HttpTransport
 from callsign.notification import TryLater
 from callsign.record import Record, field
 from callsign.settings.sections import Settings
-from callsign.vendors import VENDORS
-from callsign.vendors.shape import Probed
+from callsign.vendors.interface import Probed
+from callsign.vendors.registry import VENDORS
 
 CHECK_SECONDS = 10.0
 """For all that one vendor is asked."""

@@ -17,7 +17,7 @@ from callsign.demo import ACTS, CALL, Act
 from callsign.handlers import HANDLERS
 from callsign.sandbox import Sandbox
 from callsign.sandbox.command import DEMO_ACCOUNTS, settings_for
-from callsign.vendors.shape import Ask
+from callsign.vendors.interface import Ask
 from product import COMMAND, Product
 from real_asterisk import RealAsterisk
 from rough_vendor import Behaviour, RoughVendor

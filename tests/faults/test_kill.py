@@ -22,7 +22,7 @@ import pytest
 
 from callsign.asterisk_side import Call
 from callsign.sandbox import Seen, Trouble
-from callsign.vendors import VENDORS
+from callsign.vendors.registry import VENDORS
 from load import Load, Vendors, assert_sound, held_port, word
 from product import Product, vendor_sections
 from script_play import ByHand, PlainScript

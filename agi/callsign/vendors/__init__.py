@@ -1,21 +1,8 @@
-"""One file per vendor, all of one shape: constants from its manual, text to sign, conversation, judge.
+"""What each vendor wants: constants of its manual, text to sign, conversation, judgement of the answer.
 
-What would make it long stands in files beside it that begin with its name.
-
+A vendor is one file, or a folder whose vendor.py ends in VENDOR; interface says what that is.
+mor, kalliope and sraps are such folders, skarabee and noojee such files; signing is what several need.
 A conversation does no input or output and reads no clock itself, so it is tested without a socket.
-`VENDORS` is all that the rest knows of them: a further vendor is its file, an entry here and in
+`registry.VENDORS` is all that the rest knows of them: a further vendor is its file, an entry there and in
 `callsign.SYSTEMS`, its section in `settings`, its subroutine and its test.
 """
-
-from __future__ import annotations
-
-from callsign.vendors import kalliope, mor, noojee, skarabee, sraps
-from callsign.vendors.shape import Vendor
-
-VENDORS: dict[str, Vendor] = {
-    "skarabee": skarabee.VENDOR,
-    "noojee": noojee.VENDOR,
-    "mor": mor.VENDOR,
-    "kalliope": kalliope.VENDOR,
-    "sraps": sraps.VENDOR,
-}

@@ -17,7 +17,7 @@ from callsign.notification import Delivered, Notification, Outcome, Refused, Try
 from callsign.record import Record, field
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Noojee, Settings
-from callsign.vendors.shape import Probed, Vendor
+from callsign.vendors.interface import Probed, Vendor
 from callsign.vendors.signing import MASK, Explained, sha256_hex, values_of
 
 CONCURRENCY = 5

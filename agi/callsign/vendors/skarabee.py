@@ -17,7 +17,7 @@ from callsign.phone_numbers import as_vendor_wants
 from callsign.record import Record
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Settings, Skarabee
-from callsign.vendors.shape import Probed, Vendor
+from callsign.vendors.interface import Probed, Vendor
 from callsign.vendors.signing import Explained, hmac_sha256_hex, values_of
 
 CONCURRENCY = 16

@@ -1,4 +1,4 @@
-"""KalliopePBX: which extension last placed a call to a number, so that who rings back reaches it (`kalliope_asks`).
+"""KalliopePBX: which extension last placed a call to a number, so that who rings back reaches it (`last_call`).
 
 Sources: "API REST CDR" and its introduction for header and register; wiki.kalliope.com for the path of the salt
 and for numbers without their last digits.  A plain script loads this file for every call, whatever it is
@@ -14,7 +14,7 @@ from callsign.http.messages import Reply, Request
 from callsign.notification import Outcome
 from callsign.question import Verdict
 from callsign.settings.sections import Settings
-from callsign.vendors.shape import Ask, Keep, Probed, Vendor
+from callsign.vendors.interface import Ask, Keep, Probed, Vendor
 from callsign.vendors.signing import Explained
 
 CLOCK_SECONDS = 300.0
@@ -26,34 +26,34 @@ LONGEST_SECONDS = 30.0
 
 
 def _explain(settings: Settings, given: Mapping[str, str], now: float) -> Explained:
-    from callsign.vendors import kalliope_signing
+    from callsign.vendors.kalliope import signing as kalliope_signing
 
     return kalliope_signing.explain(settings, given, now)
 
 
 def _probe(settings: Settings, memory: Any) -> Generator[Request, Reply, Probed]:
-    from callsign.vendors import kalliope_asks
+    from callsign.vendors.kalliope import last_call
 
-    return kalliope_asks.probe(settings, memory)
+    return last_call.probe(settings, memory)
 
 
 def _new_memory() -> object:
     """A server makes one behind its first calls: so all is loaded before a question needs it."""
-    from callsign.vendors import kalliope_asks
+    from callsign.vendors.kalliope import last_call
 
-    return kalliope_asks.Memory()
+    return last_call.Memory()
 
 
 def _lastcall(settings: Settings, facts: Mapping[str, str], memory: Any) -> Generator[Request, Reply, Verdict]:
-    from callsign.vendors import kalliope_asks
+    from callsign.vendors.kalliope import last_call
 
-    return kalliope_asks.lastcall(settings, facts, memory)
+    return last_call.lastcall(settings, facts, memory)
 
 
 def _keep(settings: Settings, memory: Any) -> Generator[Request, Reply, Outcome]:
-    from callsign.vendors import kalliope_asks
+    from callsign.vendors.kalliope import last_call
 
-    return kalliope_asks.keep(settings, memory)
+    return last_call.keep(settings, memory)
 
 
 VENDOR = Vendor(

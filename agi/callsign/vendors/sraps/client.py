@@ -15,9 +15,9 @@ from callsign.http.messages import Answer, NoAnswer, Reply, Request, vendor_word
 from callsign.notification import Refused, TryLater
 from callsign.question import Unfit
 from callsign.settings.sections import Sraps
-from callsign.vendors import hawk
-from callsign.vendors.sraps_answers import CHECK_URL, judge, next_link, text_of
-from callsign.vendors.sraps_memory import Kept, Memory
+from callsign.vendors.sraps import hawk
+from callsign.vendors.sraps.answers import CHECK_URL, judge, next_link, text_of
+from callsign.vendors.sraps.memory import Kept, Memory
 
 JSON = "application/json"
 

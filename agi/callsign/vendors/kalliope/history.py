@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from callsign.phone_numbers import as_vendor_wants, bare_number
 from callsign.record import Record, field
-from callsign.vendors.kalliope_rows import Row
+from callsign.vendors.kalliope.register import Row
 
 DAY_SECONDS = 86400.0
 CHUNK_SECONDS = DAY_SECONDS

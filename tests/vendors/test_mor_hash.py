@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callsign.settings.secret import Secret
-from callsign.vendors.mor_hash import OWN_NAMES, hashed, misfit, names_in_order, text_to_sign, unlisted
+from callsign.vendors.mor.hash import OWN_NAMES, hashed, misfit, names_in_order, text_to_sign, unlisted
 from callsign.vendors.signing import MASK, sha1_hex
 from product import PROJECT
 
 Vector = dict[str, Any]
-VECTORS = tomli.loads((Path(__file__).parent / "vectors" / "mor.toml").read_text(encoding="utf-8"))["vector"]
+VECTORS = tomli.loads((Path(__file__).parents[1] / "vectors" / "mor.toml").read_text(encoding="utf-8"))["vector"]
 
 # "MOR API hash construction", its list as one name a line: 192 names
 PRINTED_LIST_SHA256 = "af24eca0bb5bd8c720c2b4862a584ba45295f392ca27424c447f889484b3c0e5"
@@ -35,7 +35,7 @@ def signature(method: str, values: dict[str, str], key: str) -> str:
 
 
 def test_the_list_is_the_printed_one_and_what_later_versions_added() -> None:
-    text = files("callsign.vendors").joinpath("mor_hash_order.txt").read_text(encoding="utf-8")
+    text = files("callsign.vendors.mor").joinpath("hash_order.txt").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     printed = [line for line in lines if not line.startswith("+")]
     assert len(printed) == 192
@@ -147,7 +147,7 @@ def test_a_value_that_the_server_hashes_passes(name: str, value: str) -> None:
 
 def test_nothing_is_read_before_it_is_needed() -> None:
     late = ("importlib.resources", "xml.parsers.expat", "zlib", "difflib")
-    script = f"import sys, callsign.vendors; print([name for name in {late} if name in sys.modules])"
+    script = f"import sys, callsign.vendors.registry; print([name for name in {late} if name in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", script], env={"PYTHONPATH": str(PROJECT / "agi")}, capture_output=True, text=True
     )

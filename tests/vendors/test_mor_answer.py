@@ -9,9 +9,9 @@ import pytest
 from callsign.http.messages import MAX_ANSWER_BYTES, Answer, NoAnswer
 from callsign.notification import Refused, TryLater
 from callsign.settings.secret import Secret
-from callsign.vendors import mor_answer
-from callsign.vendors.mor_answer import FAILURES, HINTS
-from callsign.vendors.mor_xml import Element
+from callsign.vendors.mor import answer as mor_answer
+from callsign.vendors.mor.answer import FAILURES, HINTS
+from callsign.vendors.mor.xml import Element
 
 KEY = Secret("the-key-of-mor")
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'

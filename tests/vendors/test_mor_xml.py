@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callsign.vendors import mor_xml
-from callsign.vendors.mor_xml import MAX_DEPTH, NO_ANSWER, NOTHING, TOO_LARGE, Element, parsed
+from callsign.vendors.mor import xml as mor_xml
+from callsign.vendors.mor.xml import MAX_DEPTH, NO_ANSWER, NOTHING, TOO_LARGE, Element, parsed
 
 BALANCE = "<page><balance>66.0000</balance></page>"
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'

@@ -21,9 +21,10 @@ from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Noojee, Settings
-from callsign.vendors import VENDORS, noojee
+from callsign.vendors import noojee
+from callsign.vendors.registry import VENDORS
 
-VECTORS = tomli.loads((Path(__file__).parent / "vectors" / "noojee.toml").read_text(encoding="utf-8"))["vector"]
+VECTORS = tomli.loads((Path(__file__).parents[1] / "vectors" / "noojee.toml").read_text(encoding="utf-8"))["vector"]
 
 KEY = "demo-key"
 URL = "https://pbx.example/servicemanager/rest"

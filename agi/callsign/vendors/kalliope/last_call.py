@@ -14,10 +14,18 @@ from callsign.notification import Delivered, Outcome, Refused, TryLater
 from callsign.question import Found, Unfit, Verdict
 from callsign.record import Record, field
 from callsign.settings.sections import Kalliope, Settings
-from callsign.vendors.kalliope_history import DAY_SECONDS, MASKED, MOST_NUMBERS, Call, History, Window, local_period
-from callsign.vendors.kalliope_rows import NoRegister, rows_of
-from callsign.vendors.kalliope_signing import Signer, base_url, clock_trouble, exchange, trouble_with
-from callsign.vendors.shape import Probed
+from callsign.vendors.interface import Probed
+from callsign.vendors.kalliope.history import (
+    DAY_SECONDS,
+    MASKED,
+    MOST_NUMBERS,
+    Call,
+    History,
+    Window,
+    local_period,
+)
+from callsign.vendors.kalliope.register import NoRegister, rows_of
+from callsign.vendors.kalliope.signing import Signer, base_url, clock_trouble, exchange, trouble_with
 
 DAYS = 7
 MOST_DAYS = 31

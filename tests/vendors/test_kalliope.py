@@ -23,13 +23,16 @@ from callsign.notification import Delivered, Refused, TryLater
 from callsign.question import Found, Unfit
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Kalliope, Numbers, Settings
-from callsign.vendors import VENDORS, kalliope_asks, kalliope_history, kalliope_signing
-from callsign.vendors.kalliope_asks import CROWDED_REASON, MASKED_REASON, Memory
-from callsign.vendors.kalliope_history import History, Window, local_period, moment
-from callsign.vendors.kalliope_rows import COLUMNS, NoRegister, rows_of
-from callsign.vendors.kalliope_signing import Signer
+from callsign.vendors.kalliope import history as kalliope_history
+from callsign.vendors.kalliope import last_call
+from callsign.vendors.kalliope import signing as kalliope_signing
+from callsign.vendors.kalliope.history import History, Window, local_period, moment
+from callsign.vendors.kalliope.last_call import CROWDED_REASON, MASKED_REASON, Memory
+from callsign.vendors.kalliope.register import COLUMNS, NoRegister, rows_of
+from callsign.vendors.kalliope.signing import Signer
+from callsign.vendors.registry import VENDORS
 
-VECTORS = tomli.loads((Path(__file__).parent / "vectors" / "kalliope.toml").read_text(encoding="utf-8"))["vector"]
+VECTORS = tomli.loads((Path(__file__).parents[1] / "vectors" / "kalliope.toml").read_text(encoding="utf-8"))["vector"]
 
 URL = "https://kalliope.example"
 SALT = "b5a8fdcf2f8d5acdad33c4a072a97d7a"
@@ -131,11 +134,11 @@ class Desk:
     def ask(self, number: str = CUSTOMER, days: str | None = None) -> Any:
         facts = {"number": number} | ({} if days is None else {"days": days})
         return lead(
-            kalliope_asks.lastcall(self.settings, facts, self.memory), self.pbx, lambda: 0.0, LONG_SECONDS, LONG_SECONDS
+            last_call.lastcall(self.settings, facts, self.memory), self.pbx, lambda: 0.0, LONG_SECONDS, LONG_SECONDS
         )
 
     def keep(self) -> Any:
-        conversation = kalliope_asks.keep(self.settings, self.memory)
+        conversation = last_call.keep(self.settings, self.memory)
         return lead(conversation, self.pbx, lambda: 0.0, LONG_SECONDS, LONG_SECONDS)
 
     def extension(self, number: str = CUSTOMER, days: str | None = None) -> str:
@@ -212,7 +215,7 @@ def test_the_ca_file_goes_with_every_request(desk: Desk) -> None:
     "body", [f'{{"salt":"{SALT}"}}', f'<?xml version="1.0"?><response><salt>{SALT}</salt></response>']
 )
 def test_the_salt_is_read_from_json_and_from_xml(desk: Desk, body: str) -> None:
-    conversation = kalliope_asks.keep(desk.settings, desk.memory)
+    conversation = last_call.keep(desk.settings, desk.memory)
     next(conversation)
     assert "X-authenticate" in conversation.send(Answer(200, {}, body.encode())).headers
     assert desk.memory.signer.salt == kalliope_signing.Salt((URL, "default"), SALT)
@@ -220,7 +223,7 @@ def test_the_salt_is_read_from_json_and_from_xml(desk: Desk, body: str) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"salt":""}', b'{"salt":7}', b"<html>login</html>", b'{"salt":"a b"}'])
 def test_a_page_without_a_salt_is_told(desk: Desk, body: bytes) -> None:
-    conversation = kalliope_asks.keep(desk.settings, desk.memory)
+    conversation = last_call.keep(desk.settings, desk.memory)
     next(conversation)
     with pytest.raises(StopIteration) as end:
         conversation.send(Answer(200, {}, body))
@@ -659,7 +662,7 @@ def test_trouble_does_not_hide_a_history_that_is_fresh(desk: Desk) -> None:
 
 
 def test_the_salts_trouble_is_told_too(desk: Desk) -> None:
-    conversation = kalliope_asks.lastcall(desk.settings, {"number": CUSTOMER}, desk.memory)
+    conversation = last_call.lastcall(desk.settings, {"number": CUSTOMER}, desk.memory)
     next(conversation)
     with pytest.raises(StopIteration) as end:
         conversation.send(Answer(502, {}, b""))
@@ -668,7 +671,7 @@ def test_the_salts_trouble_is_told_too(desk: Desk) -> None:
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_a_conversation_given_up_in_the_middle_leaves_the_lock_free(desk: Desk, steps: int) -> None:
-    conversation = kalliope_asks.keep(desk.settings, desk.memory)
+    conversation = last_call.keep(desk.settings, desk.memory)
     reply: Reply | None = None
     for _ in range(steps):
         request = next(conversation) if reply is None else conversation.send(reply)
@@ -680,7 +683,7 @@ def test_a_conversation_given_up_in_the_middle_leaves_the_lock_free(desk: Desk, 
 
 
 def test_what_was_read_before_a_fetch_broke_off_is_not_read_again(desk: Desk) -> None:
-    conversation = kalliope_asks.keep(desk.settings, desk.memory)
+    conversation = last_call.keep(desk.settings, desk.memory)
     reply = desk.pbx(next(conversation), 1.0)
     for _ in range(3):
         reply = desk.pbx(conversation.send(reply), 1.0)
@@ -724,7 +727,7 @@ def test_fifty_calls_at_once_share_one_fetch_and_its_trouble(desk: Desk, reply: 
 
     def ask(_: int) -> Any:
         facts = {"number": CUSTOMER}
-        return lead(kalliope_asks.lastcall(desk.settings, facts, desk.memory), send, lambda: 0.0, 60.0, 60.0)
+        return lead(last_call.lastcall(desk.settings, facts, desk.memory), send, lambda: 0.0, 60.0, 60.0)
 
     with ThreadPoolExecutor(50) as pool:
         told = list(pool.map(ask, range(50), timeout=LONG_SECONDS))
@@ -735,7 +738,7 @@ def test_fifty_calls_at_once_share_one_fetch_and_its_trouble(desk: Desk, reply: 
 def test_whoever_waits_too_long_for_anothers_reading_gives_up(desk: Desk) -> None:
     class Taken:
         def acquire(self, timeout: float = -1) -> bool:
-            assert timeout == kalliope_asks.TURN_SECONDS
+            assert timeout == last_call.TURN_SECONDS
             return False
 
     desk.memory.reading = Taken()  # type: ignore[assignment]
@@ -785,7 +788,7 @@ def test_sign_says_that_the_section_is_missing() -> None:
 def probed(desk: Desk, reply: Reply | None = None) -> Any:
     if reply is not None:
         desk.pbx.fails = [reply]
-    conversation: Generator[Request, Reply, Any] = kalliope_asks.probe(desk.settings, desk.memory)
+    conversation: Generator[Request, Reply, Any] = last_call.probe(desk.settings, desk.memory)
     return lead(conversation, desk.pbx, lambda: 0.0, LONG_SECONDS, LONG_SECONDS)
 
 
@@ -831,6 +834,6 @@ def test_the_vendor_is_asked_and_kept_as_promised() -> None:
     assert (ask.names, ask.caller) == (("number", "days"), "number")
     assert ask.variables == ("KALLIOPEEXTEN", "KALLIOPETIME", "KALLIOPECALLSTATUS")
     assert vendor.keep is not None
-    assert kalliope_asks.NEW_SECONDS < vendor.keep.every_seconds < kalliope_asks.FRESH_SECONDS
+    assert last_call.NEW_SECONDS < vendor.keep.every_seconds < last_call.FRESH_SECONDS
     assert isinstance(vendor.new_memory(), Memory)
     assert kalliope_history.OVERLAPS[-1].back_seconds >= 2 * kalliope_signing.ACCEPTED_SECONDS

@@ -1,6 +1,6 @@
 """What is asked of snom SRAPS: which provisioning profile a phone has, and giving it another one.
 
-Source: as of `sraps_service`; the fields of a phone (name, provisioning_profile) are those of public clients.
+Source: as of `client`; the fields of a phone (name, provisioning_profile) are those of public clients.
 The vendor prints no example of a signature: Hawk's own stand in for it.
 """
 
@@ -17,12 +17,12 @@ from callsign.http.messages import Answer, NoAnswer, Reply, Request, vendor_word
 from callsign.notification import Refused, TryLater
 from callsign.question import Found, Unfit, Verdict
 from callsign.settings.sections import Settings, Sraps
-from callsign.vendors import hawk
-from callsign.vendors.shape import Probed
+from callsign.vendors.interface import Probed
 from callsign.vendors.signing import Explained, values_of
-from callsign.vendors.sraps_answers import CHECK_URL, text_of
-from callsign.vendors.sraps_memory import Memory
-from callsign.vendors.sraps_service import JSON, Ended, Service, Talk
+from callsign.vendors.sraps import hawk
+from callsign.vendors.sraps.answers import CHECK_URL, text_of
+from callsign.vendors.sraps.client import JSON, Ended, Service, Talk
+from callsign.vendors.sraps.memory import Memory
 
 new_memory = Memory
 

@@ -1,8 +1,8 @@
 """Kolmisoft MOR: the billing system, asked for a user's balance and for the owner of a caller ID.
 
 Source: "MOR API hash construction" and the method pages of wiki.kolmisoft.com.  The hash has no time and no
-nonce: only TLS keeps a request from being repeated by whoever saw it.  What is hashed is in `mor_hash`, what
-MOR says in `mor_answer`.
+nonce: only TLS keeps a request from being repeated by whoever saw it.  What is hashed is in `hash`, what
+MOR says in `answer`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from callsign.phone_numbers import as_vendor_wants
 from callsign.question import Found, Unfit, Verdict
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Mor, Settings
-from callsign.vendors import mor_answer
-from callsign.vendors.mor_hash import hashed, misfit, names_of, text_to_sign, unlisted
-from callsign.vendors.mor_methods import READS
-from callsign.vendors.mor_xml import Element
-from callsign.vendors.shape import Ask, Probed, Vendor
+from callsign.vendors.interface import Ask, Probed, Vendor
+from callsign.vendors.mor import answer as mor_answer
+from callsign.vendors.mor.hash import hashed, misfit, names_of, text_to_sign, unlisted
+from callsign.vendors.mor.methods import READS
+from callsign.vendors.mor.xml import Element
 from callsign.vendors.signing import MASK, Explained, sha1_hex
 
 ASK_BYTES = 1 << 16

@@ -10,7 +10,7 @@ import re
 from callsign.http.messages import Answer, vendor_words
 from callsign.notification import Refused, TryLater
 from callsign.settings.secret import Secret
-from callsign.vendors import hawk
+from callsign.vendors.sraps import hawk
 
 CHECK_URL = "; is [sraps] url right?"
 _DOWN = "the service is not available"

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callsign.settings.secret import Secret
-from callsign.vendors import hawk
+from callsign.vendors.sraps import hawk
 
-VECTORS: dict[str, Any] = tomli.loads((Path(__file__).parent / "vectors" / "hawk.toml").read_text(encoding="utf-8"))
+VECTORS: dict[str, Any] = tomli.loads((Path(__file__).parents[1] / "vectors" / "hawk.toml").read_text(encoding="utf-8"))
 KEYS = {name: (entry["id"], Secret(entry["key"])) for name, entry in VECTORS["keys"].items()}
 
 PLAIN = st.text(st.sampled_from([chr(n) for n in range(32, 127) if chr(n) not in '"\\']), max_size=40)

@@ -55,7 +55,7 @@ def names_in_order() -> tuple[str, ...]:
     """The vendor's list.  Read when first needed: a plain script's start time counts."""
     from importlib.resources import files
 
-    lines = files("callsign.vendors").joinpath("mor_hash_order.txt").read_text(encoding="utf-8").splitlines()
+    lines = files("callsign.vendors.mor").joinpath("hash_order.txt").read_text(encoding="utf-8").splitlines()
     return tuple(line.removeprefix("+") for line in lines if line and not line.startswith("#"))
 
 

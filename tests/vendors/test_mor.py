@@ -16,8 +16,9 @@ from callsign.notification import Refused, TryLater
 from callsign.question import Found, Unfit, Verdict
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Mor, Numbers, Settings
-from callsign.vendors import VENDORS, mor
-from callsign.vendors.shape import Probed
+from callsign.vendors.interface import Probed
+from callsign.vendors.mor import vendor as mor
+from callsign.vendors.registry import VENDORS
 
 KEY = "the-key-of-mor"
 URL = "https://mor.example/billing/api"

@@ -22,9 +22,10 @@ from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Numbers, Office, Settings, Skarabee
-from callsign.vendors import VENDORS, skarabee
+from callsign.vendors import skarabee
+from callsign.vendors.registry import VENDORS
 
-VECTORS = tomli.loads((Path(__file__).parent / "vectors" / "skarabee.toml").read_text(encoding="utf-8"))["vector"]
+VECTORS = tomli.loads((Path(__file__).parents[1] / "vectors" / "skarabee.toml").read_text(encoding="utf-8"))["vector"]
 RIGHT = [vector for vector in VECTORS if vector["verifies"]]
 WRONG = [vector for vector in VECTORS if not vector["verifies"]]
 SIGNED = ("businessid", "phoneto", "phonefrom", "timestamp")

@@ -1,4 +1,4 @@
-"""snom SRAPS: which provisioning profile a phone has, and giving it another one (in `sraps_phones`).
+"""snom SRAPS: which provisioning profile a phone has, and giving it another one (in `phones`).
 
 A plain script loads this file for every call, whatever the call is about: the rest, with Hawk and its
 regular expressions, takes 10 ms to load and comes with the first question.
@@ -12,41 +12,41 @@ from typing import Any
 from callsign.http.messages import Reply, Request
 from callsign.question import Verdict
 from callsign.settings.sections import Settings
-from callsign.vendors.shape import Ask, Probed, Vendor
+from callsign.vendors.interface import Ask, Probed, Vendor
 from callsign.vendors.signing import Explained
 
 FOUND = ("SRAPSNAME", "SRAPSPROFILE")
 
 
 def _explain(settings: Settings, given: Mapping[str, str], now: float) -> Explained:
-    from callsign.vendors import sraps_phones
+    from callsign.vendors.sraps import phones
 
-    return sraps_phones.explain(settings, given, now)
+    return phones.explain(settings, given, now)
 
 
 def _probe(settings: Settings, memory: Any) -> Generator[Request, Reply, Probed]:
-    from callsign.vendors import sraps_phones
+    from callsign.vendors.sraps import phones
 
-    return sraps_phones.probe(settings, memory)
+    return phones.probe(settings, memory)
 
 
 def _new_memory() -> object:
     """A server makes one behind its first calls: so all is loaded before a question needs it."""
-    from callsign.vendors import sraps_phones
+    from callsign.vendors.sraps import phones
 
-    return sraps_phones.new_memory()
+    return phones.new_memory()
 
 
 def _ask_endpoint(settings: Settings, facts: Mapping[str, str], memory: Any) -> Generator[Request, Reply, Verdict]:
-    from callsign.vendors import sraps_phones
+    from callsign.vendors.sraps import phones
 
-    return sraps_phones.ask_endpoint(settings, facts, memory)
+    return phones.ask_endpoint(settings, facts, memory)
 
 
 def _ask_assign(settings: Settings, facts: Mapping[str, str], memory: Any) -> Generator[Request, Reply, Verdict]:
-    from callsign.vendors import sraps_phones
+    from callsign.vendors.sraps import phones
 
-    return sraps_phones.ask_assign(settings, facts, memory)
+    return phones.ask_assign(settings, facts, memory)
 
 
 VENDOR = Vendor(

@@ -1,0 +1,17 @@
+"""The vendors by name: all that the rest knows of them."""
+
+from __future__ import annotations
+
+from callsign.vendors import noojee, skarabee
+from callsign.vendors.interface import Vendor
+from callsign.vendors.kalliope import vendor as kalliope
+from callsign.vendors.mor import vendor as mor
+from callsign.vendors.sraps import vendor as sraps
+
+VENDORS: dict[str, Vendor] = {
+    "skarabee": skarabee.VENDOR,
+    "noojee": noojee.VENDOR,
+    "mor": mor.VENDOR,
+    "kalliope": kalliope.VENDOR,
+    "sraps": sraps.VENDOR,
+}
