@@ -16,7 +16,7 @@ import pytest
 from callsign.agi import session as agi_session
 from callsign.asterisk_side import Call, Conduct, Cut, run_fastagi, run_script
 from callsign.notification import State
-from callsign.outbox_reader import OutboxReader
+from callsign.outbox.reader import OutboxReader
 from callsign.sandbox import Sandbox, Seen, Trouble
 from product import Product
 from script_play import ACCOUNTS, CALL, CALLER, SCRIPT, ByHand, PlainScript, vendor_sections

@@ -23,8 +23,8 @@ from callsign.dialplan_step import Step, read_step
 from callsign.handlers import HANDLERS
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import State
-from callsign.outbox import Outbox
-from callsign.outbox_reader import JobRow, OutboxReader
+from callsign.outbox.outbox import Outbox
+from callsign.outbox.reader import JobRow, OutboxReader
 from callsign.record import replace
 from settings_file import NOOJEE, SKARABEE, load
 from waiting import wait_until

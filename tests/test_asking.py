@@ -15,7 +15,7 @@ from callsign.dialplan_step import read_step
 from callsign.handlers import HANDLERS
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Refused, TryLater
-from callsign.outbox import Outbox
+from callsign.outbox.outbox import Outbox
 from callsign.question import Found, Unfit, Verdict
 from callsign.record import replace
 from callsign.settings.sections import Settings

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from callsign import clocks, delivery, outbox_incoming, retry_schedule
+from callsign import clocks, delivery, retry_schedule
 from callsign.delivery import Delivery
-from callsign.doorbell import doorbell_of
 from callsign.http.messages import Answer, Reply
 from callsign.lanes import TROUBLE_AFTER
 from callsign.notification import Notification, State
-from callsign.outbox import Outbox
-from callsign.outbox_reader import OutboxReader
+from callsign.outbox import write_queue
+from callsign.outbox.doorbell import doorbell_of
+from callsign.outbox.outbox import Outbox
+from callsign.outbox.reader import OutboxReader
 from callsign.record import replace
 from callsign.settings.sections import Settings
 from callsign.vendors import noojee, skarabee
@@ -338,7 +339,7 @@ def test_a_stop_goes_out_when_it_is_written_what_came_of_its_start(
     side: Side, tried: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else a kill in between would bring the start to life again, behind its stop."""
-    monkeypatch.setattr(outbox_incoming, "LEISURE_SECONDS", FOR_EVER)
+    monkeypatch.setattr(write_queue, "LEISURE_SECONDS", FOR_EVER)
     assert side.end_of(side.add(call_from()))  # what is written next has to wait from here on
     written: list[tuple[State, str] | None] = []
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from callsign import delivery, outbox_writer, retry_schedule
+from callsign import delivery, retry_schedule
 from callsign.delivery import Delivery
 from callsign.notification import State
-from callsign.outbox import Outbox
-from callsign.outbox_reader import OutboxReader
+from callsign.outbox import writer
+from callsign.outbox.outbox import Outbox
+from callsign.outbox.reader import OutboxReader
 from store_play import (
     GONE,
     LONG_SECONDS,
@@ -31,7 +32,7 @@ import json, sys
 from pathlib import Path
 from callsign import retry_schedule
 from callsign.delivery import Delivery
-from callsign.outbox import Outbox
+from callsign.outbox.outbox import Outbox
 from store_play import GONE, LONG_SECONDS, SETTINGS, SILENT, WELL, Gate, PlayedVendor, call_from, recording
 
 retry_schedule.FIRST_SECONDS = 0.01
@@ -133,7 +134,7 @@ def test_who_does_not_deliver_waits_no_longer_than_asked(here: Side, other: Othe
 def test_a_job_of_another_process_rings_at_the_deliverers_door(
     here: Side, other: Other, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_writer, "QUIET_SECONDS", 100 * LONG_SECONDS)  # no look without a ring
+    monkeypatch.setattr(writer, "QUIET_SECONDS", 100 * LONG_SECONDS)  # no look without a ring
     here.outbox.look()
     assert here.delivery.try_start()
     assert here.delivery.seconds_to_next() is None

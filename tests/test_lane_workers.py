@@ -13,7 +13,7 @@ from callsign.calls_first import NobodyElse
 from callsign.lane_workers import LaneWorkers
 from callsign.lanes import Lane
 from callsign.notification import Notification
-from callsign.outbox import Job
+from callsign.outbox.outbox import Job
 from store_play import LONG_SECONDS
 from waiting import wait_until
 

@@ -19,7 +19,7 @@ from callsign.lanes import (
     Lane,
 )
 from callsign.notification import Notification, State
-from callsign.outbox import Job
+from callsign.outbox.outbox import Job
 from callsign.vendors import noojee
 
 NOW = 1000.0

@@ -11,10 +11,10 @@ import pytest
 
 from callsign import clocks, retry_schedule, script_delivery
 from callsign.delivery import Delivery
-from callsign.file_lock import FileLock
 from callsign.notification import Notification, State
-from callsign.outbox import Outbox
-from callsign.outbox_reader import OutboxReader
+from callsign.outbox.lock import FileLock
+from callsign.outbox.outbox import Outbox
+from callsign.outbox.reader import OutboxReader
 from callsign.script_delivery import ScriptDelivery
 from settings_file import load, write
 from store_play import GONE, LONG_SECONDS, SETTINGS, Gate, PlayedVendor, call_from, eventually, recording

@@ -172,7 +172,7 @@ def test_a_server_whose_store_is_written_by_nobody_has_itself_ended(
     systemd: Systemd, watchdog: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dies = (
-        "from callsign.outbox_writer import OutboxWriter\n"
+        "from callsign.outbox.writer import OutboxWriter\n"
         "OutboxWriter._run = lambda self: self.has_looked.set()  # and its thread ends\n"
     )
     monkeypatch.setattr("product.COMMAND", changed_command(tmp_path, dies))

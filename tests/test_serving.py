@@ -187,8 +187,9 @@ class TestACall:
         command.write_text(
             "import sys\n"
             f"sys.path.insert(0, {str(COMMAND.parents[1])!r})\n"
-            "from callsign import commands, outbox_hand_over, outbox_writer\n"
-            "outbox_writer.QUIET_SECONDS = outbox_hand_over.LATEST_SECONDS = 3600.0\n"
+            "from callsign import commands\n"
+            "from callsign.outbox import hand_over, writer\n"
+            "writer.QUIET_SECONDS = hand_over.LATEST_SECONDS = 3600.0\n"
             "sys.exit(commands.main())\n"
         )
         monkeypatch.setattr("product.COMMAND", command)

@@ -10,8 +10,8 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from callsign import SYSTEMS, clocks, inspection, unit_limits
-from callsign.outbox import OutboxError
-from callsign.outbox_reader import OutboxReader
+from callsign.outbox.outbox import OutboxError
+from callsign.outbox.reader import OutboxReader
 from callsign.record import Record
 from callsign.settings.sections import Settings
 from callsign.vendors.registry import VENDORS

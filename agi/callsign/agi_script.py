@@ -22,13 +22,13 @@ from callsign.answering import Services, answer, log_step, variables
 from callsign.dialplan_step import Step, read_step
 from callsign.fault_place import where
 from callsign.notification import State
-from callsign.outbox import Outbox
+from callsign.outbox.outbox import Outbox
+from callsign.outbox.owner import become_owner
 from callsign.question import Verdict
 from callsign.script_process import give_up
 from callsign.settings.load import ConfigError, load, path_of
 from callsign.settings.sections import Settings
 from callsign.stderr_queue import queue_stderr
-from callsign.store_owner import become_owner
 
 if TYPE_CHECKING:
     from callsign.script_delivery import ScriptDelivery

@@ -11,7 +11,7 @@ from callsign.fault_place import where
 from callsign.handlers import HANDLERS, Direct, Skipped, facts_to_ask, system_of
 from callsign.http.messages import printable
 from callsign.notification import Refused, State, TryLater
-from callsign.outbox import ADD_SECONDS, COMMIT_SECONDS, Outbox, OutboxError
+from callsign.outbox.outbox import ADD_SECONDS, COMMIT_SECONDS, Outbox, OutboxError
 from callsign.question import Found, Unfit, Verdict
 from callsign.record import Record
 from callsign.settings.sections import Settings

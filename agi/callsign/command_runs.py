@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from callsign.http.messages import visible, visible_json
+from callsign.outbox.owner import become_owner
 from callsign.record import asdict
 from callsign.settings.load import ConfigError, load, path_of
 from callsign.settings.sections import Settings
-from callsign.store_owner import become_owner
 
 if TYPE_CHECKING:
     import argparse
 
     from callsign.online_check import Finding
-    from callsign.outbox_edits import Edit
+    from callsign.outbox.edits import Edit
 
 DONE, FAILED, MISUSED = 0, 1, 2
 MOST_SHOWN = 100
@@ -210,14 +210,14 @@ def jobs(options: argparse.Namespace) -> int:
 
 def retry(options: argparse.Namespace) -> int:
     """Failed jobs once more."""
-    from callsign import outbox_edits
+    from callsign.outbox import edits as outbox_edits
 
     return _edit(options, outbox_edits.retry)
 
 
 def drop(options: argparse.Namespace) -> int:
     """Gives waiting jobs up."""
-    from callsign import outbox_edits
+    from callsign.outbox import edits as outbox_edits
 
     return _edit(options, outbox_edits.drop)
 

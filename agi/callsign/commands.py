@@ -14,7 +14,7 @@ from callsign import SYSTEMS, __version__
 from callsign import command_runs as runs
 from callsign.command_runs import FAILED, MISUSED, UsageFault
 from callsign.notification import State
-from callsign.outbox_values import OutboxError
+from callsign.outbox.values import OutboxError
 from callsign.settings.load import DEFAULT_PATH, ConfigError
 
 if TYPE_CHECKING:

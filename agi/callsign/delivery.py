@@ -17,8 +17,8 @@ from callsign.fault_place import where
 from callsign.lane_workers import LaneWorkers
 from callsign.lanes import DOUBT_SECONDS, MOST_DOUBTS, Lane
 from callsign.notification import Delivered, Outcome, State, TryLater
-from callsign.outbox import Job, Outbox, OutboxError
-from callsign.outbox_reader import OutboxReader
+from callsign.outbox.outbox import Job, Outbox, OutboxError
+from callsign.outbox.reader import OutboxReader
 from callsign.outcomes import LOOK_SECONDS, Outcomes
 from callsign.retry_schedule import next_delay_seconds
 from callsign.settings.sections import Settings

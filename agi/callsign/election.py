@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from callsign.doorbell import Doorbell, doorbell_of
-from callsign.file_lock import FileLock
-from callsign.outbox import Outbox
+from callsign.outbox.doorbell import Doorbell, doorbell_of
+from callsign.outbox.lock import FileLock
+from callsign.outbox.outbox import Outbox
 
 log = logging.getLogger("callsign.delivery")
 

@@ -10,10 +10,10 @@ from typing import Any
 from callsign import SYSTEMS, clocks
 from callsign.asterisk_side import Call, Conduct, run_fastagi
 from callsign.notification import State
-from callsign.outbox import OutboxError
-from callsign.outbox_aside import found_aside
-from callsign.outbox_reader import JobRow, OutboxReader, Summary
-from callsign.outbox_values import StoreBroken
+from callsign.outbox.aside import found_aside
+from callsign.outbox.outbox import OutboxError
+from callsign.outbox.reader import JobRow, OutboxReader, Summary
+from callsign.outbox.values import StoreBroken
 from callsign.record import asdict, fields
 from callsign.settings.sections import Settings
 

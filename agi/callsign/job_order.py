@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from callsign.notification import Notification
-from callsign.outbox import Job
+from callsign.outbox.outbox import Job
 
 
 class JobOrder:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from callsign import clocks, thread_starts
 from callsign.calls_first import CallsFirst
 from callsign.lanes import Lane
-from callsign.outbox import Job
+from callsign.outbox.outbox import Job
 
 HANGS_SECONDS = 120.0
 """After so long an attempt hangs, or its thread has died: its exchanges end after seconds, a look-up in the DNS too."""

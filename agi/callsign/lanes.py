@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from callsign.job_order import JobOrder
 from callsign.notification import Notification
-from callsign.outbox import Job
+from callsign.outbox.outbox import Job
 
 TROUBLE_AFTER = 3
 """So many attempts in a row without a verdict mean that it is the vendor, not the job."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from callsign.outbox_reader import OutboxReader
-from callsign.outbox_values import OutboxError
+from callsign.outbox.reader import OutboxReader
+from callsign.outbox.values import OutboxError
 from callsign.settings.sections import Settings
 
 

@@ -29,8 +29,8 @@ from callsign.dialplan_step import Step
 from callsign.handlers import HANDLERS
 from callsign.metrics_page import MetricsPage
 from callsign.notification import State
-from callsign.outbox import OutboxError
-from callsign.outbox_reader import OutboxReader
+from callsign.outbox.outbox import OutboxError
+from callsign.outbox.reader import OutboxReader
 from callsign.settings.sections import Settings
 from callsign.vendors.registry import VENDORS
 

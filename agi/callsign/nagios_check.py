@@ -10,7 +10,7 @@ from typing import Any
 
 from callsign import inspection
 from callsign.http.messages import printable
-from callsign.outbox_values import OutboxError
+from callsign.outbox.values import OutboxError
 from callsign.record import Record
 from callsign.settings.sections import Settings
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from callsign.delivery import Delivery
-from callsign.file_lock import FileLock
 from callsign.http.messages import Reply, Request
 from callsign.lost_sections import without_section, words
 from callsign.notification import State
-from callsign.outbox import Outbox, OutboxError
-from callsign.outbox_reader import OutboxReader
+from callsign.outbox.lock import FileLock
+from callsign.outbox.outbox import Outbox, OutboxError
+from callsign.outbox.reader import OutboxReader
 from callsign.settings.load import ConfigError, load
 from callsign.settings.sections import Settings
 

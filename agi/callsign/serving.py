@@ -25,13 +25,13 @@ from callsign.fault_place import where
 from callsign.http.messages import NoAnswer, Reply, Request
 from callsign.keeping import Keeping
 from callsign.notification import State
-from callsign.outbox import Outbox
+from callsign.outbox.outbox import Outbox
+from callsign.outbox.owner import become_owner
 from callsign.question import Verdict
 from callsign.service_manager import ServiceManager
 from callsign.settings import load as config
 from callsign.settings.sections import Settings
 from callsign.stderr_queue import queue_stderr
-from callsign.store_owner import become_owner
 
 if TYPE_CHECKING:
     from callsign.http.transport import HttpTransport

@@ -8,7 +8,7 @@ from callsign.answering import Services, answer
 from callsign.asking import Asking
 from callsign.dialplan_step import read_step
 from callsign.http.transport import HttpTransport
-from callsign.outbox import Outbox
+from callsign.outbox.outbox import Outbox
 from callsign.script_delivery import ScriptDelivery
 from callsign.settings.sections import Settings
 

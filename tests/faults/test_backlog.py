@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from callsign import outbox_schema as sql
 from callsign.asterisk_side import Call, Conduct, Session, run_fastagi
 from callsign.lanes import BACKLOG_PAUSE_SECONDS
-from callsign.outbox import Outbox
-from callsign.outbox_rows import put_of
+from callsign.outbox import schema as sql
+from callsign.outbox.jobs import put_of
+from callsign.outbox.outbox import Outbox
 from callsign.sandbox import Sandbox
 from product import Product, vendor_sections
 from store_play import call_from

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from callsign.asterisk_side import Call, Conduct, Session, run_fastagi
-from callsign.outbox import ADD_SECONDS, COMMIT_SECONDS
+from callsign.outbox.outbox import ADD_SECONDS, COMMIT_SECONDS
 from callsign.overdue import LOOK_SECONDS
 from load import Vendors
 from preload import compiled, preloaded

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 import product as product_module
-from callsign import outbox_schema as sql
 from callsign.asterisk_side import Call, Conduct, Session, run_fastagi
-from callsign.outbox_aside import found_aside
-from callsign.outbox_watch import OTHERS_SECONDS
+from callsign.outbox import schema as sql
+from callsign.outbox.aside import found_aside
+from callsign.outbox.watch import OTHERS_SECONDS
 from callsign.sandbox import Trouble
 from load import Vendors, assert_sound
 from product import Product, vendor_sections

@@ -14,7 +14,7 @@ import pytest
 
 import rough_vendor as rough
 from callsign.asterisk_side import Call, Conduct, run_fastagi
-from callsign.outbox_reader import OutboxReader
+from callsign.outbox.reader import OutboxReader
 from product import Product
 from real_asterisk import RealAsterisk
 from rough_vendor import Behaviour, RoughVendor

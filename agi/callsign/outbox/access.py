@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from callsign.outbox_aside import is_broken
-from callsign.outbox_file import LOCK_SECONDS, StoreFile, begin, write_lock_of
-from callsign.outbox_folder import StoreFolder
+from callsign.outbox.aside import is_broken
+from callsign.outbox.file import LOCK_SECONDS, StoreFile, begin, write_lock_of
+from callsign.outbox.folder import StoreFolder
 
 log = logging.getLogger("callsign.outbox")
 

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from callsign import thread_starts
-from callsign.outbox_reader import OutboxReader
-from callsign.outbox_values import OutboxError, StoreBroken
+from callsign.outbox.reader import OutboxReader
+from callsign.outbox.values import OutboxError, StoreBroken
 
 AGAIN_SECONDS = 10.0
 TIMES_AS_LONG = 500

@@ -10,18 +10,18 @@ import sqlite3
 import threading
 from pathlib import Path
 
-from callsign import outbox_schema as sql
 from callsign.fault_place import where
-from callsign.outbox_access import StoreAccess
-from callsign.outbox_check import StoreCheck
-from callsign.outbox_file import LOCK_SECONDS, NO_STORE
-from callsign.outbox_hand_over import AFTER_SECONDS, HandOver
-from callsign.outbox_incoming import Group, Incoming, Signal
-from callsign.outbox_rows import insert, jobs_of, keep
-from callsign.outbox_sync import WalSync
-from callsign.outbox_tidy import Tidying
-from callsign.outbox_unwritten import Unwritten, ends_in
-from callsign.outbox_values import Added, Change, Job, Listen, Put
+from callsign.outbox import schema as sql
+from callsign.outbox.access import StoreAccess
+from callsign.outbox.check import StoreCheck
+from callsign.outbox.file import LOCK_SECONDS, NO_STORE
+from callsign.outbox.hand_over import AFTER_SECONDS, HandOver
+from callsign.outbox.jobs import insert, jobs_of, keep
+from callsign.outbox.sync import WalSync
+from callsign.outbox.unwritten import Unwritten, ends_in
+from callsign.outbox.upkeep import Tidying
+from callsign.outbox.values import Added, Change, Job, Listen, Put
+from callsign.outbox.write_queue import Group, Incoming, Signal
 from callsign.record import Record
 
 QUIET_SECONDS = 1.0

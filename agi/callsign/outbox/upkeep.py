@@ -10,8 +10,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from callsign import clocks
-from callsign import outbox_schema as sql
-from callsign.outbox_watch import WAL_BYTES
+from callsign.outbox import schema as sql
+from callsign.outbox.watch import WAL_BYTES
 
 CHECKPOINT_AFTER_WRITES = 4000
 CHECKPOINT_SECONDS = 60.0

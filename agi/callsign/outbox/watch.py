@@ -9,7 +9,7 @@ import os
 import time
 from pathlib import Path
 
-from callsign.outbox_aside import SIDE_FILES
+from callsign.outbox.aside import SIDE_FILES
 
 OTHERS_SECONDS = 0.25
 """The WAL is looked at before every commit, for one microsecond; the other two so often at most."""

@@ -12,8 +12,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from callsign import outbox_schema as sql
-from callsign.outbox_values import Change
+from callsign.outbox import schema as sql
+from callsign.outbox.values import Change
 
 FILE = "callsign-unwritten.json"
 STATEMENTS = (sql.NOTE_ATTEMPT, sql.ADD_LIFE, sql.END_JOB, sql.DELETE_JOB)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from callsign.file_lock import share
+from callsign.outbox.lock import share
 
 log = logging.getLogger("callsign.delivery")
 

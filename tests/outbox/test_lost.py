@@ -15,22 +15,25 @@ from pathlib import Path
 
 import pytest
 
-from callsign import outbox_aside, outbox_check, outbox_file, outbox_tidy, outbox_watch, outbox_writer
 from callsign.delivery import Delivery
-from callsign.file_lock import FileLock
 from callsign.notification import State
-from callsign.outbox import Job, Outbox, OutboxError
-from callsign.outbox_edits import drop
-from callsign.outbox_reader import OutboxReader
-from callsign.outbox_values import StoreBroken
+from callsign.outbox import aside as outbox_aside
+from callsign.outbox import check as outbox_check
+from callsign.outbox import file as outbox_file
+from callsign.outbox import upkeep, watch, writer
+from callsign.outbox.edits import drop
+from callsign.outbox.lock import FileLock
+from callsign.outbox.outbox import Job, Outbox, OutboxError
+from callsign.outbox.reader import OutboxReader
+from callsign.outbox.values import StoreBroken
 from store_play import GONE, LONG_SECONDS, SETTINGS, OtherProcess, PlayedVendor, call_from, eventually, in_the_wal_alone
 
 HOLDS = """
 import logging, sys
 from pathlib import Path
-from callsign import outbox_check, outbox_watch
+from callsign.outbox import check as outbox_check, watch as outbox_watch
 from callsign.notification import State
-from callsign.outbox import Outbox
+from callsign.outbox.outbox import Outbox
 from store_play import call_from, eventually
 
 outbox_watch.OTHERS_SECONDS = 0.0
@@ -65,7 +68,7 @@ def way(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each commit looks at all three files."""
-    monkeypatch.setattr(outbox_watch, "OTHERS_SECONDS", 0.0)
+    monkeypatch.setattr(watch, "OTHERS_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -179,7 +182,7 @@ def test_what_was_done_is_told_also_where_a_look_has_found_the_store_broken_by_i
     file = outbox_file.StoreFile(path, full=False)
     file.opened(0, on_disk=False)
     DEEDS["half the WAL cut off"](path)
-    file.report(StoreBroken("the store is broken", outbox_watch.inode_of(path)))
+    file.report(StoreBroken("the store is broken", watch.inode_of(path)))
     assert "was cut short while in use" in file.trouble()
     file.close()
 
@@ -597,15 +600,15 @@ def test_a_folder_that_is_removed_gets_its_acl_again(path: Path) -> None:
 def small(monkeypatch: pytest.MonkeyPatch) -> int:
     """A bound that a test reaches."""
     limit = 100_000
-    for module in ("outbox_watch", "outbox_file", "outbox_tidy"):
-        monkeypatch.setattr(sys.modules[f"callsign.{module}"], "WAL_BYTES", limit)
+    for module in ("watch", "file", "upkeep"):
+        monkeypatch.setattr(sys.modules[f"callsign.outbox.{module}"], "WAL_BYTES", limit)
     return limit
 
 
 def test_after_a_rush_of_calls_the_wal_is_short_again_when_it_is_quiet(
     path: Path, way: str, small: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_writer, "QUIET_SECONDS", 0.3)
+    monkeypatch.setattr(writer, "QUIET_SECONDS", 0.3)
     connect, opened = sqlite3.connect, list[object]()
     monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: opened.append(a) or connect(*a, **k))
     outbox = Outbox(path, at_once=way == "at once")
@@ -624,8 +627,8 @@ def test_after_a_rush_of_calls_the_wal_is_short_again_when_it_is_quiet(
 def test_under_load_a_wal_that_is_in_the_database_is_cut_by_the_next_commit(
     path: Path, small: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(outbox_tidy, "CHECKPOINT_AFTER_WRITES", 40)
-    monkeypatch.setattr(outbox_writer, "QUIET_SECONDS", 100 * LONG_SECONDS)
+    monkeypatch.setattr(upkeep, "CHECKPOINT_AFTER_WRITES", 40)
+    monkeypatch.setattr(writer, "QUIET_SECONDS", 100 * LONG_SECONDS)
     outbox = Outbox(path)
     sizes = []
     for number in range(200):

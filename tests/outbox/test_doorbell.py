@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from callsign.doorbell import Doorbell, doorbell_of, ring
+from callsign.outbox.doorbell import Doorbell, doorbell_of, ring
 from store_play import LONG_SECONDS
 
 

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from callsign import outbox_incoming
-from callsign.outbox_incoming import LEISURE_SECONDS, Incoming, Signal
-from callsign.outbox_rows import put_of
-from callsign.outbox_values import Change, Listen, Written
+from callsign.outbox import write_queue
+from callsign.outbox.jobs import put_of
+from callsign.outbox.values import Change, Listen, Written
+from callsign.outbox.write_queue import LEISURE_SECONDS, Incoming, Signal
 from store_play import LONG_SECONDS, call_from
 
 MOMENT = 1e-6
@@ -21,7 +21,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
-        monkeypatch.setattr(outbox_incoming.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(write_queue.time, "monotonic", lambda: self.now)
 
 
 @pytest.fixture
@@ -80,17 +80,17 @@ def test_who_waits_until_all_is_written_takes_the_changes_along(clock: Clock, it
     incoming = Incoming()
     incoming.change(change(1))
     incoming.gather(LONG_SECONDS)
-    for number in range(2 * outbox_incoming.MOST_IN_A_GROUP):
+    for number in range(2 * write_queue.MOST_IN_A_GROUP):
         incoming.change(change(number))
     incoming.put(item)
-    assert len(incoming.gather(LONG_SECONDS).changes) == 2 * outbox_incoming.MOST_IN_A_GROUP
+    assert len(incoming.gather(LONG_SECONDS).changes) == 2 * write_queue.MOST_IN_A_GROUP
 
 
 def test_many_changes_go_in_several_groups(clock: Clock) -> None:
     incoming = Incoming()
-    for number in range(outbox_incoming.MOST_IN_A_GROUP + 1):
+    for number in range(write_queue.MOST_IN_A_GROUP + 1):
         incoming.change(change(number))
-    assert len(incoming.gather(LONG_SECONDS).changes) == outbox_incoming.MOST_IN_A_GROUP
+    assert len(incoming.gather(LONG_SECONDS).changes) == write_queue.MOST_IN_A_GROUP
     clock.now += LEISURE_SECONDS
     assert len(incoming.gather(MOMENT).changes) == 1
 

@@ -7,7 +7,7 @@ import threading
 import time
 from enum import Enum, auto
 
-from callsign.outbox_values import Change, Listen, Put, Written
+from callsign.outbox.values import Change, Listen, Put, Written
 from callsign.record import Record, field
 
 MOST_IN_A_GROUP = 500

@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 from callsign.notification import State
-from callsign.outbox import Job, Outbox, OutboxError
-from callsign.outbox_file import write_lock_of
-from callsign.outbox_reader import OutboxReader
+from callsign.outbox.file import write_lock_of
+from callsign.outbox.outbox import Job, Outbox, OutboxError
+from callsign.outbox.reader import OutboxReader
 from store_play import LONG_SECONDS, OtherProcess, call_from, eventually, recording
 
 READS_WITHOUT_RIGHTS = """
 import os, sys
 from pathlib import Path
-from callsign.outbox import OutboxError
-from callsign.outbox_reader import OutboxReader
+from callsign.outbox.outbox import OutboxError
+from callsign.outbox.reader import OutboxReader
 reader = OutboxReader(Path(sys.argv[1]))
 if os.geteuid() == 0:
     os.setgroups([])

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from callsign import thread_starts
 from callsign.fault_place import where
-from callsign.outbox_reader import OutboxReader
-from callsign.outbox_values import Job, OnJobs, OutboxError, StoreBroken
+from callsign.outbox.reader import OutboxReader
+from callsign.outbox.values import Job, OnJobs, OutboxError, StoreBroken
 
 AT_ONCE = 200
 REST_SECONDS = 0.0005

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from callsign import delivery, outbox_access, outbox_file, outbox_writer
+from callsign import delivery
 from callsign.delivery import Delivery
 from callsign.notification import State
-from callsign.outbox import Outbox
-from callsign.outbox_reader import OutboxReader
-from callsign.outbox_unwritten import FILE
+from callsign.outbox import access, writer
+from callsign.outbox import file as outbox_file
+from callsign.outbox.outbox import Outbox
+from callsign.outbox.reader import OutboxReader
+from callsign.outbox.unwritten import FILE
 from store_play import LONG_SECONDS, SETTINGS, WELL, Gate, PlayedVendor, call_from, eventually
 
 JOBS = 5
@@ -47,10 +49,10 @@ def a_store_that_cannot_be_written(path: Path) -> Iterator[None]:
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for module in (outbox_access, outbox_file):
+    for module in (access, outbox_file):
         monkeypatch.setattr(module, "LOCK_SECONDS", 0.05)
     monkeypatch.setattr(delivery, "WRITE_DOWN_SECONDS", LONG_SECONDS)
-    monkeypatch.setattr(outbox_writer, "CLOSE_SECONDS", LONG_SECONDS)
+    monkeypatch.setattr(writer, "CLOSE_SECONDS", LONG_SECONDS)
     return tmp_path / "outbox.db"
 
 

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from callsign import clocks
-from callsign import outbox_schema as sql
-from callsign.doorbell import ring
 from callsign.notification import State
-from callsign.outbox_file import LOCK_SECONDS, StoreFile, begin, write_lock_of
-from callsign.outbox_reader import must_exist
-from callsign.outbox_values import OutboxError
+from callsign.outbox import schema as sql
+from callsign.outbox.doorbell import ring
+from callsign.outbox.file import LOCK_SECONDS, StoreFile, begin, write_lock_of
+from callsign.outbox.reader import must_exist
+from callsign.outbox.values import OutboxError
 from callsign.record import Record
 
 MAY_BE_RETRIED = frozenset(state.value for state in (State.REFUSED, State.EXPIRED, State.DROPPED))

@@ -9,12 +9,12 @@ import pytest
 
 from callsign import clocks
 from callsign.delivery import Delivery
-from callsign.file_lock import FileLock
 from callsign.http.messages import Answer
 from callsign.notification import Notification, State
-from callsign.outbox import Job, Outbox, OutboxError
-from callsign.outbox_edits import Edit, drop, retry
-from callsign.outbox_reader import OutboxReader
+from callsign.outbox.edits import Edit, drop, retry
+from callsign.outbox.lock import FileLock
+from callsign.outbox.outbox import Job, Outbox, OutboxError
+from callsign.outbox.reader import OutboxReader
 from store_play import (
     CALLER,
     GONE,
@@ -147,7 +147,7 @@ def test_no_store_is_made_where_there_is_none(path: Path) -> None:
 
 
 def test_a_store_that_others_keep_for_long_is_told(path: Path, outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("callsign.outbox_edits.LOCK_SECONDS", 0.05)
+    monkeypatch.setattr("callsign.outbox.edits.LOCK_SECONDS", 0.05)
     outbox.add(call_from())
     others = FileLock(path.with_name("outbox.db.lock"))
     with others.held(LONG_SECONDS), pytest.raises(OutboxError, match="cannot be written"):

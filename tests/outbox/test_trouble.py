@@ -18,14 +18,14 @@ from types import SimpleNamespace
 
 import pytest
 
-import callsign.outbox
-from callsign import outbox_access, outbox_file, outbox_writer
-from callsign import outbox_schema as sql
-from callsign.file_lock import FileLock
+import callsign.outbox.outbox
 from callsign.notification import Notification, State
-from callsign.outbox import Added, Job, Outbox, OutboxError
-from callsign.outbox_reader import OutboxReader
-from callsign.outbox_rows import put_of
+from callsign.outbox import access, file, writer
+from callsign.outbox import schema as sql
+from callsign.outbox.jobs import put_of
+from callsign.outbox.lock import FileLock
+from callsign.outbox.outbox import Added, Job, Outbox, OutboxError
+from callsign.outbox.reader import OutboxReader
 from store_play import LONG_SECONDS, OtherProcess, call_from, eventually
 
 NOBODY = 65534
@@ -33,7 +33,7 @@ NOBODY = 65534
 ADDS_WHEN_TOLD = """
 import logging, os, resource, sys, tempfile
 from pathlib import Path
-from callsign.outbox import Outbox, OutboxError
+from callsign.outbox.outbox import Outbox, OutboxError
 from store_play import call_from
 
 class Told(logging.Handler):
@@ -100,8 +100,8 @@ def open_folder() -> Iterator[Path]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The writer gives up on a locked store after a moment."""
-    monkeypatch.setattr(outbox_file, "LOCK_SECONDS", 0.05)
-    monkeypatch.setattr(outbox_access, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(file, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(access, "LOCK_SECONDS", 0.05)
 
 
 def ids(path: Path, table: str = "job") -> list[int]:
@@ -174,16 +174,16 @@ def test_a_transaction_waits_for_sqlites_own_lock_and_for_nothing_else(
         if len(waits) == 3:
             other.execute("COMMIT")
 
-    monkeypatch.setattr(outbox_file, "time", SimpleNamespace(monotonic=time.monotonic, sleep=pause))
+    monkeypatch.setattr(file, "time", SimpleNamespace(monotonic=time.monotonic, sleep=pause))
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(sqlite3.OperationalError, match="database is locked"):
-        outbox_file.begin(ours, 0)
+        file.begin(ours, 0)
     assert not waits
-    outbox_file.begin(ours, LONG_SECONDS)
+    file.begin(ours, LONG_SECONDS)
     assert ours.in_transaction
     assert len(waits) == 3
     with pytest.raises(sqlite3.OperationalError, match="within a transaction"):
-        outbox_file.begin(ours, LONG_SECONDS)
+        file.begin(ours, LONG_SECONDS)
     assert len(waits) == 3
     ours.close()
     other.close()
@@ -219,8 +219,8 @@ def slow_disk(monkeypatch: pytest.MonkeyPatch) -> type[SlowCommit]:
 def test_what_the_writer_has_begun_with_ends_as_the_writer_says_though_the_patience_is_over(
     path: Path, slow_disk: type[SlowCommit], fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("callsign.outbox.COMMIT_SECONDS", LONG_SECONDS)
-    outbox = callsign.outbox.Outbox(path)  # the writer's thread commits
+    monkeypatch.setattr("callsign.outbox.outbox.COMMIT_SECONDS", LONG_SECONDS)
+    outbox = callsign.outbox.outbox.Outbox(path)  # the writer's thread commits
     outbox.add(call_from())
     slow_disk.slow, slow_disk.fault = True, fault
     result: list[object] = []
@@ -250,8 +250,8 @@ def test_what_the_writer_has_begun_with_ends_as_the_writer_says_though_the_patie
 def test_a_commit_that_hangs_lets_the_call_go_on_and_says_that_it_may_still_be_stored(
     path: Path, slow_disk: type[SlowCommit], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("callsign.outbox.COMMIT_SECONDS", 0.01)
-    outbox = callsign.outbox.Outbox(path)  # the writer's thread commits
+    monkeypatch.setattr("callsign.outbox.outbox.COMMIT_SECONDS", 0.01)
+    outbox = callsign.outbox.outbox.Outbox(path)  # the writer's thread commits
     outbox.add(call_from())
     slow_disk.slow = True
     with pytest.raises(OutboxError, match="hangs in a commit: it may be stored all the same"):
@@ -264,7 +264,7 @@ def test_a_commit_that_hangs_lets_the_call_go_on_and_says_that_it_may_still_be_s
 def test_what_another_process_stored_is_found_though_the_commit_that_came_upon_it_failed(
     path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    monkeypatch.setattr(outbox_writer, "QUIET_SECONDS", 100 * LONG_SECONDS)
+    monkeypatch.setattr(writer, "QUIET_SECONDS", 100 * LONG_SECONDS)
     connect = sqlite3.connect
     slow_disk = request.getfixturevalue("slow_disk")
     outbox, jobs = Outbox(path), []
@@ -493,7 +493,7 @@ def test_a_fault_of_our_own_ends_neither_the_writer_nor_anybodys_wait(
 
     outbox.listen(faulty)
     assert outbox.add(call_from(), LONG_SECONDS).job == 3
-    assert eventually(lambda: "KeyError at test_outbox_trouble.py" in caplog.text)
+    assert eventually(lambda: "KeyError at test_trouble.py" in caplog.text)
     outbox.stop_listening(LONG_SECONDS)
     assert outbox.add(call_from(), LONG_SECONDS).job == 4
     outbox.close()

@@ -20,10 +20,10 @@ GROUP, SERVER, SCRIPT = 23456, 23457, 23458
 USES = """
 import os, sys, tempfile
 from pathlib import Path
-from callsign.outbox import Outbox, OutboxError
-from callsign.doorbell import Doorbell
-from callsign.file_lock import FileLock
-from callsign.outbox_reader import OutboxReader
+from callsign.outbox.outbox import Outbox, OutboxError
+from callsign.outbox.doorbell import Doorbell
+from callsign.outbox.lock import FileLock
+from callsign.outbox.reader import OutboxReader
 from store_play import call_from
 
 path, user, group = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from callsign import outbox_backlog
 from callsign.delivery import Delivery
-from callsign.outbox import Job, Outbox
-from callsign.outbox_backlog import Backlog
+from callsign.outbox import feed
+from callsign.outbox.feed import Backlog
+from callsign.outbox.outbox import Job, Outbox
 from callsign.record import replace
 from callsign.vendors.registry import VENDORS
 from store_play import LONG_SECONDS, SETTINGS, PlayedVendor, call_from, eventually
@@ -37,8 +37,8 @@ def outbox(path: Path) -> Iterator[Outbox]:
 
 @pytest.fixture
 def in_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox_backlog, "AT_ONCE", 2)
-    monkeypatch.setattr(outbox_backlog, "REST_SECONDS", 0.0)
+    monkeypatch.setattr(feed, "AT_ONCE", 2)
+    monkeypatch.setattr(feed, "REST_SECONDS", 0.0)
 
 
 class Heard:
@@ -134,7 +134,7 @@ def test_who_has_stopped_listening_hears_nothing_more(path: Path) -> None:
 def test_a_store_that_cannot_be_read_holds_up_nothing_new_and_is_read_when_it_can_be(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(outbox_backlog, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(feed, "AGAIN_SECONDS", 0.01)
     hidden = path.with_name("hidden")
     os.rename(path, hidden)
     heard = Heard()

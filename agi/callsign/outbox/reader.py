@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from callsign import outbox_schema as sql
 from callsign.notification import Notification, State
-from callsign.outbox_aside import is_broken
-from callsign.outbox_file import LOCK_SECONDS, share_side_files, write_lock_of
-from callsign.outbox_rows import jobs_of, notification_of
-from callsign.outbox_values import Job, OutboxError, StoreBroken
-from callsign.outbox_watch import Inode
+from callsign.outbox import schema as sql
+from callsign.outbox.aside import is_broken
+from callsign.outbox.file import LOCK_SECONDS, share_side_files, write_lock_of
+from callsign.outbox.jobs import jobs_of, notification_of
+from callsign.outbox.values import Job, OutboxError, StoreBroken
+from callsign.outbox.watch import Inode
 from callsign.record import Record
 
 log = logging.getLogger("callsign.outbox")

@@ -1,11 +1,11 @@
 """The durable store: a notification that `add` returned for survives kill -9, an outage and a restart.
 
-SQLite in WAL, one writer thread that commits in groups (`outbox_writer`).  A commit needs no disk to
+SQLite in WAL, one writer thread that commits in groups (`writer`).  A commit needs no disk to
 survive a dead process; for a power cut the WAL is put on disk every 50 ms beside the call path
-(`durability = "interval"`, `outbox_sync`), or before `add` returns ("full").
+(`durability = "interval"`, `sync`), or before `add` returns ("full").
 
 Where the files are removed, cut or broken under a running process, or found broken, they are set aside
-(`outbox_watch`, `outbox_aside`), and what the deliverer knows to be open goes into a new store: with the next
+(`watch`, `aside`), and what the deliverer knows to be open goes into a new store: with the next
 commit, after a second at the latest.  Lost is what was committed since the last look if the process is killed before.
 """
 
@@ -14,12 +14,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from callsign import clocks
-from callsign import outbox_schema as sql
 from callsign.notification import Notification, State
-from callsign.outbox_incoming import Signal
-from callsign.outbox_rows import put_of
-from callsign.outbox_values import Added, Job, Listen, OnJobs, OnNewStore, OutboxError, Written
-from callsign.outbox_writer import OutboxWriter
+from callsign.outbox import schema as sql
+from callsign.outbox.jobs import put_of
+from callsign.outbox.values import Added, Job, Listen, OnJobs, OnNewStore, OutboxError, Written
+from callsign.outbox.write_queue import Signal
+from callsign.outbox.writer import OutboxWriter
 
 __all__ = ["ADD_SECONDS", "COMMIT_SECONDS", "Added", "Job", "OnJobs", "Outbox", "OutboxError"]
 

@@ -9,11 +9,11 @@ import stat
 import time
 from pathlib import Path
 
-from callsign import outbox_schema as sql
-from callsign.file_lock import FileLock, open_or_make
-from callsign.outbox_aside import SIDE_FILES, set_aside
-from callsign.outbox_values import StoreBroken
-from callsign.outbox_watch import WAL_BYTES, StoreWatch
+from callsign.outbox import schema as sql
+from callsign.outbox.aside import SIDE_FILES, set_aside
+from callsign.outbox.lock import FileLock, open_or_make
+from callsign.outbox.values import StoreBroken
+from callsign.outbox.watch import WAL_BYTES, StoreWatch
 
 LOCK_SECONDS = 5.0
 """How long others may keep the store locked before it counts as broken."""

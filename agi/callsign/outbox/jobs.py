@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from callsign import clocks
-from callsign import outbox_schema as sql
 from callsign.notification import Notification
-from callsign.outbox_values import Added, Job, Put
+from callsign.outbox import schema as sql
+from callsign.outbox.values import Added, Job, Put
 from callsign.retry_schedule import JITTER, LONGEST_SECONDS
 
 FRESH_SECONDS = 10.0

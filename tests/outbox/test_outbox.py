@@ -10,17 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from callsign import clocks, outbox_hand_over, outbox_writer
-from callsign.file_lock import FileLock
+from callsign import clocks
 from callsign.notification import Notification, State
-from callsign.outbox import Added, Job, Outbox, OutboxError
-from callsign.outbox_reader import OutboxReader
+from callsign.outbox import hand_over, writer
+from callsign.outbox.lock import FileLock
+from callsign.outbox.outbox import Added, Job, Outbox, OutboxError
+from callsign.outbox.reader import OutboxReader
 from store_play import LONG_SECONDS, OtherProcess, call_from, eventually, recording
 
 ADDS_AND_DIES = """
 import os, signal, sys
 from pathlib import Path
-from callsign.outbox import Outbox
+from callsign.outbox.outbox import Outbox
 from store_play import call_from
 outbox = Outbox(Path(sys.argv[1]), sys.argv[2], at_once=True)
 for number in range(20):
@@ -31,7 +32,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 ADDS_WHEN_TOLD = """
 import json, sys
 from pathlib import Path
-from callsign.outbox import Outbox
+from callsign.outbox.outbox import Outbox
 from store_play import call_from
 outbox = Outbox(Path(sys.argv[1]))
 print("ready", flush=True)
@@ -214,8 +215,8 @@ def test_a_hundred_threads_get_a_row_each(outbox: Outbox, path: Path) -> None:
 def test_a_job_committed_at_once_is_handed_over_when_its_call_says_so(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_writer, "QUIET_SECONDS", 100 * LONG_SECONDS)
-    monkeypatch.setattr(outbox_hand_over, "LATEST_SECONDS", 100 * LONG_SECONDS)
+    monkeypatch.setattr(writer, "QUIET_SECONDS", 100 * LONG_SECONDS)
+    monkeypatch.setattr(hand_over, "LATEST_SECONDS", 100 * LONG_SECONDS)
     outbox, listener = Outbox(path, at_once=True), Listener()
     outbox.wait_open(LONG_SECONDS)
     outbox.listen(listener)
@@ -230,8 +231,8 @@ def test_a_job_committed_at_once_is_handed_over_when_its_call_says_so(
 
 
 def test_other_calls_do_not_hold_up_a_job_for_long(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox_writer, "QUIET_SECONDS", 100 * LONG_SECONDS)
-    monkeypatch.setattr(outbox_hand_over, "LATEST_SECONDS", 0.0)
+    monkeypatch.setattr(writer, "QUIET_SECONDS", 100 * LONG_SECONDS)
+    monkeypatch.setattr(hand_over, "LATEST_SECONDS", 0.0)
     outbox, listener = Outbox(path, at_once=True), Listener()
     outbox.wait_open(LONG_SECONDS)
     outbox.listen(listener)
@@ -246,7 +247,7 @@ def test_other_calls_do_not_hold_up_a_job_for_long(path: Path, monkeypatch: pyte
 def test_a_job_whose_call_never_ends_is_handed_over_in_the_next_pause(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_writer, "QUIET_SECONDS", 0.01)
+    monkeypatch.setattr(writer, "QUIET_SECONDS", 0.01)
     outbox, listener = Outbox(path, at_once=True), Listener()
     outbox.wait_open(LONG_SECONDS)
     outbox.listen(listener)

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from callsign import clocks, outbox_tidy, outbox_writer
+from callsign import clocks
 from callsign.notification import State
-from callsign.outbox import Added, Job, Outbox
-from callsign.outbox_file import StoreFile
-from callsign.outbox_reader import OutboxReader
+from callsign.outbox import upkeep, writer
+from callsign.outbox.file import StoreFile
+from callsign.outbox.outbox import Added, Job, Outbox
+from callsign.outbox.reader import OutboxReader
 from store_play import LONG_SECONDS, call_from, eventually
 
 PROMISED_SECONDS = 0.05  # README: on disk within 50 ms
@@ -53,9 +54,9 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The writer tidies up after every little pause."""
-    monkeypatch.setattr(outbox_writer, "QUIET_SECONDS", 0.01)
-    monkeypatch.setattr(outbox_tidy, "PRUNE_SECONDS", 0.01)
-    monkeypatch.setattr(outbox_tidy, "PRUNE_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(writer, "QUIET_SECONDS", 0.01)
+    monkeypatch.setattr(upkeep, "PRUNE_SECONDS", 0.01)
+    monkeypatch.setattr(upkeep, "PRUNE_AGAIN_SECONDS", 0.01)
     return
 
 
@@ -288,7 +289,7 @@ def test_what_has_ended_is_forgotten_after_keep_days_and_what_waits_is_not(path:
 
 @pytest.mark.usefixtures("hurried")
 def test_more_than_one_helping_of_old_jobs_is_forgotten_too(path: Path, time: Clocks) -> None:
-    number = 2 * outbox_tidy.PRUNE_AT_ONCE + 1
+    number = 2 * upkeep.PRUNE_AT_ONCE + 1
     outbox, reader = Outbox(path, keep_days=1), OutboxReader(path)
     for n in range(number):
         outbox.add(call_from(f"047{n:07}"))
@@ -324,8 +325,8 @@ def test_when_it_is_quiet_the_wal_goes_into_the_store(path: Path) -> None:
 def test_when_much_was_written_the_wal_goes_into_the_store_without_a_pause(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_tidy, "CHECKPOINT_AFTER_WRITES", 10)
-    monkeypatch.setattr(outbox_writer, "QUIET_SECONDS", 100 * LONG_SECONDS)
+    monkeypatch.setattr(upkeep, "CHECKPOINT_AFTER_WRITES", 10)
+    monkeypatch.setattr(writer, "QUIET_SECONDS", 100 * LONG_SECONDS)
     outbox = Outbox(path)
     for number in range(30):
         outbox.add(call_from(f"047000{number:04}"))

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from callsign.doorbell import ring
-from callsign.outbox_values import Job, OnJobs, OnNewStore, StoreBroken
+from callsign.outbox.doorbell import ring
+from callsign.outbox.values import Job, OnJobs, OnNewStore, StoreBroken
 
 if TYPE_CHECKING:
-    from callsign.outbox_backlog import Backlog
+    from callsign.outbox.feed import Backlog
 
 AFTER_SECONDS = 0.0005
 """The calls that a commit has answered go on first, a tenth of their step quicker; then their jobs are handed over."""
@@ -61,7 +61,7 @@ class HandOver:
     def add(self, jobs: list[Job], known_up_to: int) -> None:
         """Committed just now; what is open up to that id is the backlog of a new listener."""
         if self.listener is not None and self._backlog is None:
-            from callsign.outbox_backlog import Backlog  # a plain script has its status before it listens
+            from callsign.outbox.feed import Backlog  # a plain script has its status before it listens
 
             self._backlog = Backlog(self._path, known_up_to, self.listener, self.unknown, self._on_broken)
         if not self._jobs:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from callsign.file_lock import FileLock, open_or_make
+from callsign.outbox.lock import FileLock, open_or_make
 from store_play import OtherProcess
 
 HOLDER = """
 import sys
 from pathlib import Path
-from callsign.file_lock import FileLock
+from callsign.outbox.lock import FileLock
 lock = FileLock(Path(sys.argv[1]))
 print(lock.try_now(), flush=True)
 sys.stdin.readline()
