@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from agi_lines import CALLER, UNIQUE_ID, a_step
 from callsign import __version__
 from callsign.answering import MAX_REASON_CHARACTERS, STATUS_OF, Services, answer, log_step, system_of, variables
-from callsign.asking import Asking
-from callsign.delivery import Delivery
+from callsign.delivery.asking import Asking
+from callsign.delivery.deliverer import Delivery
 from callsign.dialplan_step import Step, read_step
 from callsign.handlers import HANDLERS
 from callsign.http.messages import Answer, NoAnswer, Reply, Request

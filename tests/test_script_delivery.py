@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from callsign import clocks, retry_schedule, script_delivery
-from callsign.delivery import Delivery
+from callsign import clocks, script_delivery
+from callsign.delivery import retry
+from callsign.delivery.deliverer import Delivery
 from callsign.notification import Notification, State
 from callsign.outbox.lock import FileLock
 from callsign.outbox.outbox import Outbox
@@ -90,7 +91,7 @@ def test_a_script_does_not_wait_for_a_vendor_that_cannot_be_reached(
 @pytest.fixture
 def restless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries come soon, and rounds end as soon as something is not due yet."""
-    monkeypatch.setattr(retry_schedule, "FIRST_SECONDS", 0.05)
+    monkeypatch.setattr(retry, "FIRST_SECONDS", 0.05)
     monkeypatch.setattr(script_delivery, "DUE_SOON_SECONDS", 0.01)
 
 
@@ -252,8 +253,8 @@ def test_a_server_that_stands_by_takes_over_and_the_script_leaves(
 def test_a_round_ends_in_time_for_a_server_though_there_is_always_something_to_do(
     scripts: Callable[[], Script], vendor: PlayedVendor, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retry_schedule, "FIRST_SECONDS", 0.02)
-    monkeypatch.setattr(retry_schedule, "LONGEST_SECONDS", 0.02)
+    monkeypatch.setattr(retry, "FIRST_SECONDS", 0.02)
+    monkeypatch.setattr(retry, "LONGEST_SECONDS", 0.02)
     monkeypatch.setattr(script_delivery, "ROUND_SECONDS", 0.1)
     script = scripts()
     vendor.answers["skarabee"] = GONE
@@ -334,7 +335,7 @@ def test_what_cannot_be_delivered_at_all_does_not_keep_a_script(
 def test_a_broken_store_does_not_keep_a_script_for_ever(
     scripts: Callable[[], Script], path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("callsign.delivery.LOAD_SECONDS", 0.05)
+    monkeypatch.setattr("callsign.delivery.deliverer.LOAD_SECONDS", 0.05)
     path.write_bytes(b"no database at all, " * 1000)
     assert scripts().delivers_and_leaves()
 

@@ -188,8 +188,8 @@ def test_a_server_whose_deliveries_do_not_come_back_has_itself_ended(
 ) -> None:
     change = (
         "import threading\n"
-        "from callsign import lane_workers\n"
-        "from callsign.delivery import Delivery\n"
+        "from callsign.delivery import workers as lane_workers\n"
+        "from callsign.delivery.deliverer import Delivery\n"
         "lane_workers.HANGS_SECONDS = 0.2\n"
         f"Delivery._deal_with = lambda *arguments: {fault}\n"
     )

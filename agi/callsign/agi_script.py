@@ -122,7 +122,7 @@ class _Script:
 
     def _ask(self, system: str, path: str, facts: Mapping[str, str], seconds: float) -> Verdict:
         """Loaded only now, as below."""
-        from callsign.asking import Asking
+        from callsign.delivery.asking import Asking
         from callsign.http.transport import HttpTransport
 
         settings = self._settings

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from callsign import clocks
 from callsign.cdr_joining import BadPart, Joined
-from callsign.conversations import lead
+from callsign.delivery.conversation import lead
 from callsign.http.messages import Answer, Request
 from callsign.http.transport import HttpTransport
 from callsign.settings.sections import Kalliope, Settings

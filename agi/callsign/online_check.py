@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from callsign import clocks
-from callsign.conversations import PastDeadline, Send, lead
+from callsign.delivery.conversation import PastDeadline, Send, lead
 from callsign.fault_place import where
 from callsign.http.messages import Answer, Reply, Request
 from callsign.http.transport import HttpTransport

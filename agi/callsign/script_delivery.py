@@ -9,9 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from callsign.delivery import Delivery
+from callsign.delivery.deliverer import Delivery
+from callsign.delivery.lost_sections import without_section, words
 from callsign.http.messages import Reply, Request
-from callsign.lost_sections import without_section, words
 from callsign.notification import State
 from callsign.outbox.lock import FileLock
 from callsign.outbox.outbox import Outbox, OutboxError

@@ -15,15 +15,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from callsign import __version__, listening, lost_sections
+from callsign import __version__, listening
 from callsign.agi.listener import FastAgiServer
 from callsign.answering import Services, answer
-from callsign.asking import Asking
 from callsign.calls_first import CallsFirst
-from callsign.delivery import Delivery
+from callsign.delivery import lost_sections
+from callsign.delivery.asking import Asking
+from callsign.delivery.deliverer import Delivery
+from callsign.delivery.prefetch import Keeping
 from callsign.fault_place import where
 from callsign.http.messages import NoAnswer, Reply, Request
-from callsign.keeping import Keeping
 from callsign.notification import State
 from callsign.outbox.outbox import Outbox
 from callsign.outbox.owner import become_owner

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from callsign.answering import Services, answer
-from callsign.asking import Asking
+from callsign.delivery.asking import Asking
 from callsign.dialplan_step import read_step
 from callsign.http.transport import HttpTransport
 from callsign.outbox.outbox import Outbox

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from callsign.asterisk_side import Call, Conduct, Session, run_fastagi
-from callsign.lanes import BACKLOG_PAUSE_SECONDS
+from callsign.delivery.lane import BACKLOG_PAUSE_SECONDS
 from callsign.outbox import schema as sql
 from callsign.outbox.jobs import put_of
 from callsign.outbox.outbox import Outbox

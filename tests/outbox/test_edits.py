@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from callsign import clocks
-from callsign.delivery import Delivery
+from callsign.delivery.deliverer import Delivery
 from callsign.http.messages import Answer
 from callsign.notification import Notification, State
 from callsign.outbox.edits import Edit, drop, retry

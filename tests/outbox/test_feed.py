@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from callsign.delivery import Delivery
+from callsign.delivery.deliverer import Delivery
 from callsign.outbox import feed
 from callsign.outbox.feed import Backlog
 from callsign.outbox.outbox import Job, Outbox

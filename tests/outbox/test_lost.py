@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from callsign.delivery import Delivery
+from callsign.delivery.deliverer import Delivery
 from callsign.notification import State
 from callsign.outbox import aside as outbox_aside
 from callsign.outbox import check as outbox_check

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from callsign import delivery
-from callsign.delivery import Delivery
+from callsign.delivery import deliverer
+from callsign.delivery.deliverer import Delivery
 from callsign.notification import State
 from callsign.outbox import access, writer
 from callsign.outbox import file as outbox_file
@@ -51,7 +51,7 @@ def a_store_that_cannot_be_written(path: Path) -> Iterator[None]:
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for module in (access, outbox_file):
         monkeypatch.setattr(module, "LOCK_SECONDS", 0.05)
-    monkeypatch.setattr(delivery, "WRITE_DOWN_SECONDS", LONG_SECONDS)
+    monkeypatch.setattr(deliverer, "WRITE_DOWN_SECONDS", LONG_SECONDS)
     monkeypatch.setattr(writer, "CLOSE_SECONDS", LONG_SECONDS)
     return tmp_path / "outbox.db"
 

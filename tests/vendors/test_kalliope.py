@@ -17,7 +17,7 @@ import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callsign.conversations import lead
+from callsign.delivery.conversation import lead
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Delivered, Refused, TryLater
 from callsign.question import Found, Unfit

@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callsign.asking import Asking
-from callsign.conversations import NO_TIME
+from callsign.delivery.asking import Asking
+from callsign.delivery.conversation import NO_TIME
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.http.transport import HttpTransport
 from callsign.notification import Refused, TryLater

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from callsign import clocks
+from callsign.delivery.retry import JITTER, LONGEST_SECONDS
 from callsign.notification import Notification
 from callsign.outbox import schema as sql
 from callsign.outbox.values import Added, Job, Put
-from callsign.retry_schedule import JITTER, LONGEST_SECONDS
 
 FRESH_SECONDS = 10.0
 """A job stored so shortly before somebody began to listen, and never tried, goes before the rest of the backlog.

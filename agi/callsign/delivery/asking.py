@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from callsign import clocks, thread_starts
-from callsign.conversations import Send, lead
+from callsign.delivery.conversation import Send, lead
 from callsign.fault_place import where
 from callsign.http.messages import Reply, Request
 from callsign.notification import TryLater

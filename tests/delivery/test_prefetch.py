@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from callsign import keeping
+from callsign.delivery import prefetch
+from callsign.delivery.prefetch import Keeping
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
-from callsign.keeping import Keeping
 from callsign.notification import Delivered, Outcome, TryLater
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Settings, Sraps
@@ -65,7 +65,7 @@ def office(monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
     blank: Any = None
     monkeypatch.setitem(VENDORS, "sraps", Vendor(blank, blank, list, keep=Keep(fetch, 0.01, 7.0)))
     monkeypatch.setitem(VENDORS, "mor", Vendor(blank, blank))
-    monkeypatch.setattr(keeping, "LONGEST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(prefetch, "LONGEST_PAUSE_SECONDS", 0.05)
     made = Office()
     yield made
     made.keeping.stop()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callsign.retry_schedule import (
+from callsign.delivery.retry import (
     FIRST_SECONDS,
     JITTER,
     LAST_CHANCE_SECONDS,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from callsign.answering import Services, answer
-from callsign.asking import PLACES, Asking
+from callsign.delivery.asking import PLACES, Asking
 from callsign.dialplan_step import read_step
 from callsign.handlers import HANDLERS
 from callsign.http.messages import Answer, NoAnswer, Reply, Request

@@ -11,16 +11,16 @@ from contextlib import suppress
 
 from callsign import clocks
 from callsign.calls_first import CallsFirst, NobodyElse
-from callsign.conversations import PastDeadline, Send, lead
-from callsign.election import Election
+from callsign.delivery.conversation import PastDeadline, Send, lead
+from callsign.delivery.election import Election
+from callsign.delivery.lane import DOUBT_SECONDS, MOST_DOUBTS, Lane
+from callsign.delivery.outcomes import LOOK_SECONDS, Outcomes
+from callsign.delivery.retry import next_delay_seconds
+from callsign.delivery.workers import LaneWorkers
 from callsign.fault_place import where
-from callsign.lane_workers import LaneWorkers
-from callsign.lanes import DOUBT_SECONDS, MOST_DOUBTS, Lane
 from callsign.notification import Delivered, Outcome, State, TryLater
 from callsign.outbox.outbox import Job, Outbox, OutboxError
 from callsign.outbox.reader import OutboxReader
-from callsign.outcomes import LOOK_SECONDS, Outcomes
-from callsign.retry_schedule import next_delay_seconds
 from callsign.settings.sections import Settings
 from callsign.vendors.registry import VENDORS
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from callsign import clocks, delivery, retry_schedule
-from callsign.delivery import Delivery
+from callsign import clocks
+from callsign.delivery import deliverer, retry
+from callsign.delivery.deliverer import Delivery
+from callsign.delivery.lane import TROUBLE_AFTER
 from callsign.http.messages import Answer, Reply
-from callsign.lanes import TROUBLE_AFTER
 from callsign.notification import Notification, State
 from callsign.outbox import write_queue
 from callsign.outbox.doorbell import doorbell_of
@@ -91,7 +92,7 @@ def side(idle: Side) -> Side:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next attempt comes after a moment."""
-    monkeypatch.setattr(retry_schedule, "FIRST_SECONDS", 0.01)
+    monkeypatch.setattr(retry, "FIRST_SECONDS", 0.01)
 
 
 def in_turn(*replies: Reply) -> Callable[[], Reply]:
@@ -144,7 +145,7 @@ def test_a_call_does_not_wait_for_a_vendor_that_cannot_be_reached(side: Side) ->
 def test_nor_does_one_whose_job_waits_behind_another_that_could_not_be_told(
     side: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retry_schedule, "FIRST_SECONDS", 1000.0)
+    monkeypatch.setattr(retry, "FIRST_SECONDS", 1000.0)
     side.vendor.answers["start"] = GONE
     start = side.add(recording("start", "1.1"))
     assert side.delivery.wait_for(start, FOR_EVER) is None
@@ -178,7 +179,7 @@ def test_what_is_too_late_at_the_start_is_not_sent(side: Side) -> None:
 
 def test_what_is_too_late_for_another_attempt_ends_with_the_last_reason(side: Side) -> None:
     side.vendor.answers["skarabee"] = GONE
-    told = call_from(lifetime=retry_schedule.FIRST_SECONDS * 0.9)
+    told = call_from(lifetime=retry.FIRST_SECONDS * 0.9)
     assert side.end_of(side.add(told)) == (State.EXPIRED, "too late to try again; last: nobody there")
 
 
@@ -205,7 +206,7 @@ def test_an_attempt_without_a_verdict_is_made_again_after_half_a_second_then_a_w
     side: Side, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(delivery.random, "random", lambda: 0.5)
+    monkeypatch.setattr(deliverer.random, "random", lambda: 0.5)
     side.vendor.answers["skarabee"] = in_turn(GONE, BUSY, WELL["skarabee"])
     job = side.add(call_from())
     assert side.end_of(job) == (State.DELIVERED, "")
@@ -222,7 +223,7 @@ def test_jobs_that_fail_together_are_not_tried_again_together(
     side: Side, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     chances = iter((0.0, 0.999))
-    monkeypatch.setattr(delivery.random, "random", lambda: next(chances))
+    monkeypatch.setattr(deliverer.random, "random", lambda: next(chances))
     side.vendor.answers["skarabee"] = GONE
     for number in range(2):
         side.add(call_from(f"047000000{number}"))
@@ -264,7 +265,7 @@ def test_a_fault_in_a_vendors_code_is_tried_later_and_the_lane_goes_on(
     for number in range(2 * skarabee.CONCURRENCY):
         assert side.end_of(side.add(call_from(f"047000{number:04}"))) == (State.DELIVERED, "")
     assert side.vendor.was_asked(f"skarabee {CALLER}")
-    assert eventually(lambda: "a fault in callsign itself: ValueError at test_delivery.py" in caplog.text)
+    assert eventually(lambda: "a fault in callsign itself: ValueError at test_deliverer.py" in caplog.text)
     assert CALLER not in caplog.text
     side.vendor.answers.clear()
     assert side.end_of(first) == (State.DELIVERED, "")
@@ -468,7 +469,7 @@ def tried_start(side: Side) -> int:
 
 @pytest.fixture
 def soon_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(deliverer, "AGAIN_SECONDS", 0.05)
 
 
 @pytest.mark.usefixtures("hurried", "soon_again")
@@ -540,7 +541,7 @@ def test_a_start_that_was_answered_or_never_sent_has_its_stop_sent_once(side: Si
 
 @pytest.mark.usefixtures("hurried")
 def test_a_repetition_that_is_due_survives_a_restart(side: Side, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "AGAIN_SECONDS", 1000.0)
+    monkeypatch.setattr(deliverer, "AGAIN_SECONDS", 1000.0)
     side.vendor.answers["start"] = in_turn(SILENT, WELL["noojee"])
     tried_start(side)
     stop = side.add(recording("stop", "1.1"))

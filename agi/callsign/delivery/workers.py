@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from callsign import clocks, thread_starts
 from callsign.calls_first import CallsFirst
-from callsign.lanes import Lane
+from callsign.delivery.lane import Lane
 from callsign.outbox.outbox import Job
 
 HANGS_SECONDS = 120.0

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from callsign import clocks, lanes
+from callsign import clocks
 from callsign.calls_first import NobodyElse
-from callsign.lane_workers import LaneWorkers
-from callsign.lanes import Lane
+from callsign.delivery import lane as lanes
+from callsign.delivery.lane import Lane
+from callsign.delivery.workers import LaneWorkers
 from callsign.notification import Notification
 from callsign.outbox.outbox import Job
 from store_play import LONG_SECONDS

@@ -1,6 +1,6 @@
 """Which job is next for one vendor: fresh before backlog, in order, gently while it is in trouble.
 
-A lane has no thread and no clock of its own; `lane_workers` drive it under the lane's condition.
+A lane has no thread and no clock of its own; `workers` drive it under the lane's condition.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
-from callsign.job_order import JobOrder
+from callsign.delivery.order import JobOrder
 from callsign.notification import Notification
 from callsign.outbox.outbox import Job
 

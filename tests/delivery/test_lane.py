@@ -9,8 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from callsign import lanes
-from callsign.lanes import (
+from callsign.delivery import lane as lanes
+from callsign.delivery.lane import (
     BACKLOG_PAUSE_SECONDS,
     CONCURRENCY_IN_TROUBLE,
     HEAD_START_SECONDS,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 
 import pytest
 
-from callsign.conversations import NO_TIME, PastDeadline, lead
+from callsign.delivery.conversation import NO_TIME, PastDeadline, lead
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Delivered, Outcome, TryLater
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from callsign.delivery.outcomes import KEPT, Outcomes
 from callsign.notification import State
-from callsign.outcomes import KEPT, Outcomes
 from store_play import LONG_SECONDS
 
 

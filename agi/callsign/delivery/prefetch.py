@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from callsign import clocks, thread_starts
-from callsign.conversations import Send, lead
+from callsign.delivery.conversation import Send, lead
 from callsign.fault_place import where
 from callsign.notification import Delivered
 from callsign.settings.sections import Settings
