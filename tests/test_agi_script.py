@@ -240,7 +240,8 @@ import os, sys
 sys.path.insert(0, {str(PROJECT / "agi")!r})
 from callsign.script_process import part
 go_on = part()
-from callsign import agi_script, dialplan_step
+from callsign import agi_script
+from callsign.steps import step as dialplan_step
 from callsign.agi import block as agi_block, session as agi_session
 working = {{stage}}
 faulty = [1]

@@ -56,7 +56,7 @@ def test_it_ends_well_where_all_did_their_part(project: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "before", "after", "mark"),
     [
-        ("handlers.py", '"CALLSIGNSTATUS": "OK"', '"CALLSIGNSTATUS": "NO"', "dialplan"),
+        ("steps/handlers.py", '"CALLSIGNSTATUS": "OK"', '"CALLSIGNSTATUS": "NO"', "dialplan"),
         ("demo.py", '("noojee /CallManagementAPI/stop",)', '("noojee /CallManagementAPI/hold",)', "vendor"),
         ("serving.py", "    manager.stopping()\n", "    return 3\n", ""),
         ("serving.py", "        return _serve(path)\n", "        return 3\n", ""),

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from callsign import SYSTEMS
-from callsign.handlers import HANDLERS, Notify
 from callsign.record import fields
 from callsign.sandbox import stand_ins
 from callsign.settings.sections import SECTIONS, Settings
+from callsign.steps.handlers import HANDLERS, Notify
 from callsign.vendors.interface import Ask
 from callsign.vendors.registry import VENDORS
 

@@ -21,13 +21,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from callsign import __version__
 from callsign.asterisk_side import Call, run_fastagi
-from callsign.dialplan_step import read_step
-from callsign.handlers import HANDLERS
 from callsign.metrics import Metrics
 from callsign.metrics_page import MOST_PEERS
 from callsign.record import replace
 from callsign.sandbox import Sandbox, Trouble
 from callsign.settings.sections import OutboxSection
+from callsign.steps.handlers import HANDLERS
+from callsign.steps.step import read_step
 from product import PROJECT, Product, vendor_sections
 from script_play import PlainScript
 from store_play import SETTINGS, OtherProcess

@@ -18,8 +18,6 @@ from typing import TYPE_CHECKING, BinaryIO
 from callsign.agi import fault_status
 from callsign.agi.connection import StreamConnection
 from callsign.agi.session import AGIError, AGIHangup, AgiSession, BadPeer
-from callsign.answering import Services, answer, log_step, variables
-from callsign.dialplan_step import Step, read_step
 from callsign.fault_place import where
 from callsign.notification import State
 from callsign.outbox.outbox import Outbox
@@ -29,6 +27,8 @@ from callsign.script_process import give_up
 from callsign.settings.load import ConfigError, load, path_of
 from callsign.settings.sections import Settings
 from callsign.stderr_queue import queue_stderr
+from callsign.steps.answer import Services, answer, log_step, variables
+from callsign.steps.step import Step, read_step
 
 if TYPE_CHECKING:
     from callsign.script_delivery import ScriptDelivery

@@ -24,14 +24,14 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from callsign import __version__, clocks
-from callsign.answering import status_of
-from callsign.dialplan_step import Step
-from callsign.handlers import HANDLERS
 from callsign.metrics_page import MetricsPage
 from callsign.notification import State
 from callsign.outbox.outbox import OutboxError
 from callsign.outbox.reader import OutboxReader
 from callsign.settings.sections import Settings
+from callsign.steps.answer import status_of
+from callsign.steps.handlers import HANDLERS
+from callsign.steps.step import Step
 from callsign.vendors.registry import VENDORS
 
 STEP_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)

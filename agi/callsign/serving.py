@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from callsign import __version__, listening
 from callsign.agi.listener import FastAgiServer
-from callsign.answering import Services, answer
 from callsign.calls_first import CallsFirst
 from callsign.delivery import lost_sections
 from callsign.delivery.asking import Asking
@@ -33,6 +32,7 @@ from callsign.service_manager import ServiceManager
 from callsign.settings import load as config
 from callsign.settings.sections import Settings
 from callsign.stderr_queue import queue_stderr
+from callsign.steps.answer import Services, answer
 
 if TYPE_CHECKING:
     from callsign.http.transport import HttpTransport

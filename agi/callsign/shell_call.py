@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from callsign.answering import Services, answer
 from callsign.delivery.asking import Asking
-from callsign.dialplan_step import read_step
 from callsign.http.transport import HttpTransport
 from callsign.outbox.outbox import Outbox
 from callsign.script_delivery import ScriptDelivery
 from callsign.settings.sections import Settings
+from callsign.steps.answer import Services, answer
+from callsign.steps.step import read_step
 
 
 def call(request: str, args: Sequence[str], env: Mapping[str, str], settings: Settings) -> dict[str, str]:

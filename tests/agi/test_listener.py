@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from agi_lines import say_that_it_was_all
-from callsign import calls_first, dialplan_step, listening
+from callsign import calls_first, listening
 from callsign.agi import block as agi_block
 from callsign.agi import connection, listener, peer_log, waiting_peers
 from callsign.agi import session as agi_session
@@ -32,8 +32,9 @@ from callsign.agi.session import AgiSession
 from callsign.agi.waiting_peers import WaitingPeers
 from callsign.asterisk_side import Call, Conduct, Cut, Session, run_fastagi
 from callsign.calls_first import CallsFirst
-from callsign.dialplan_step import Step
-from callsign.overdue import Overdue
+from callsign.steps import step as dialplan_step
+from callsign.steps.overdue import Overdue
+from callsign.steps.step import Step
 from waiting import wait_until
 
 WAIT_SECONDS = 10.0  # for what comes at once

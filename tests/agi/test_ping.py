@@ -18,8 +18,8 @@ from callsign.agi import listener as fastagi_server
 from callsign.agi import ping
 from callsign.agi.listener import FastAgiServer
 from callsign.agi.ping import BLOCK, is_answered
-from callsign.dialplan_step import Step
 from callsign.outbox.outbox import Outbox
+from callsign.steps.step import Step
 from waiting import wait_until
 
 LONG_SECONDS, SHORT_SECONDS = 20.0, 0.3

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from callsign.answering import Services, answer
 from callsign.delivery.asking import PLACES, Asking
-from callsign.dialplan_step import read_step
-from callsign.handlers import HANDLERS
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Refused, TryLater
 from callsign.outbox.outbox import Outbox
 from callsign.question import Found, Unfit, Verdict
 from callsign.record import replace
 from callsign.settings.sections import Settings
+from callsign.steps.answer import Services, answer
+from callsign.steps.handlers import HANDLERS
+from callsign.steps.step import read_step
 from callsign.vendors.interface import Ask, Vendor
 from callsign.vendors.registry import VENDORS
 from settings_file import load

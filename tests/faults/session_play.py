@@ -13,7 +13,7 @@ from callsign.agi import lines
 from callsign.agi import session as agi_session
 from callsign.agi.session import AGIError, AGIHangup, AgiSession, BadPeer
 from callsign.asterisk_side.words import split_words
-from callsign.dialplan_step import StepFault, read_step
+from callsign.steps.step import StepFault, read_step
 
 SILENCE, RESET = b"\xff", b"\xfe"
 ARGUMENTS = ("tag", "phoneto")

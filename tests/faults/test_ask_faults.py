@@ -14,9 +14,9 @@ import pytest
 
 import rough_vendor as rough
 from callsign.demo import ACTS, CALL, Act
-from callsign.handlers import HANDLERS
 from callsign.sandbox import Sandbox
 from callsign.sandbox.command import DEMO_ACCOUNTS, settings_for
+from callsign.steps.handlers import HANDLERS
 from callsign.vendors.interface import Ask
 from product import COMMAND, Product
 from real_asterisk import RealAsterisk

@@ -11,7 +11,7 @@ import pytest
 
 from callsign.asterisk_side import Call, Conduct, Session, run_fastagi
 from callsign.outbox.outbox import ADD_SECONDS, COMMIT_SECONDS
-from callsign.overdue import LOOK_SECONDS
+from callsign.steps.overdue import LOOK_SECONDS
 from load import Vendors
 from preload import compiled, preloaded
 from product import Product, vendor_sections

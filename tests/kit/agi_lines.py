@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from callsign.dialplan_step import Step, read_step
+from callsign.steps.step import Step, read_step
 
 CALLER = "0478123456"
 UNIQUE_ID = "1700000000.1"

@@ -851,7 +851,7 @@ def test_sign_and_the_probe_are_those_of_the_registry() -> None:
 
 def test_a_script_that_asks_nothing_does_not_load_hawk() -> None:
     late = {"callsign.vendors.sraps.hawk", "secrets"}
-    code = f"import sys, callsign.handlers; sys.exit(bool({late} & sys.modules.keys()))"
+    code = f"import sys, callsign.steps.handlers; sys.exit(bool({late} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(AGI)}, check=False).returncode == 0
 
 

@@ -24,13 +24,13 @@ from callsign.agi.connection import SocketConnection
 from callsign.agi.peer_log import PeerLog
 from callsign.agi.session import AGIError, AGIHangup, AgiSession, BadPeer
 from callsign.agi.waiting_peers import WaitingPeers
-from callsign.answering import log_step, longest_seconds
 from callsign.calls_first import CallsFirst
-from callsign.dialplan_step import Step, read_step
 from callsign.fault_place import where
 from callsign.http.messages import printable
 from callsign.kernel_timeouts import KernelTimeouts
-from callsign.overdue import Overdue
+from callsign.steps.answer import log_step, longest_seconds
+from callsign.steps.overdue import Overdue
+from callsign.steps.step import Step, read_step
 
 MAX_SESSIONS = 1000
 SPARE_THREADS = 4

@@ -16,16 +16,24 @@ from hypothesis import strategies as st
 
 from agi_lines import CALLER, UNIQUE_ID, a_step
 from callsign import __version__
-from callsign.answering import MAX_REASON_CHARACTERS, STATUS_OF, Services, answer, log_step, system_of, variables
 from callsign.delivery.asking import Asking
 from callsign.delivery.deliverer import Delivery
-from callsign.dialplan_step import Step, read_step
-from callsign.handlers import HANDLERS
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import State
 from callsign.outbox.outbox import Outbox
 from callsign.outbox.reader import JobRow, OutboxReader
 from callsign.record import replace
+from callsign.steps.answer import (
+    MAX_REASON_CHARACTERS,
+    STATUS_OF,
+    Services,
+    answer,
+    log_step,
+    system_of,
+    variables,
+)
+from callsign.steps.handlers import HANDLERS
+from callsign.steps.step import Step, read_step
 from settings_file import NOOJEE, SKARABEE, load
 from waiting import wait_until
 
@@ -317,7 +325,7 @@ def test_a_fault_of_ours_is_an_error_and_never_an_exception(desk: Desk, caplog: 
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("callsign.step", "ERROR")
     assert "path=skarabee" in record.getMessage()
-    assert "RuntimeError at test_answering.py:" in record.getMessage()  # where, and not what it said
+    assert "RuntimeError at test_answer.py:" in record.getMessage()  # where, and not what it said
     assert CALLER not in caplog.text
 
 

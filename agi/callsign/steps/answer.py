@@ -6,15 +6,15 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
-from callsign.dialplan_step import Step, StepFault, shown
 from callsign.fault_place import where
-from callsign.handlers import HANDLERS, Direct, Skipped, facts_to_ask, system_of
 from callsign.http.messages import printable
 from callsign.notification import Refused, State, TryLater
 from callsign.outbox.outbox import ADD_SECONDS, COMMIT_SECONDS, Outbox, OutboxError
 from callsign.question import Found, Unfit, Verdict
 from callsign.record import Record
 from callsign.settings.sections import Settings
+from callsign.steps.handlers import HANDLERS, Direct, Skipped, facts_to_ask, system_of
+from callsign.steps.step import Step, StepFault, shown
 from callsign.vendors.interface import Ask
 
 MAX_REASON_CHARACTERS = 240

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from callsign import SYSTEMS, __version__, clocks
-from callsign.dialplan_step import Step, StepFault, shown
 from callsign.notification import Notification
 from callsign.phone_numbers import NumberPatterns, as_vendor_wants, bare_number, is_withheld, may_be_same
 from callsign.record import Record
 from callsign.settings.sections import Settings, Skarabee
+from callsign.steps.step import Step, StepFault, shown
 from callsign.vendors import noojee as noojee_api
 from callsign.vendors import skarabee as skarabee_api
 from callsign.vendors.interface import Ask

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agi_lines import CALLER, UNIQUE_ID, a_step
-from callsign.dialplan_step import MAX_ARGUMENT_CHARACTERS, Step, StepFault, read_step
+from callsign.steps.step import MAX_ARGUMENT_CHARACTERS, Step, StepFault, read_step
 
 NAMES = ("phonefrom", "phoneto", "businessid", "call")
 

@@ -15,10 +15,10 @@ from callsign import thread_starts
 from callsign.agi import fault_status
 from callsign.agi.block import CLEAN_CONTEXT
 from callsign.agi.session import AGIError, AGIHangup, AgiSession, BadPeer
-from callsign.answering import variables
-from callsign.dialplan_step import Step, shown
 from callsign.fault_place import where
 from callsign.record import Record
+from callsign.steps.answer import variables
+from callsign.steps.step import Step, shown
 
 LOOK_SECONDS = 0.25
 """How often it looks, and so how much later than its time a call may go on."""

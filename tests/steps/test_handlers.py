@@ -9,10 +9,10 @@ import pytest
 
 from agi_lines import CALLER, UNIQUE_ID, a_step
 from callsign import __version__
-from callsign.dialplan_step import StepFault
-from callsign.handlers import HANDLERS, Direct, Notify, Skipped, facts_to_ask
 from callsign.notification import Notification
 from callsign.settings.sections import Settings
+from callsign.steps.handlers import HANDLERS, Direct, Notify, Skipped, facts_to_ask
+from callsign.steps.step import StepFault
 from callsign.vendors.interface import Ask
 from settings_file import NOOJEE, SKARABEE, load
 

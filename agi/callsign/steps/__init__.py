@@ -1,0 +1,5 @@
+"""What one AGI() line means: from the line in the dialplan to the channel variables it sets.
+
+step parses, handlers decide, answer never raises; overdue goes on for a call whose thread hangs.
+To wait for a job and to ask a vendor are handed in as functions.
+"""
