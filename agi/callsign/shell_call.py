@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from callsign.delivery.asking import Asking
 from callsign.http.transport import HttpTransport
 from callsign.outbox.outbox import Outbox
-from callsign.script_delivery import ScriptDelivery
+from callsign.script.rounds import ScriptDelivery
 from callsign.settings.sections import Settings
 from callsign.steps.answer import Services, answer
 from callsign.steps.step import read_step

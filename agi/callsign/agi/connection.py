@@ -89,7 +89,7 @@ class StreamConnection:
     def send(self, data: bytes, seconds: float, last: bool = False) -> None:
         """A pipe that is writable has room for 4096 bytes (PIPE_BUF), more than a command may have.
 
-        `last` is nothing here: Asterisk waits for the end of the script's process, see script_process.
+        `last` is nothing here: Asterisk waits for the end of the script's process, see script.fork.
         """
         writable = select.poll()
         writable.register(self._writer, select.POLLOUT)

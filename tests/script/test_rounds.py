@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from callsign import clocks, script_delivery
+from callsign import clocks
 from callsign.delivery import retry
 from callsign.delivery.deliverer import Delivery
 from callsign.notification import Notification, State
 from callsign.outbox.lock import FileLock
 from callsign.outbox.outbox import Outbox
 from callsign.outbox.reader import OutboxReader
-from callsign.script_delivery import ScriptDelivery
+from callsign.script import rounds
+from callsign.script.rounds import ScriptDelivery
 from settings_file import load, write
 from store_play import GONE, LONG_SECONDS, SETTINGS, Gate, PlayedVendor, call_from, eventually, recording
 
@@ -52,7 +53,7 @@ def path(tmp_path: Path) -> Path:
 def vendor(monkeypatch: pytest.MonkeyPatch) -> PlayedVendor:
     """At the far end of every script's `send`."""
     played = PlayedVendor()
-    monkeypatch.setattr(script_delivery, "_send", played.send)
+    monkeypatch.setattr(rounds, "_send", played.send)
     return played
 
 
@@ -92,7 +93,7 @@ def test_a_script_does_not_wait_for_a_vendor_that_cannot_be_reached(
 def restless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries come soon, and rounds end as soon as something is not due yet."""
     monkeypatch.setattr(retry, "FIRST_SECONDS", 0.05)
-    monkeypatch.setattr(script_delivery, "DUE_SOON_SECONDS", 0.01)
+    monkeypatch.setattr(rounds, "DUE_SOON_SECONDS", 0.01)
 
 
 def test_with_nothing_open_there_is_nothing_to_stay_for(scripts: Callable[[], Script]) -> None:
@@ -255,7 +256,7 @@ def test_a_round_ends_in_time_for_a_server_though_there_is_always_something_to_d
 ) -> None:
     monkeypatch.setattr(retry, "FIRST_SECONDS", 0.02)
     monkeypatch.setattr(retry, "LONGEST_SECONDS", 0.02)
-    monkeypatch.setattr(script_delivery, "ROUND_SECONDS", 0.1)
+    monkeypatch.setattr(rounds, "ROUND_SECONDS", 0.1)
     script = scripts()
     vendor.answers["skarabee"] = GONE
     script.outbox.add(call_from())

@@ -14,7 +14,7 @@ from store_play import LONG_SECONDS, PROJECT, OtherProcess
 
 PARTS = """
 import gc, os, sys
-from callsign.script_process import part
+from callsign.script.fork import part
 go_on = part()
 print("second", os.getppid(), os.getpid(), flush=True)
 for line in sys.stdin:
@@ -31,7 +31,7 @@ for line in sys.stdin:
 
 ALONE = """
 import os, signal
-from callsign.script_process import part
+from callsign.script.fork import part
 def none_left():
     raise BlockingIOError(11, "Resource temporarily unavailable")
 os.fork = none_left
@@ -94,7 +94,7 @@ def test_where_no_process_can_be_had_there_is_none_and_a_hang_up_is_ignored_all_
 
 
 def test_parting_needs_nothing_that_takes_time_to_load() -> None:
-    code = "import sys; known = set(sys.modules); import callsign.script_process; print(*set(sys.modules) - known)"
+    code = "import sys; known = set(sys.modules); import callsign.script.fork; print(*set(sys.modules) - known)"
     told = subprocess.run(
         [sys.executable, "-S", "-c", code],
         capture_output=True,

@@ -23,7 +23,7 @@ from callsign.notification import State
 from callsign.outbox.outbox import Outbox
 from callsign.outbox.owner import become_owner
 from callsign.question import Verdict
-from callsign.script_process import give_up
+from callsign.script.fork import give_up
 from callsign.settings.load import ConfigError, load, path_of
 from callsign.settings.sections import Settings
 from callsign.stderr_queue import queue_stderr
@@ -31,7 +31,7 @@ from callsign.steps.answer import Services, answer, log_step, variables
 from callsign.steps.step import Step, read_step
 
 if TYPE_CHECKING:
-    from callsign.script_delivery import ScriptDelivery
+    from callsign.script.rounds import ScriptDelivery
 
 log = logging.getLogger("callsign.script")
 
@@ -39,7 +39,7 @@ log = logging.getLogger("callsign.script")
 def main(go_on: Callable[[], None] | None, argv: Sequence[str] | None = None) -> int:
     """Answers one AGI session on standard input and output.  Always 0: the dialplan reads the status.
 
-    `go_on`, from `script_process.part`, lets the dialplan go on while this process delivers.  Without
+    `go_on`, from `fork.part`, lets the dialplan go on while this process delivers.  Without
     it the dialplan would wait for the delivery: that is then left to a server or the next script.
     """
     began = time.perf_counter()
@@ -131,7 +131,7 @@ class _Script:
 
     def _delivering(self) -> ScriptDelivery:
         """Loaded only now: a call that waits for no vendor has its status before this is needed."""
-        from callsign.script_delivery import ScriptDelivery
+        from callsign.script.rounds import ScriptDelivery
 
         if self._share is None:
             assert self._outbox is not None  # noqa: S101

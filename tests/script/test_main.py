@@ -194,9 +194,9 @@ def test_an_asterisk_that_vanishes_leaves_no_script_behind(
 NOISY = f"""#!{sys.executable}
 import os, sys
 sys.path.insert(0, {str(PROJECT / "agi")!r})
-from callsign.script_process import part
+from callsign.script.fork import part
 go_on = part() if {{parts}} else None
-from callsign import agi_script
+from callsign.script import main as agi_script
 quiet = agi_script.answer
 def noisy(*arguments):
     print("SET VARIABLE SKARABEESTATUS stray", flush=True)
@@ -238,9 +238,9 @@ def test_where_there_can_be_no_second_process_the_call_is_not_held_and_the_job_i
 FAULTY = f"""#!{sys.executable}
 import os, sys
 sys.path.insert(0, {str(PROJECT / "agi")!r})
-from callsign.script_process import part
+from callsign.script.fork import part
 go_on = part()
-from callsign import agi_script
+from callsign.script import main as agi_script
 from callsign.steps import step as dialplan_step
 from callsign.agi import block as agi_block, session as agi_session
 working = {{stage}}
