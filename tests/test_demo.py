@@ -58,8 +58,8 @@ def test_it_ends_well_where_all_did_their_part(project: Path) -> None:
     [
         ("steps/handlers.py", '"CALLSIGNSTATUS": "OK"', '"CALLSIGNSTATUS": "NO"', "dialplan"),
         ("demo.py", '("noojee /CallManagementAPI/stop",)', '("noojee /CallManagementAPI/hold",)', "vendor"),
-        ("serving.py", "    manager.stopping()\n", "    return 3\n", ""),
-        ("serving.py", "        return _serve(path)\n", "        return 3\n", ""),
+        ("server/serve.py", "    manager.stopping()\n", "    return 3\n", ""),
+        ("server/serve.py", "        return _serve(path)\n", "        return 3\n", ""),
     ],
     ids=["dialplan", "vendor", "end-of-the-server", "start-of-the-server"],
 )

@@ -375,7 +375,7 @@ def test_the_countries_that_are_known_without_a_plan_have_one_and_loading_settin
     settings = tmp_path / "callsign.toml"
     settings.write_text('[numbers]\ncountry = "BE"\n')
     code = (
-        "import pathlib, sys\nfrom callsign.settings import load as config\nimport callsign.serving\n"
+        "import pathlib, sys\nfrom callsign.settings import load as config\nimport callsign.server.serve\n"
         "config.load(pathlib.Path(sys.argv[1]), thorough=True)\n"
         "sys.exit('phonenumbers' in sys.modules or 'requests' in sys.modules)"
     )

@@ -139,7 +139,9 @@ def test_the_end_waits_for_no_reader(pipe: Pipe, code: str) -> None:
 
 
 def test_a_closed_stderr_is_no_trouble() -> None:
-    code = "import os, logging; from callsign.serving import set_up_logging; set_up_logging(); logging.error('words')"
+    code = (
+        "import os, logging; from callsign.server.serve import set_up_logging; set_up_logging(); logging.error('words')"
+    )
     program = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-c", code]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT / "agi")}
     assert subprocess.run(program, env=environment, timeout=LONG_SECONDS).returncode == 0

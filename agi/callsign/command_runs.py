@@ -53,7 +53,7 @@ def _print_json(value: object) -> None:
 def serve(options: argparse.Namespace) -> int:
     """The FastAGI server and the delivery, until SIGTERM."""
     gc.disable()  # until all is loaded: calls wait for the start
-    from callsign.serving import serve
+    from callsign.server.serve import serve
 
     return serve(path_of(options.config))
 

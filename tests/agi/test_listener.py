@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from agi_lines import say_that_it_was_all
-from callsign import calls_first, listening
+from callsign import calls_first
 from callsign.agi import block as agi_block
 from callsign.agi import connection, listener, peer_log, waiting_peers
 from callsign.agi import session as agi_session
@@ -32,6 +32,7 @@ from callsign.agi.session import AgiSession
 from callsign.agi.waiting_peers import WaitingPeers
 from callsign.asterisk_side import Call, Conduct, Cut, Session, run_fastagi
 from callsign.calls_first import CallsFirst
+from callsign.server import listening
 from callsign.steps import step as dialplan_step
 from callsign.steps.overdue import Overdue
 from callsign.steps.step import Step

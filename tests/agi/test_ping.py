@@ -13,12 +13,12 @@ from ipaddress import ip_network
 import pytest
 
 from agi_lines import say_that_it_was_all
-from callsign import listening
 from callsign.agi import listener as fastagi_server
 from callsign.agi import ping
 from callsign.agi.listener import FastAgiServer
 from callsign.agi.ping import BLOCK, is_answered
 from callsign.outbox.outbox import Outbox
+from callsign.server import listening
 from callsign.steps.step import Step
 from waiting import wait_until
 

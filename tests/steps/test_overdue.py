@@ -10,11 +10,11 @@ from ipaddress import ip_network
 import pytest
 
 from agi_lines import say_that_it_was_all
-from callsign import listening
 from callsign.agi import listener
 from callsign.agi.listener import FastAgiServer
 from callsign.agi.session import AgiSession
 from callsign.asterisk_side import Call, Conduct, Session, run_fastagi
+from callsign.server import listening
 from callsign.steps import overdue
 from callsign.steps.step import Step
 from waiting import WAIT_SECONDS, wait_until

@@ -21,10 +21,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from callsign import __version__
 from callsign.asterisk_side import Call, run_fastagi
-from callsign.metrics import Metrics
-from callsign.metrics_page import MOST_PEERS
 from callsign.record import replace
 from callsign.sandbox import Sandbox, Trouble
+from callsign.server.metrics import Metrics
+from callsign.server.metrics_page import MOST_PEERS
 from callsign.settings.sections import OutboxSection
 from callsign.steps.handlers import HANDLERS
 from callsign.steps.step import read_step

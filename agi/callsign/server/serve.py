@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from callsign import __version__, listening
+from callsign import __version__
 from callsign.agi.listener import FastAgiServer
 from callsign.calls_first import CallsFirst
 from callsign.delivery import lost_sections
@@ -28,7 +28,8 @@ from callsign.notification import State
 from callsign.outbox.outbox import Outbox
 from callsign.outbox.owner import become_owner
 from callsign.question import Verdict
-from callsign.service_manager import ServiceManager
+from callsign.server import listening
+from callsign.server.systemd import ServiceManager
 from callsign.settings import load as config
 from callsign.settings.sections import Settings
 from callsign.stderr_queue import queue_stderr
@@ -36,7 +37,7 @@ from callsign.steps.answer import Services, answer
 
 if TYPE_CHECKING:
     from callsign.http.transport import HttpTransport
-    from callsign.metrics import Metrics
+    from callsign.server.metrics import Metrics
 
 STOP_SECONDS = 5.0
 """After SIGTERM what is under way to a vendor may take so long; calls are answered meanwhile."""
@@ -278,7 +279,7 @@ def _metrics_of(settings: Settings, fastagi: FastAgiServer, delivery: Delivery) 
     if address is None:
         return None
     try:
-        from callsign.metrics import Metrics  # 2 MB that a server without need not have
+        from callsign.server.metrics import Metrics  # 2 MB that a server without need not have
 
         metrics = Metrics(address, settings, lambda: fastagi.sessions)
     except (ImportError, OSError) as fault:

@@ -24,10 +24,10 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from callsign import __version__, clocks
-from callsign.metrics_page import MetricsPage
 from callsign.notification import State
 from callsign.outbox.outbox import OutboxError
 from callsign.outbox.reader import OutboxReader
+from callsign.server.metrics_page import MetricsPage
 from callsign.settings.sections import Settings
 from callsign.steps.answer import status_of
 from callsign.steps.handlers import HANDLERS

@@ -15,7 +15,7 @@ import pytest
 from agi_lines import say_that_it_was_all
 from callsign.asterisk_side import Call, run_fastagi
 from callsign.sandbox import Sandbox
-from callsign.service_manager import ServiceManager
+from callsign.server.systemd import ServiceManager
 from product import COMMAND, Product, vendor_sections
 from script_play import ACCOUNTS
 from waiting import wait_until
@@ -208,7 +208,7 @@ def test_ready_is_said_when_calls_are_answered_and_not_before(
 ) -> None:
     says = (
         "from callsign.agi.listener import FastAgiServer\n"
-        "from callsign.service_manager import ServiceManager\n"
+        "from callsign.server.systemd import ServiceManager\n"
         "start = FastAgiServer.start\n"
         "FastAgiServer.start = lambda self: (start(self), ServiceManager()._tell('ANSWERS=' + str(self._idle)))\n"
     )
