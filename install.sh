@@ -455,7 +455,7 @@ access_step() {
 
 access() { # look|grant FOLDER settings|store
   [ -d "$2" ] && [ -x "$home/venv/bin/python" ] && id "$asterisk_user" >/dev/null 2>&1 || return 1
-  as_owner "$2" "$home/venv/bin/python" -I - "$1" "$3" "$asterisk_user" <"$here/agi/callsign/access.py"
+  as_owner "$2" "$home/venv/bin/python" -I - "$1" "$3" "$asterisk_user" <"$here/agi/callsign/commands/access.py"
 }
 
 dialplan_step() {
@@ -667,7 +667,7 @@ main() {
     *)
       [ -z "$dry_run$root" ] || misused "$what takes --wheels and nothing more"
       local_install
-      [ "$what" = local ] || PYTHONPATH="$here/agi" exec "$venv/bin/python" -m callsign.demo
+      [ "$what" = local ] || PYTHONPATH="$here/agi" exec "$venv/bin/python" -m callsign.commands.demo
       say "Ready: .venv/bin/callsign, .venv/bin/agi-debug and the plain script .venv/bin/callsign.agi"
       ;;
   esac

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import rough_vendor as rough
-from callsign.demo import ACTS, CALL, Act
+from callsign.commands.demo import ACTS, CALL, Act
 from callsign.sandbox import Sandbox
 from callsign.sandbox.command import DEMO_ACCOUNTS, settings_for
 from callsign.steps.handlers import HANDLERS

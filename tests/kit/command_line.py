@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping
 from unittest.mock import patch
 
-from callsign.commands import main
+from callsign.commands.main import main
 from product import COMMAND, LONG_SECONDS
 
 

@@ -187,10 +187,10 @@ class TestACall:
         command.write_text(
             "import sys\n"
             f"sys.path.insert(0, {str(COMMAND.parents[1])!r})\n"
-            "from callsign import commands\n"
+            "from callsign.commands.main import main\n"
             "from callsign.outbox import hand_over, writer\n"
             "writer.QUIET_SECONDS = hand_over.LATEST_SECONDS = 3600.0\n"
-            "sys.exit(commands.main())\n"
+            "sys.exit(main())\n"
         )
         monkeypatch.setattr("product.COMMAND", command)
         with Product(tmp_path, vendor.section) as product:

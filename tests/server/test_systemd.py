@@ -277,7 +277,7 @@ def changed_command(folder: Path, change: str) -> Path:
     """callsign with a change."""
     command = folder / "callsign"
     path = f"import sys\nsys.path.insert(0, {str(COMMAND.parents[1])!r})\n"
-    command.write_text(f"{path}{change}from callsign.commands import main\nsys.exit(main())\n")
+    command.write_text(f"{path}{change}from callsign.commands.main import main\nsys.exit(main())\n")
     return command
 
 

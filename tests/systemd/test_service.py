@@ -141,7 +141,7 @@ def fail_with_2(pbx: Pbx) -> None:
 
 
 def fail_again_and_again(pbx: Pbx) -> None:
-    program = pbx.machine.path("/opt/callsign/agi/callsign/commands.py")
+    program = pbx.machine.path("/opt/callsign/agi/callsign/commands/main.py")
     program.write_text(f"raise SystemExit(1)\n{program.read_text()}")
     pbx.systemctl("kill", "--signal=KILL", "callsign")
 
@@ -158,7 +158,7 @@ def mask(pbx: Pbx) -> None:
 def test_a_call_that_connects_while_no_server_comes_back_is_let_go(
     pbx: Pbx, machine: SystemdMachine, end: Callable[[Pbx], None]
 ) -> None:
-    code = machine.path("/opt/callsign/agi/callsign/commands.py")
+    code = machine.path("/opt/callsign/agi/callsign/commands/main.py")
     text = code.read_text()
     try:
         steps = pbx.calls(CALLS, RATE, lambda: end(pbx))

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from callsign.commands.unit_limits import Lines, hidden
 from callsign.record import replace
 from callsign.settings.load import DEFAULT_PATH
 from callsign.settings.sections import OutboxSection, Settings
-from callsign.unit_limits import Lines, hidden
 
 STRICT = [("ProtectHome", "yes"), ("ProtectSystem", "strict"), ("StateDirectory", "callsign")]
 USUAL = Settings(source=DEFAULT_PATH)

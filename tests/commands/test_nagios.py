@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from callsign.nagios_check import CRITICAL, OK, UNKNOWN, WARNING, Verdict, check, judge
+from callsign.commands.nagios import CRITICAL, OK, UNKNOWN, WARNING, Verdict, check, judge
 from callsign.settings.sections import Settings
 
 FIGURES = re.compile(r"('[^'=]+'=-?[0-9.]+[a-z%]*;[0-9.]*;[0-9.]*;[0-9.]*;?( |$))+")

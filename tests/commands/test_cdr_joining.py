@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callsign.cdr_joining import BadPart, Joined
+from callsign.commands.cdr_joining import BadPart, Joined
 
 
 def joined(form: str, *parts: bytes) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from callsign import inspection
+from callsign.commands import status
 from callsign.http.messages import printable
 from callsign.outbox.values import OutboxError
 from callsign.record import Record
@@ -39,9 +39,9 @@ def check(settings: Settings, warn_age: float, crit_age: float) -> Verdict:
     if warn_age > crit_age:
         return Verdict(UNKNOWN, f"--warn-age {warn_age:g} is above --crit-age {crit_age:g}")
     try:
-        found = inspection.status(settings)
+        found = status.status(settings)
     except OutboxError as fault:  # broken, or only not for this user's eyes
-        server = inspection.server(settings)
+        server = status.server(settings)
         return Verdict(UNKNOWN, str(fault)) if server["running"] else Verdict(CRITICAL, f"{_down(server)}; {fault}")
     return judge(found, warn_age, crit_age)
 

@@ -1,4 +1,4 @@
-"""The `callsign` command: what may stand on its command line; `command_runs` does it.
+"""The `callsign` command: what may stand on its command line; `runs` does it.
 
 0 done, 1 failed or refused, 2 wrong usage or settings; `status --check` has a Nagios plugin's instead.
 """
@@ -11,8 +11,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from callsign import SYSTEMS, __version__
-from callsign import command_runs as runs
-from callsign.command_runs import FAILED, MISUSED, UsageFault
+from callsign.commands import runs
+from callsign.commands.runs import FAILED, MISUSED, UsageFault
 from callsign.notification import State
 from callsign.outbox.values import OutboxError
 from callsign.settings.load import DEFAULT_PATH, ConfigError
@@ -32,7 +32,7 @@ SERVE = SimpleNamespace(command="serve", config=None, run=runs.serve)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; an expected fault is a line on stderr, any other shell_process's."""
+    """Runs one command; an expected fault is a line on stderr, any other the shell's."""
     words = list(sys.argv[1:] if argv is None else argv)
     options = SERVE if words == ["serve"] else _parse(words)
     try:

@@ -14,11 +14,11 @@ import sys
 from pathlib import Path
 from typing import TypedDict
 
-from callsign import admin, unit_limits
+from callsign.commands import admin, unit_limits
 from callsign.settings.load import ConfigError, load
 from callsign.settings.sections import Settings
 
-CODE = Path(__file__).resolve().parents[1]
+CODE = Path(__file__).resolve().parents[2]
 SERVICE_USER = "callsign"
 ASTERISK_CONFS = ("/etc/asterisk/asterisk.conf", "/usr/local/etc/asterisk/asterisk.conf")
 
@@ -37,7 +37,7 @@ def look_as_both(settings: Settings) -> Seen:
     if os.geteuid() != 0 or service is None or not unit_limits.are_of_service(settings, lines):
         return Seen(faults=[], warnings=[])
     path = Path(settings.source)
-    look_there = ["/usr/bin/env", f"PYTHONPATH={CODE}", sys.executable, "-m", "callsign.tried_as", str(path)]
+    look_there = ["/usr/bin/env", f"PYTHONPATH={CODE}", sys.executable, "-m", "callsign.commands.tried_as", str(path)]
     told = unit_limits.run_inside(lines, look_there) if lines else ""
     seen: dict[str, Seen] = {
         f"{service.pw_name} (the service)": json.loads(told) if told else _as_user(service, True, path)

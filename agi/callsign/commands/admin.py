@@ -9,7 +9,8 @@ from contextlib import closing
 from ipaddress import ip_address
 from pathlib import Path
 
-from callsign import SYSTEMS, clocks, inspection, unit_limits
+from callsign import SYSTEMS, clocks
+from callsign.commands import status, unit_limits
 from callsign.outbox.outbox import OutboxError
 from callsign.outbox.reader import OutboxReader
 from callsign.record import Record
@@ -73,7 +74,7 @@ def _of_store(store: Path) -> Iterator[str]:
     if os.geteuid() == 0 and found.st_uid != 0:  # root opens nothing there: the service's user looks (tried_as)
         return
     try:
-        yield from inspection.store_troubles(store)
+        yield from status.store_troubles(store)
         if store.exists():
             with closing(OutboxReader(store)) as reader:
                 reader.check()

@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from callsign.cdr_command import begin_of, days_of, end_of, months
-from callsign.commands import main
+from callsign.commands.cdr import begin_of, days_of, end_of, months
+from callsign.commands.main import main
 from callsign.sandbox import Sandbox, Trouble
 from command_line import callsign
 from product import COMMAND, looks_old

@@ -57,7 +57,7 @@ def test_it_ends_well_where_all_did_their_part(project: Path) -> None:
     ("module", "before", "after", "mark"),
     [
         ("steps/handlers.py", '"CALLSIGNSTATUS": "OK"', '"CALLSIGNSTATUS": "NO"', "dialplan"),
-        ("demo.py", '("noojee /CallManagementAPI/stop",)', '("noojee /CallManagementAPI/hold",)', "vendor"),
+        ("commands/demo.py", '("noojee /CallManagementAPI/stop",)', '("noojee /CallManagementAPI/hold",)', "vendor"),
         ("server/serve.py", "    manager.stopping()\n", "    return 3\n", ""),
         ("server/serve.py", "        return _serve(path)\n", "        return 3\n", ""),
     ],

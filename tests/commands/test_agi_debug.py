@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from callsign.agi_debug import main
+from callsign.commands.agi_debug import main
 
-COMMAND = Path(__file__).resolve().parent.parent / "agi" / "bin" / "agi-debug"
+COMMAND = Path(__file__).resolve().parents[2] / "agi" / "bin" / "agi-debug"
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from callsign.settings.sections import Settings
 if TYPE_CHECKING:
     import argparse
 
-    from callsign.online_check import Finding
+    from callsign.commands.check_online import Finding
     from callsign.outbox.edits import Edit
 
 DONE, FAILED, MISUSED = 0, 1, 2
@@ -60,7 +60,7 @@ def serve(options: argparse.Namespace) -> int:
 
 def check(options: argparse.Namespace) -> int:
     """Reads the settings, as root also as those who need them; with --online asks the vendors."""
-    from callsign import admin, tried_as
+    from callsign.commands import admin, tried_as
 
     try:
         settings, warnings = _settings(options, thorough=True)
@@ -93,16 +93,16 @@ def check(options: argparse.Namespace) -> int:
 
 
 def _ask_online(settings: Settings, systems: Sequence[str]) -> Sequence[Finding]:
-    from callsign.online_check import check_online
+    from callsign.commands.check_online import check_online
 
     return check_online(settings, systems)
 
 
 def call(options: argparse.Namespace) -> int:
     """One handler, as a plain AGI script would run it."""
-    from callsign import shell_call
     from callsign.asterisk_side import Call
     from callsign.asterisk_side.call import unique_id
+    from callsign.commands import call as shell_call
 
     settings = _settings_and_store(options)
     made_up = Call(options.callerid, extension=options.extension, uniqueid=options.uniqueid or unique_id())
@@ -130,7 +130,7 @@ def _given(texts: Sequence[str]) -> dict[str, str]:
 
 def sign(options: argparse.Namespace) -> int:
     """The text to sign and the signature."""
-    from callsign import admin
+    from callsign.commands import admin
 
     given = _given(options.values)
     settings, _ = _settings(options)
@@ -149,7 +149,7 @@ def sign(options: argparse.Namespace) -> int:
 
 def mor(options: argparse.Namespace) -> int:
     """One method of the MOR API."""
-    from callsign import mor_command
+    from callsign.commands import mor as mor_command
 
     given = _given(options.values)
     settings, _ = _settings(options)
@@ -161,7 +161,7 @@ def mor(options: argparse.Namespace) -> int:
 
 def status(options: argparse.Namespace) -> int:
     """Whether it runs, and what the store holds."""
-    from callsign import inspection
+    from callsign.commands import status as inspection
 
     if options.check:
         return _nagios(options)
@@ -175,21 +175,21 @@ def status(options: argparse.Namespace) -> int:
 
 
 def _nagios(options: argparse.Namespace) -> int:
-    from callsign import nagios_check
+    from callsign.commands import nagios
 
     try:
         settings = _settings_and_store(options)
     except ConfigError as fault:
-        verdict = nagios_check.Verdict(nagios_check.UNKNOWN, str(fault))
+        verdict = nagios.Verdict(nagios.UNKNOWN, str(fault))
     else:
-        verdict = nagios_check.check(settings, options.warn_age, options.crit_age)
+        verdict = nagios.check(settings, options.warn_age, options.crit_age)
     print(verdict.line)
     return verdict.code
 
 
 def jobs(options: argparse.Namespace) -> int:
     """The jobs that fit, or one with its life."""
-    from callsign import inspection
+    from callsign.commands import status as inspection
 
     settings = _settings_and_store(options)
     most = -1 if options.json else MOST_SHOWN  # a program gets all
@@ -235,7 +235,7 @@ def _edit(options: argparse.Namespace, edit: Callable[[Path, Sequence[int]], Seq
 
 def cdr(options: argparse.Namespace) -> int:
     """A KalliopePBX's call register for a period."""
-    from callsign import cdr_command
+    from callsign.commands import cdr as cdr_command
 
     settings, _ = _settings(options)
     wanted = (options.begin, options.end, options.style, options.format, options.output, options.url_form)

@@ -17,7 +17,7 @@ from typing import IO
 from zoneinfo import ZoneInfo
 
 from callsign import clocks
-from callsign.cdr_joining import BadPart, Joined
+from callsign.commands.cdr_joining import BadPart, Joined
 from callsign.delivery.conversation import lead
 from callsign.http.messages import Answer, Request
 from callsign.http.transport import HttpTransport

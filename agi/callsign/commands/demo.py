@@ -16,15 +16,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from callsign.asterisk_side import Call, Conduct, Session, run_fastagi
+from callsign.commands.shell import begin, end
 from callsign.record import Record
 from callsign.sandbox import Sandbox, Seen
 from callsign.sandbox.command import DEMO_ACCOUNTS, settings_for
 from callsign.sandbox.sraps import COMPANY
-from callsign.shell_process import begin, end
 
 START_SECONDS = 30.0
 VENDOR_SECONDS = 10.0
-COMMAND = Path(__file__).resolve().parents[1] / "bin" / "callsign"
+COMMAND = Path(__file__).resolve().parents[2] / "bin" / "callsign"
 
 CALL = Call(
     callerid="056528999",

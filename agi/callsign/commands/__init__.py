@@ -1,0 +1,14 @@
+"""The administrator's commands.  A command imports what it needs when it runs.
+
+main parses the arguments and runs has one function per command; bin/ starts main and agi_debug within shell, which
+ends a process as a shell expects it.
+
+    admin         check, sign            check_online    check --online
+    tried_as      check by root: looks as those who need settings and store, within unit_limits of the service
+    access        what install.sh runs to let them in
+    status        jobs, status           nagios          status --check
+    call          call, without Asterisk
+    mor           mor METHOD
+    cdr           cdr, with cdr_joining for its monthly parts
+    demo          install.sh demo: server, stand-in vendors and Asterisk, and a call of each kind
+"""
