@@ -17,7 +17,7 @@ import pytest
 
 from callsign import SYSTEMS
 from callsign.record import fields
-from callsign.sandbox import stand_ins
+from callsign.sandbox.vendors import sandbox
 from callsign.settings.sections import SECTIONS, Settings
 from callsign.steps.handlers import HANDLERS, Notify
 from callsign.vendors.interface import Ask
@@ -262,7 +262,7 @@ def test_the_map_names_modules_that_are_there() -> None:
 
 
 def test_a_system_is_in_every_registry() -> None:
-    assert set(SYSTEMS) == set(VENDORS) == set(stand_ins.VENDORS)
+    assert set(SYSTEMS) == set(VENDORS) == set(sandbox.VENDORS)
     assert set(SYSTEMS) == {name for name, field in fields(Settings).items() if field.default is None}
     assert set(SYSTEMS) < set(SECTIONS)
     for system in SYSTEMS:

@@ -15,8 +15,9 @@ from typing import IO
 
 import pytest
 
-from callsign.asterisk_side import Call, run_fastagi
-from callsign.sandbox import Sandbox
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.play import run_fastagi
+from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.stderr_queue import MOST_WAITING, QueuedStderr
 from product import COMMAND, PROJECT, Product, vendor_sections
 from script_play import CALL, SCRIPT, PlainScript

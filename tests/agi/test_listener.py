@@ -30,8 +30,10 @@ from callsign.agi.connection import SocketConnection
 from callsign.agi.listener import FastAgiServer, Networks, is_allowed
 from callsign.agi.session import AgiSession
 from callsign.agi.waiting_peers import WaitingPeers
-from callsign.asterisk_side import Call, Conduct, Cut, Session, run_fastagi
 from callsign.calls_first import CallsFirst
+from callsign.sandbox.asterisk.behaviour import Conduct, Cut, Session
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.play import run_fastagi
 from callsign.server import listening
 from callsign.steps import step as dialplan_step
 from callsign.steps.overdue import Overdue

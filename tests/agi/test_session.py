@@ -36,9 +36,11 @@ from callsign.agi import session as agi_session
 from callsign.agi.block import LINE_BREAK, NOT_CONFIRMED, OUT_OF_PLACE, UNCHECKED, ProvenThreads
 from callsign.agi.connection import SocketConnection, StreamConnection
 from callsign.agi.session import AgiSession, BadPeer, DeadChannel, UnfitCommand, quote
-from callsign.asterisk_side import Conduct, Session, Wire, play
-from callsign.asterisk_side.call import Call
-from callsign.asterisk_side.words import split_words
+from callsign.sandbox.asterisk.behaviour import Conduct, Session
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.parsing import split_words
+from callsign.sandbox.asterisk.play import play
+from callsign.sandbox.asterisk.wire import Wire
 from callsign.steps.answer import MAX_REASON_CHARACTERS
 
 WAIT_SECONDS = 10.0  # for what comes at once

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from callsign.sandbox import Sandbox
-from callsign.sandbox.seen import Seen
+from callsign.sandbox.vendors.record import Seen
+from callsign.sandbox.vendors.sandbox import Sandbox
 from product import PROJECT, Product, vendor_sections
 from real_asterisk import RealAsterisk
 from sip_phone import Dialog, SipPhone

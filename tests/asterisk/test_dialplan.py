@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from callsign.sandbox import Sandbox, Trouble
-from callsign.sandbox.seen import Seen
+from callsign.sandbox.vendors.messages import Trouble
+from callsign.sandbox.vendors.record import Seen
+from callsign.sandbox.vendors.sandbox import Sandbox
 from product import PROJECT, Product, vendor_sections
 from real_asterisk import RealAsterisk
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from calls import Call
-from callsign.sandbox import Sandbox
+from callsign.sandbox.vendors.sandbox import Sandbox
 from product import PROJECT, Product, vendor_sections
 from real_asterisk import RealAsterisk
 from waiting import wait_until

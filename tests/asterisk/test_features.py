@@ -12,7 +12,7 @@ import pytest
 
 from ami import Message
 from calls import Call
-from callsign.sandbox import Sandbox
+from callsign.sandbox.vendors.sandbox import Sandbox
 from product import PROJECT, Product
 from real_asterisk import RealAsterisk
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from callsign.sandbox import Sandbox
+from callsign.sandbox.vendors.sandbox import Sandbox
 from chroot_python import write_program
 from product import PROJECT, Product, vendor_sections
 from real_asterisk import RealAsterisk

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from asterisk_fixtures import LEFT_OUT
-from callsign.sandbox import Sandbox
-from callsign.sandbox.seen import Seen
+from callsign.sandbox.vendors.record import Seen
+from callsign.sandbox.vendors.sandbox import Sandbox
 from product import PROJECT, Product, vendor_sections
 from real_asterisk import RealAsterisk
 

@@ -10,7 +10,8 @@ from urllib.parse import parse_qsl
 import pytest
 
 from ami import Message
-from callsign.sandbox import Sandbox, Trouble
+from callsign.sandbox.vendors.messages import Trouble
+from callsign.sandbox.vendors.sandbox import Sandbox
 from product import PROJECT, Product
 from real_asterisk import RealAsterisk
 

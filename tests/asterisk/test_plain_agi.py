@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from callsign.sandbox import Sandbox
+from callsign.sandbox.vendors.sandbox import Sandbox
 from product import PROJECT, vendor_sections
 from real_asterisk import RealAsterisk
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from callsign.sandbox import Sandbox, Trouble
+from callsign.sandbox.vendors.messages import Trouble
+from callsign.sandbox.vendors.sandbox import Sandbox
 from product import Product, vendor_sections
 from real_asterisk import RealAsterisk
 

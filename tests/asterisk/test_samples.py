@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from callsign.sandbox import Sandbox
+from callsign.sandbox.vendors.sandbox import Sandbox
 from product import PROJECT, Product
 from real_asterisk import RealAsterisk
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agi_lines import say_that_it_was_all
-from callsign.asterisk_side import Call
+from callsign.sandbox.asterisk.call import Call
 from product import Product
 from real_asterisk import RealAsterisk
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from callsign.sandbox import Sandbox, Trouble
+from callsign.sandbox.vendors.messages import Trouble
+from callsign.sandbox.vendors.sandbox import Sandbox
 from product import PROJECT, Product
 from real_asterisk import RealAsterisk
 

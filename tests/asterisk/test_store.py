@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from callsign.sandbox import Sandbox
+from callsign.sandbox.vendors.sandbox import Sandbox
 from product import PROJECT, Product, vendor_sections
 from real_asterisk import RealAsterisk
 

@@ -17,7 +17,7 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS / folder) for folder in ("../agi", "kit", "asterisk", "faults", "install", "systemd")]
 
-from callsign.sandbox import Trouble  # noqa: E402
+from callsign.sandbox.vendors.messages import Trouble  # noqa: E402
 from pbx import Pbx, pbx_on  # noqa: E402
 from product import vendor_sections  # noqa: E402
 

@@ -21,7 +21,8 @@ import pytest
 
 from callsign.commands.cdr import begin_of, days_of, end_of, months
 from callsign.commands.main import main
-from callsign.sandbox import Sandbox, Trouble
+from callsign.sandbox.vendors.messages import Trouble
+from callsign.sandbox.vendors.sandbox import Sandbox
 from command_line import callsign
 from product import COMMAND, looks_old
 

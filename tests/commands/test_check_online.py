@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from callsign.sandbox import Sandbox, Trouble
 from callsign.sandbox.command import DEMO_ACCOUNTS, settings_for
+from callsign.sandbox.vendors.messages import Trouble
+from callsign.sandbox.vendors.sandbox import Sandbox
 from command_line import callsign_text
 from product import vendor_sections
 from settings_file import write

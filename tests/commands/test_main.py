@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from callsign.asterisk_side import Call, run_fastagi
-from callsign.sandbox import Sandbox, Trouble
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.play import run_fastagi
+from callsign.sandbox.vendors.messages import Trouble
+from callsign.sandbox.vendors.sandbox import Sandbox
 from command_line import callsign_text as run
 from product import COMMAND, PROJECT, Product, looks_old, vendor_sections
 from waiting import wait_until

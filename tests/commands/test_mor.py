@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from callsign.sandbox import Sandbox, Trouble
+from callsign.sandbox.vendors.messages import Trouble
+from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.vendors.mor.methods import EFFECTS, READS, effect_of
 from command_line import callsign_text
 from product import looks_old

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from callsign.sandbox import Sandbox, Trouble
+from callsign.sandbox.vendors.messages import Trouble
+from callsign.sandbox.vendors.sandbox import Sandbox
 from product import COMMAND, PROJECT, looks_old, vendor_sections
 from waiting import wait_until
 

@@ -15,8 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from callsign.asterisk_side import Call, Conduct, run_fastagi
-from callsign.sandbox import Sandbox, Seen
+from callsign.sandbox.asterisk.behaviour import Conduct
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.play import run_fastagi
+from callsign.sandbox.vendors.record import Seen
+from callsign.sandbox.vendors.sandbox import Sandbox
 from store_play import LONG_SECONDS
 from waiting import wait_until
 

@@ -12,7 +12,7 @@ from unittest import mock
 from callsign.agi import lines
 from callsign.agi import session as agi_session
 from callsign.agi.session import AGIError, AGIHangup, AgiSession, BadPeer
-from callsign.asterisk_side.words import split_words
+from callsign.sandbox.asterisk.parsing import split_words
 from callsign.steps.step import StepFault, read_step
 
 SILENCE, RESET = b"\xff", b"\xfe"

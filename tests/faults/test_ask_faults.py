@@ -14,8 +14,8 @@ import pytest
 
 import rough_vendor as rough
 from callsign.commands.demo import ACTS, CALL, Act
-from callsign.sandbox import Sandbox
 from callsign.sandbox.command import DEMO_ACCOUNTS, settings_for
+from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.steps.handlers import HANDLERS
 from callsign.vendors.interface import Ask
 from product import COMMAND, Product

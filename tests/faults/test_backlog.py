@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from callsign.asterisk_side import Call, Conduct, Session, run_fastagi
 from callsign.delivery.lane import BACKLOG_PAUSE_SECONDS
 from callsign.outbox import schema as sql
 from callsign.outbox.jobs import put_of
 from callsign.outbox.outbox import Outbox
-from callsign.sandbox import Sandbox
+from callsign.sandbox.asterisk.behaviour import Conduct, Session
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.play import run_fastagi
+from callsign.sandbox.vendors.sandbox import Sandbox
 from product import Product, vendor_sections
 from store_play import call_from
 

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from callsign.asterisk_side import Call, Conduct, run_fastagi
-from callsign.sandbox import Trouble
+from callsign.sandbox.asterisk.behaviour import Conduct
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.play import run_fastagi
+from callsign.sandbox.vendors.messages import Trouble
 from load import Vendors
 from preload import compiled, preloaded
 from product import Product, vendor_sections

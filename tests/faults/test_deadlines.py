@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 import rough_vendor as rough
-from callsign.asterisk_side import Call, Conduct, run_fastagi
+from callsign.sandbox.asterisk.behaviour import Conduct
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.play import run_fastagi
 from callsign.vendors.noojee import BY_EXTENSION_LIFETIME_SECONDS
 from product import COMMAND, Product
 from rough_vendor import Behaviour, RoughVendor

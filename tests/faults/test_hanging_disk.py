@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from callsign.asterisk_side import Call, Conduct, Session, run_fastagi
 from callsign.outbox.outbox import ADD_SECONDS, COMMIT_SECONDS
+from callsign.sandbox.asterisk.behaviour import Conduct, Session
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.play import run_fastagi
 from callsign.steps.overdue import LOOK_SECONDS
 from load import Vendors
 from preload import compiled, preloaded

@@ -20,8 +20,9 @@ from pathlib import Path
 
 import pytest
 
-from callsign.asterisk_side import Call
-from callsign.sandbox import Seen, Trouble
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.vendors.messages import Trouble
+from callsign.sandbox.vendors.record import Seen
 from callsign.vendors.registry import VENDORS
 from load import Load, Vendors, assert_sound, held_port, word
 from product import Product, vendor_sections

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 import rough_vendor as rough
-from callsign.asterisk_side import Call, Conduct, run_fastagi
-from callsign.sandbox import Seen
+from callsign.sandbox.asterisk.behaviour import Conduct
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.play import run_fastagi
+from callsign.sandbox.vendors.record import Seen
 from load import Vendors, word
 from product import Product, vendor_sections
 from rough_vendor import Behaviour, RoughVendor

@@ -6,8 +6,10 @@ import resource
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from callsign.asterisk_side import Call, Conduct, Session, run_fastagi
-from callsign.sandbox import Sandbox
+from callsign.sandbox.asterisk.behaviour import Conduct, Session
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.play import run_fastagi
+from callsign.sandbox.vendors.sandbox import Sandbox
 from product import Product, vendor_sections
 from store_play import eventually
 

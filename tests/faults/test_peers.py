@@ -19,8 +19,10 @@ from pathlib import Path
 
 import pytest
 
-from callsign.asterisk_side import Call, Conduct, run_fastagi
-from callsign.sandbox import Sandbox
+from callsign.sandbox.asterisk.behaviour import Conduct
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.play import run_fastagi
+from callsign.sandbox.vendors.sandbox import Sandbox
 from product import Product, vendor_sections
 
 pytestmark = pytest.mark.faults

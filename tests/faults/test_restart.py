@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from calls import Result
-from callsign.sandbox import Seen, Trouble
+from callsign.sandbox.vendors.messages import Trouble
+from callsign.sandbox.vendors.record import Seen
 from load import CALLERS, Load, Told, Vendors, assert_sound, held_port, word
 from product import PROJECT, Product, vendor_sections
 from real_asterisk import RealAsterisk

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from callsign.asterisk_side import Call, Conduct, Session, run_fastagi
+from callsign.sandbox.asterisk.behaviour import Conduct, Session
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.play import run_fastagi
 from load import Vendors
 from preload import compiled, preloaded
 from product import Product, vendor_sections

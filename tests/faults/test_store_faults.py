@@ -16,11 +16,13 @@ from pathlib import Path
 import pytest
 
 import product as product_module
-from callsign.asterisk_side import Call, Conduct, Session, run_fastagi
 from callsign.outbox import schema as sql
 from callsign.outbox.aside import found_aside
 from callsign.outbox.watch import OTHERS_SECONDS
-from callsign.sandbox import Trouble
+from callsign.sandbox.asterisk.behaviour import Conduct, Session
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.play import run_fastagi
+from callsign.sandbox.vendors.messages import Trouble
 from load import Vendors, assert_sound
 from product import Product, vendor_sections
 from store_play import LONG_SECONDS, in_the_wal_alone

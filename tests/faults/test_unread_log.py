@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from callsign.sandbox import Sandbox
+from callsign.sandbox.vendors.sandbox import Sandbox
 from real_asterisk import RealAsterisk
 from script_play import ACCOUNTS, vendor_sections
 from store_play import LONG_SECONDS

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 import rough_vendor as rough
-from callsign.asterisk_side import Call, Conduct, run_fastagi
 from callsign.outbox.reader import OutboxReader
+from callsign.sandbox.asterisk.behaviour import Conduct
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.play import run_fastagi
 from product import Product
 from real_asterisk import RealAsterisk
 from rough_vendor import Behaviour, RoughVendor

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from callsign.sandbox import Sandbox
+from callsign.sandbox.vendors.sandbox import Sandbox
 
 PROJECT = Path(__file__).resolve().parents[2]
 COMMAND = PROJECT / "agi" / "bin" / "callsign"

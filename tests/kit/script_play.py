@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 import product
-from callsign.asterisk_side import Call, Conduct, Session, run_script
-from callsign.sandbox import Sandbox
+from callsign.sandbox.asterisk.behaviour import Conduct, Session
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.play import run_script
+from callsign.sandbox.vendors.sandbox import Sandbox
 from store_play import LONG_SECONDS, PROJECT
 
 SCRIPT = PROJECT / "agi" / "agi-bin" / "callsign.agi"

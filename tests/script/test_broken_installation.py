@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from callsign.asterisk_side import Call, Conduct, run_script
+from callsign.sandbox.asterisk.behaviour import Conduct
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.play import run_script
 from product import PROJECT
 
 CALL = Call(callerid="0478123456", extension="056528998")

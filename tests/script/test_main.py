@@ -14,10 +14,14 @@ from pathlib import Path
 import pytest
 
 from callsign.agi import session as agi_session
-from callsign.asterisk_side import Call, Conduct, Cut, run_fastagi, run_script
 from callsign.notification import State
 from callsign.outbox.reader import OutboxReader
-from callsign.sandbox import Sandbox, Seen, Trouble
+from callsign.sandbox.asterisk.behaviour import Conduct, Cut
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.play import run_fastagi, run_script
+from callsign.sandbox.vendors.messages import Trouble
+from callsign.sandbox.vendors.record import Seen
+from callsign.sandbox.vendors.sandbox import Sandbox
 from product import Product
 from script_play import ACCOUNTS, CALL, CALLER, SCRIPT, ByHand, PlainScript, vendor_sections
 from store_play import LONG_SECONDS, PROJECT, eventually

@@ -20,9 +20,11 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from callsign import __version__
-from callsign.asterisk_side import Call, run_fastagi
 from callsign.record import replace
-from callsign.sandbox import Sandbox, Trouble
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.play import run_fastagi
+from callsign.sandbox.vendors.messages import Trouble
+from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.server.metrics import Metrics
 from callsign.server.metrics_page import MOST_PEERS
 from callsign.settings.sections import OutboxSection

@@ -18,7 +18,9 @@ import pytest
 
 from agi_lines import say_that_it_was_all
 from callsign import __version__
-from callsign.asterisk_side import Call, Conduct, Session, run_fastagi
+from callsign.sandbox.asterisk.behaviour import Conduct, Session
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.play import run_fastagi
 from product import COMMAND, Product
 from waiting import wait_until
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from agi_lines import say_that_it_was_all
-from callsign.asterisk_side import Call, run_fastagi
-from callsign.sandbox import Sandbox
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.play import run_fastagi
+from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.server.systemd import ServiceManager
 from product import COMMAND, Product, vendor_sections
 from script_play import ACCOUNTS

@@ -13,7 +13,9 @@ from agi_lines import say_that_it_was_all
 from callsign.agi import listener
 from callsign.agi.listener import FastAgiServer
 from callsign.agi.session import AgiSession
-from callsign.asterisk_side import Call, Conduct, Session, run_fastagi
+from callsign.sandbox.asterisk.behaviour import Conduct, Session
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.play import run_fastagi
 from callsign.server import listening
 from callsign.steps import overdue
 from callsign.steps.step import Step

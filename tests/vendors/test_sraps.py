@@ -24,7 +24,8 @@ from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.http.transport import HttpTransport
 from callsign.notification import Refused, TryLater
 from callsign.question import Found, Unfit, Verdict
-from callsign.sandbox import Sandbox, Trouble
+from callsign.sandbox.vendors.messages import Trouble
+from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Settings, Sraps
 from callsign.vendors.interface import Probed

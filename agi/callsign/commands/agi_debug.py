@@ -10,8 +10,9 @@ import json
 import sys
 from collections.abc import Sequence
 
-from callsign.asterisk_side import Call, Conduct, Session, run_fastagi, run_script
-from callsign.asterisk_side.call import AgiUrl, is_agi_url, unique_id
+from callsign.sandbox.asterisk.behaviour import Conduct, Session
+from callsign.sandbox.asterisk.call import AgiUrl, Call, is_agi_url, unique_id
+from callsign.sandbox.asterisk.play import run_fastagi, run_script
 
 
 def main(argv: Sequence[str] | None = None) -> int:

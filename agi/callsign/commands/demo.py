@@ -15,12 +15,15 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from callsign.asterisk_side import Call, Conduct, Session, run_fastagi
 from callsign.commands.shell import begin, end
 from callsign.record import Record
-from callsign.sandbox import Sandbox, Seen
+from callsign.sandbox.asterisk.behaviour import Conduct, Session
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.play import run_fastagi
 from callsign.sandbox.command import DEMO_ACCOUNTS, settings_for
-from callsign.sandbox.sraps import COMPANY
+from callsign.sandbox.vendors.record import Seen
+from callsign.sandbox.vendors.sandbox import Sandbox
+from callsign.sandbox.vendors.sraps import COMPANY
 
 START_SECONDS = 30.0
 VENDOR_SECONDS = 10.0

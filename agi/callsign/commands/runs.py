@@ -100,9 +100,8 @@ def _ask_online(settings: Settings, systems: Sequence[str]) -> Sequence[Finding]
 
 def call(options: argparse.Namespace) -> int:
     """One handler, as a plain AGI script would run it."""
-    from callsign.asterisk_side import Call
-    from callsign.asterisk_side.call import unique_id
     from callsign.commands import call as shell_call
+    from callsign.sandbox.asterisk.call import Call, unique_id
 
     settings = _settings_and_store(options)
     made_up = Call(options.callerid, extension=options.extension, uniqueid=options.uniqueid or unique_id())

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from callsign import SYSTEMS, clocks
-from callsign.asterisk_side import Call, Conduct, run_fastagi
 from callsign.notification import State
 from callsign.outbox.aside import found_aside
 from callsign.outbox.outbox import OutboxError
 from callsign.outbox.reader import JobRow, OutboxReader, Summary
 from callsign.outbox.values import StoreBroken
 from callsign.record import asdict, fields
+from callsign.sandbox.asterisk.behaviour import Conduct
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.play import run_fastagi
 from callsign.settings.sections import Settings
 
 PING_SECONDS = 2.0

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from callsign.sandbox.seen import Seen
-from callsign.sandbox.stand_ins import VENDORS, Sandbox
+from callsign.sandbox.vendors.record import Seen
+from callsign.sandbox.vendors.sandbox import VENDORS, Sandbox
 
 DEMO_ACCOUNTS = {system: vendor.demo_account for system, vendor in VENDORS.items()}
 

@@ -18,8 +18,16 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
-from callsign.sandbox.exchange import Answer, Request, Trouble
-from callsign.sandbox.kalliope_register import COLUMNS, FORMS, BadPeriod, Period, of_body, of_url, shown
+from callsign.sandbox.vendors.kalliope_register import (
+    COLUMNS,
+    FORMS,
+    BadPeriod,
+    Period,
+    of_body,
+    of_url,
+    shown,
+)
+from callsign.sandbox.vendors.messages import Answer, Request, Trouble
 
 HEADER = re.compile(
     r'RestApiUsernameToken Username="(?P<username>[^"@]+)", Domain="(?P<domain>[^"]+)", '

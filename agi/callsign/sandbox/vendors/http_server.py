@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl
 
-from callsign.sandbox.exchange import Answer, Request
+from callsign.sandbox.vendors.messages import Answer, Request
 
 LARGEST_BODY_BYTES = 16 * 1024 * 1024
 """More than any vendor takes (snom names 10 MB), so that a vendor's own limit can be tried."""

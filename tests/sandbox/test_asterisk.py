@@ -15,10 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callsign.asterisk_side import Call, Conduct, Cut, Session, Wire, play, run_fastagi, run_script
-from callsign.asterisk_side.call import AgiUrl
-from callsign.asterisk_side.channel import Channel
-from callsign.asterisk_side.words import split_arguments, split_words
+from callsign.sandbox.asterisk.behaviour import Conduct, Cut, Session
+from callsign.sandbox.asterisk.call import AgiUrl, Call
+from callsign.sandbox.asterisk.channel import Channel
+from callsign.sandbox.asterisk.parsing import split_arguments, split_words
+from callsign.sandbox.asterisk.play import play, run_fastagi, run_script
+from callsign.sandbox.asterisk.wire import Wire
 
 CHUNKS = pytest.mark.parametrize("chunk", [4096, 16, 1], ids="{}-bytes-a-write".format)
 ON_ONE_LINE = st.text(st.characters(exclude_characters="\n\0", exclude_categories=["Cs"]))

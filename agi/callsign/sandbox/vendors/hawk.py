@@ -13,7 +13,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from callsign.sandbox.exchange import Request
+from callsign.sandbox.vendors.messages import Request
 
 SKEW_SECONDS = 60
 MAX_HEADER_CHARACTERS = 4096

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
-from callsign.sandbox.exchange import Answer, Request, Trouble
-from callsign.sandbox.hawk import HawkServer, Turned
+from callsign.sandbox.vendors.hawk import HawkServer, Turned
+from callsign.sandbox.vendors.messages import Answer, Request, Trouble
 
 DEFAULT_PAGE = 20
 LARGEST_BODY_BYTES = 10_000_000

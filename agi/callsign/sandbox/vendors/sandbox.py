@@ -10,14 +10,14 @@ from dataclasses import replace
 from http import HTTPStatus
 from types import TracebackType
 
-from callsign.sandbox.exchange import WELL, Answer, Request, Trouble, Vendor, as_json
-from callsign.sandbox.http_side import HttpSide
-from callsign.sandbox.kalliope import Kalliope
-from callsign.sandbox.mor import Mor
-from callsign.sandbox.noojee import Noojee
-from callsign.sandbox.seen import Seen
-from callsign.sandbox.skarabee import Skarabee
-from callsign.sandbox.sraps import Sraps
+from callsign.sandbox.vendors.http_server import HttpSide
+from callsign.sandbox.vendors.kalliope import Kalliope
+from callsign.sandbox.vendors.messages import WELL, Answer, Request, Trouble, Vendor, as_json
+from callsign.sandbox.vendors.mor import Mor
+from callsign.sandbox.vendors.noojee import Noojee
+from callsign.sandbox.vendors.record import Seen
+from callsign.sandbox.vendors.skarabee import Skarabee
+from callsign.sandbox.vendors.sraps import Sraps
 
 VENDORS: dict[str, type[Vendor]] = {
     "skarabee": Skarabee,

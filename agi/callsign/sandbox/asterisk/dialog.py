@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from callsign.asterisk_side.call import Call
-from callsign.asterisk_side.channel import Channel
-from callsign.asterisk_side.commands import answer
-from callsign.asterisk_side.conduct import Conduct, Cut, OnLine, Session, Status
-from callsign.asterisk_side.wire import Wire
+from callsign.sandbox.asterisk.behaviour import Conduct, Cut, OnLine, Session, Status
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.channel import Channel
+from callsign.sandbox.asterisk.commands import answer
+from callsign.sandbox.asterisk.wire import Wire
 
 
 class AsteriskSide:

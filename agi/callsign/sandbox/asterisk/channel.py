@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from callsign.asterisk_side.call import Call
-from callsign.asterisk_side.words import split_arguments
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.parsing import split_arguments
 
 RINGING, UP = 4, 6
 """Channel states as CHANNEL STATUS reports them (include/asterisk/channelstate.h)."""

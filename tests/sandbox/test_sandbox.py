@@ -26,10 +26,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import callsign.sandbox
-from callsign.sandbox import Sandbox, Seen, Trouble
-from callsign.sandbox.exchange import WELL, Answer, Request
-from callsign.sandbox.noojee import Noojee
-from callsign.sandbox.skarabee import Skarabee
+from callsign.sandbox.vendors.messages import WELL, Answer, Request, Trouble
+from callsign.sandbox.vendors.noojee import Noojee
+from callsign.sandbox.vendors.record import Seen
+from callsign.sandbox.vendors.sandbox import Sandbox
+from callsign.sandbox.vendors.skarabee import Skarabee
 
 # seeds/skarabee-voip.txt, "Demo & test"
 OFFICE_KEY = "326C4EA6636911C0537F"
@@ -839,7 +840,7 @@ def test_with_a_certificate_all_is_served_over_tls(
 
 def test_the_sandbox_shares_no_code_with_the_signers() -> None:
     assert callsign.sandbox.__file__ is not None
-    for module in Path(callsign.sandbox.__file__).parent.glob("*.py"):
+    for module in Path(callsign.sandbox.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom):

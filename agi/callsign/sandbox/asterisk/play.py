@@ -1,11 +1,4 @@
-"""Asterisk's half of AGI without an Asterisk, for `agi-debug` and for tests.
-
-`run_fastagi` and `run_script` do what the dialplan's `AGI()` does and return a `Session`; `play` does so on
-a wire that stands already. `Call` is who calls, `Conduct` how this Asterisk behaves. Below them:
-dialog (the session), commands (the answers), channel (the variables),
-words (the parsing), wire (the bytes). Source: res/res_agi.c (launch_netscript,
-launch_script, run_agi), held against Asterisk 16.28 and 22.10.
-"""
+"""`run_fastagi` and `run_script` do what the dialplan's `AGI()` does; `play` does so on a wire that stands already."""
 
 from __future__ import annotations
 
@@ -19,10 +12,10 @@ import threading
 import time
 from collections.abc import Sequence
 
-from callsign.asterisk_side.call import AgiUrl, Call
-from callsign.asterisk_side.conduct import Conduct, Cut, OnLine, Session, Status
-from callsign.asterisk_side.dialog import AsteriskSide
-from callsign.asterisk_side.wire import Wire
+from callsign.sandbox.asterisk.behaviour import Conduct, Cut, OnLine, Session, Status
+from callsign.sandbox.asterisk.call import AgiUrl, Call
+from callsign.sandbox.asterisk.dialog import AsteriskSide
+from callsign.sandbox.asterisk.wire import Wire
 
 __all__ = [
     "Call",

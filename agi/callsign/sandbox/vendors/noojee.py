@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
-from callsign.sandbox.exchange import Answer, Request, Trouble, as_json, nothing
+from callsign.sandbox.vendors.messages import Answer, Request, Trouble, as_json, nothing
 
 TARGET = "extenOrUniqueId"
 """The one parameter that start and stop cannot do without; names are case-sensitive."""

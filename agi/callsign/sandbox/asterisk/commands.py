@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from callsign.asterisk_side.channel import UP, Channel
-from callsign.asterisk_side.words import split_words
+from callsign.sandbox.asterisk.channel import UP, Channel
+from callsign.sandbox.asterisk.parsing import split_words
 
 GET_VARIABLE_BYTES = 1023
 """GET VARIABLE cuts a value here, even inside a character (res/res_agi.c, handle_getvariable)."""

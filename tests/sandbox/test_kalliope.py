@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from callsign.sandbox import Sandbox, Trouble
-from callsign.sandbox.kalliope import DEFAULT_SALT, Kalliope
+from callsign.sandbox.vendors.kalliope import DEFAULT_SALT, Kalliope
+from callsign.sandbox.vendors.messages import Trouble
+from callsign.sandbox.vendors.sandbox import Sandbox
 
 # "Introduzione alle API REST Kalliope", 1.3
 PRINTED = (

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
-from callsign.sandbox.exchange import Answer, Request, Trouble
+from callsign.sandbox.vendors.messages import Answer, Request, Trouble
 
 FORM = "application/x-www-form-urlencoded"
 LEAST_KEY_CHARACTERS = 6

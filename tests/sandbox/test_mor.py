@@ -12,7 +12,8 @@ import pytest
 
 from callsign.http.transport import HttpTransport
 from callsign.notification import Refused
-from callsign.sandbox import Sandbox, Trouble
+from callsign.sandbox.vendors.messages import Trouble
+from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Mor
 from callsign.vendors.mor import answer as mor_answer

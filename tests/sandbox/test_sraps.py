@@ -11,8 +11,9 @@ from typing import Any
 import mohawk
 import pytest
 
-from callsign.sandbox import Sandbox, Trouble
-from callsign.sandbox.sraps import COMPANY, LARGEST_BODY_BYTES, Sraps
+from callsign.sandbox.vendors.messages import Trouble
+from callsign.sandbox.vendors.sandbox import Sandbox
+from callsign.sandbox.vendors.sraps import COMPANY, LARGEST_BODY_BYTES, Sraps
 
 NOW = 1_700_000_000
 CREDENTIALS = {"id": "ck_1", "key": "the-key-secret", "algorithm": "sha256"}

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from callsign.sandbox.exchange import Answer, Request, Trouble, as_json
+from callsign.sandbox.vendors.messages import Answer, Request, Trouble, as_json
 
 PARAMETERS = ("businessid", "phoneto", "phonefrom", "timestamp", "hash")
 """Order and spelling of the printed endpoint URL."""
