@@ -15,7 +15,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, TextIO
 
-from callsign.http.messages import visible
+from callsign.log_text import visible
 
 MOST_WAITING = 4096
 """Pieces of text; a line of the log is one."""

@@ -10,16 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from callsign.http.messages import (
-    REASON_LENGTH,
-    Answer,
-    NoAnswer,
-    Request,
-    printable,
-    vendor_words,
-    visible,
-    visible_json,
-)
+from callsign.http.messages import Answer, NoAnswer, Request
+from callsign.log_text import REASON_LENGTH, printable, vendor_words, visible, visible_json
 from callsign.notification import Delivered, Notification, Refused, TryLater
 
 HASH = "fce3bd3536e69f7fe78b15db89464f1979d06beef6d33f2477e641fbecd61d43"

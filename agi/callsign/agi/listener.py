@@ -25,9 +25,8 @@ from callsign.agi.peer_log import PeerLog
 from callsign.agi.session import AGIError, AGIHangup, AgiSession, BadPeer
 from callsign.agi.waiting_peers import WaitingPeers
 from callsign.calls_first import CallsFirst
-from callsign.fault_place import where
-from callsign.http.messages import printable
 from callsign.kernel_timeouts import KernelTimeouts
+from callsign.log_text import printable, where
 from callsign.steps.answer import log_step, longest_seconds
 from callsign.steps.overdue import Overdue
 from callsign.steps.step import Step, read_step

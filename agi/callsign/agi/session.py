@@ -32,7 +32,7 @@ from callsign.agi.block import AgiBlock, ProvenThreads
 from callsign.agi.connection import Connection
 from callsign.agi.lines import BadPeer as BadPeer
 from callsign.agi.lines import BoundedLines
-from callsign.http.messages import printable
+from callsign.log_text import printable
 
 
 @contextmanager

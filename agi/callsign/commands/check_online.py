@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from callsign import clocks
 from callsign.delivery.conversation import PastDeadline, Send, lead
-from callsign.fault_place import where
 from callsign.http.messages import Answer, Reply, Request
 from callsign.http.transport import HttpTransport
+from callsign.log_text import where
 from callsign.notification import TryLater
 from callsign.record import Record, field
 from callsign.settings.sections import Settings

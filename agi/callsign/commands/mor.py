@@ -9,8 +9,9 @@ import re
 import sys
 from collections.abc import Mapping
 
-from callsign.http.messages import NoAnswer, visible_json
+from callsign.http.messages import NoAnswer
 from callsign.http.transport import HttpTransport
+from callsign.log_text import visible_json
 from callsign.notification import TryLater
 from callsign.settings.sections import Settings
 from callsign.vendors.mor import answer as mor_answer

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from callsign.commands import status
-from callsign.http.messages import printable
+from callsign.log_text import printable
 from callsign.outbox.values import OutboxError
 from callsign.record import Record
 from callsign.settings.sections import Settings

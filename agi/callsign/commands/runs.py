@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from callsign.http.messages import visible, visible_json
+from callsign.log_text import visible, visible_json
 from callsign.outbox.owner import become_owner
 from callsign.record import asdict
 from callsign.settings.load import ConfigError, load, path_of

@@ -57,7 +57,7 @@ def end(program: str, main: Callable[[], int]) -> NoReturn:
             _say(program, f"standard output cannot be written: {output.raw.fault.strerror}")
             status = status or FAILED
     elif trouble is not None:
-        from callsign.fault_place import where
+        from callsign.log_text import where
 
         words = f"a fault in callsign itself: {where(trouble)}"
         _say(program, "interrupted" if isinstance(trouble, KeyboardInterrupt) else words)

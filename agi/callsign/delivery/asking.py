@@ -14,8 +14,8 @@ from typing import Any
 
 from callsign import clocks, thread_starts
 from callsign.delivery.conversation import Send, lead
-from callsign.fault_place import where
 from callsign.http.messages import Reply, Request
+from callsign.log_text import where
 from callsign.notification import TryLater
 from callsign.question import Unfit, Verdict
 from callsign.record import Record, field

@@ -17,7 +17,7 @@ from callsign.delivery.lane import DOUBT_SECONDS, MOST_DOUBTS, Lane
 from callsign.delivery.outcomes import LOOK_SECONDS, Outcomes
 from callsign.delivery.retry import next_delay_seconds
 from callsign.delivery.workers import LaneWorkers
-from callsign.fault_place import where
+from callsign.log_text import where
 from callsign.notification import Delivered, Outcome, State, TryLater
 from callsign.outbox.outbox import Job, Outbox, OutboxError
 from callsign.outbox.reader import OutboxReader

@@ -10,7 +10,7 @@ from typing import Any
 
 from callsign import clocks, thread_starts
 from callsign.delivery.conversation import Send, lead
-from callsign.fault_place import where
+from callsign.log_text import where
 from callsign.notification import Delivered
 from callsign.settings.sections import Settings
 from callsign.vendors.interface import Keep

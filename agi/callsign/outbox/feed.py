@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from callsign import thread_starts
-from callsign.fault_place import where
+from callsign.log_text import where
 from callsign.outbox.reader import OutboxReader
 from callsign.outbox.values import Job, OnJobs, OutboxError, StoreBroken
 

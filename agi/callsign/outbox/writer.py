@@ -10,7 +10,7 @@ import sqlite3
 import threading
 from pathlib import Path
 
-from callsign.fault_place import where
+from callsign.log_text import where
 from callsign.outbox import schema as sql
 from callsign.outbox.access import StoreAccess
 from callsign.outbox.check import StoreCheck

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from callsign.agi import fault_status
 from callsign.agi.connection import StreamConnection
 from callsign.agi.session import AGIError, AGIHangup, AgiSession, BadPeer
-from callsign.fault_place import where
+from callsign.log_text import where
 from callsign.notification import State
 from callsign.outbox.outbox import Outbox
 from callsign.outbox.owner import become_owner

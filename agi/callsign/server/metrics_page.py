@@ -20,7 +20,7 @@ from socketserver import TCPServer
 
 from prometheus_client import CollectorRegistry, MetricsHandler
 
-from callsign.fault_place import where
+from callsign.log_text import where
 
 PATH = "/metrics"
 MOST_PEERS = 16

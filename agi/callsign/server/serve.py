@@ -22,8 +22,8 @@ from callsign.delivery import lost_sections
 from callsign.delivery.asking import Asking
 from callsign.delivery.deliverer import Delivery
 from callsign.delivery.prefetch import Keeping
-from callsign.fault_place import where
 from callsign.http.messages import NoAnswer, Reply, Request
+from callsign.log_text import where
 from callsign.notification import State
 from callsign.outbox.outbox import Outbox
 from callsign.outbox.owner import become_owner

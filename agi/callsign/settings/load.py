@@ -9,7 +9,7 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address
 from pathlib import Path
 from typing import Any
 
-from callsign.http.messages import printable
+from callsign.log_text import printable
 from callsign.phone_numbers import knows_country
 from callsign.record import Record, fields
 from callsign.settings import readers as read

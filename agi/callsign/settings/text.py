@@ -12,7 +12,7 @@ from typing import Any
 
 import tomli
 
-from callsign.http.messages import printable
+from callsign.log_text import printable
 
 _PLAIN_WORDS = re.compile(r"(?:[A-Za-z /-]|'\W{1,2}')*")
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")

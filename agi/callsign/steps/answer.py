@@ -6,8 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
-from callsign.fault_place import where
-from callsign.http.messages import printable
+from callsign.log_text import printable, where
 from callsign.notification import Refused, State, TryLater
 from callsign.outbox.outbox import ADD_SECONDS, COMMIT_SECONDS, Outbox, OutboxError
 from callsign.question import Found, Unfit, Verdict

@@ -15,7 +15,7 @@ from callsign import thread_starts
 from callsign.agi import fault_status
 from callsign.agi.block import CLEAN_CONTEXT
 from callsign.agi.session import AGIError, AGIHangup, AgiSession, BadPeer
-from callsign.fault_place import where
+from callsign.log_text import where
 from callsign.record import Record
 from callsign.steps.answer import variables
 from callsign.steps.step import Step, shown

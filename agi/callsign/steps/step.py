@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl
 
-from callsign.http.messages import vendor_words
+from callsign.log_text import vendor_words
 from callsign.record import Record, field
 
 MAX_WAIT_SECONDS = 60.0

@@ -12,7 +12,8 @@ import threading
 from collections.abc import Callable, Generator, Mapping
 
 from callsign import clocks
-from callsign.http.messages import Answer, NoAnswer, Reply, Request, vendor_words
+from callsign.http.messages import Answer, NoAnswer, Reply, Request
+from callsign.log_text import vendor_words
 from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
 from callsign.record import Record, field
 from callsign.settings.secret import Secret

@@ -11,7 +11,8 @@ import re
 from collections.abc import Generator, Mapping
 from datetime import datetime
 
-from callsign.http.messages import Answer, NoAnswer, Reply, Request, vendor_words
+from callsign.http.messages import Answer, NoAnswer, Reply, Request
+from callsign.log_text import vendor_words
 from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
 from callsign.phone_numbers import as_vendor_wants
 from callsign.record import Record

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-from callsign.http.messages import MAX_ANSWER_BYTES, NoAnswer, Reply, vendor_words
+from callsign.http.messages import MAX_ANSWER_BYTES, NoAnswer, Reply
+from callsign.log_text import vendor_words
 from callsign.notification import Refused, TryLater
 from callsign.settings.secret import Secret
 from callsign.vendors.mor.xml import NO_ANSWER, TOO_LARGE, Element, parsed

@@ -11,7 +11,8 @@ import re
 from collections.abc import Generator, Mapping
 from urllib.parse import quote, urlencode
 
-from callsign.http.messages import MAX_ANSWER_BYTES, Reply, Request, vendor_words
+from callsign.http.messages import MAX_ANSWER_BYTES, Reply, Request
+from callsign.log_text import vendor_words
 from callsign.notification import Refused, TryLater
 from callsign.phone_numbers import as_vendor_wants
 from callsign.question import Found, Unfit, Verdict

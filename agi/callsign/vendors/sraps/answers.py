@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-from callsign.http.messages import Answer, vendor_words
+from callsign.http.messages import Answer
+from callsign.log_text import vendor_words
 from callsign.notification import Refused, TryLater
 from callsign.settings.secret import Secret
 from callsign.vendors.sraps import hawk

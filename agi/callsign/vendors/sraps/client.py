@@ -11,7 +11,8 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
-from callsign.http.messages import Answer, NoAnswer, Reply, Request, vendor_words
+from callsign.http.messages import Answer, NoAnswer, Reply, Request
+from callsign.log_text import vendor_words
 from callsign.notification import Refused, TryLater
 from callsign.question import Unfit
 from callsign.settings.sections import Sraps

@@ -13,7 +13,8 @@ from functools import partial
 from urllib.parse import quote, urljoin
 
 from callsign import nonces
-from callsign.http.messages import Answer, NoAnswer, Reply, Request, vendor_words
+from callsign.http.messages import Answer, NoAnswer, Reply, Request
+from callsign.log_text import vendor_words
 from callsign.notification import Refused, TryLater
 from callsign.question import Found, Unfit, Verdict
 from callsign.settings.sections import Settings, Sraps
