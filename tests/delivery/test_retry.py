@@ -13,6 +13,7 @@ from callsign.delivery.retry import (
     LONGEST_SECONDS,
     next_delay_seconds,
 )
+from callsign.outbox.jobs import LONGEST_PAUSE_SECONDS
 
 MIDDLE = 0.5  # the chance that spreads nothing
 LONG = 14 * 60.0
@@ -21,6 +22,10 @@ attempts = st.integers(1, 10_000)
 lives = st.floats(FIRST_SECONDS, 4000)
 wishes = st.none() | st.floats(0, 1_000_000)
 chances = st.floats(0, 1, exclude_max=True)
+
+
+def test_a_store_that_is_read_again_takes_no_usual_pause_for_that_of_a_clock_that_was_set_back() -> None:
+    assert LONGEST_PAUSE_SECONDS == LONGEST_SECONDS * (1 + JITTER)
 
 
 def test_the_delays_double_from_half_a_second_up_to_half_a_minute() -> None:

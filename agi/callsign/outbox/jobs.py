@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from callsign import clocks
-from callsign.delivery.retry import JITTER, LONGEST_SECONDS
 from callsign.notification import Notification
 from callsign.outbox import schema as sql
 from callsign.outbox.values import Added, Job, Put
@@ -21,6 +20,9 @@ FRESH_SECONDS = 10.0
 
 A call may wait for it: it came between the opening of the store and the listening, or while another process ended.
 """
+
+LONGEST_PAUSE_SECONDS = 37.5
+"""Between two attempts there is none longer: the longest of `delivery.retry`, with its spread."""
 
 log = logging.getLogger("callsign.outbox")
 
@@ -93,7 +95,7 @@ def _job_of(row: tuple[Any, ...], recovered: bool) -> Job:
     at, lifetime = told.at, told.lifetime_seconds
     left = min(clocks.remaining_seconds(at + lifetime, boot, steady_deadline), lifetime)
     pause = max(0.0, (next_try or 0.0) - clocks.wall())
-    if pause > LONGEST_SECONDS * (1 + JITTER):  # the clock was set back, or the vendor wished for so long
+    if pause > LONGEST_PAUSE_SECONDS:  # the clock was set back, or the vendor wished for so long
         pause = 0.0
     now = clocks.steady()
     is_fresh = not attempts and 0 <= clocks.wall() - at < FRESH_SECONDS
