@@ -1,4 +1,4 @@
-"""Imports point one way: entry points -> drivers -> handlers -> rims -> vendors -> values; see callsign/__init__.py.
+"""The rooms of agi/callsign, and which way imports go: a folder is a room, and so is each module beside the folders.
 
 Imports inside functions count too: they are late for speed, not to get round this.
 """
@@ -6,10 +6,10 @@ Imports inside functions count too: they are late for speed, not to get round th
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
@@ -26,117 +26,39 @@ from callsign.vendors.registry import VENDORS
 AGI = Path(__file__).resolve().parents[1] / "agi"
 PACKAGE = AGI / "callsign"
 
-# From the top; a module may import from its own layer and those below.  "x.*" is a folder.
-LAYERS = {
-    "entry points": [
-        "commands",
-        "command_runs",
-        "admin",
-        "access",
-        "tried_as",
-        "unit_limits",
-        "shell_call",
-        "shell_process",
-        "inspection",
-        "online_check",
-        "nagios_check",
-        "mor_command",
-        "cdr_*",
-        "agi_debug",
-        "demo",
-    ],
-    "drivers": [
-        "serving",
-        "fastagi_server",
-        "agi_script",
-        "answering",
-        "asking",
-        "keeping",
-        "overdue",
-        "calls_first",
-        "delivery",
-        "lane_workers",
-        "lanes",
-        "job_order",
-        "election",
-        "lost_sections",
-        "metrics",
-        "metrics_page",
-        "outcomes",
-        "peer_log",
-        "script_*",
-        "waiting_peers",
-    ],
-    "handlers": ["handlers", "dialplan_step"],
-    "rims": [
-        "config",
-        "outbox",
-        "outbox_*",
-        "http_transport",
-        "http_connections",
-        "http_answers",
-        "http_dialing",
-        "http_faults",
-        "agi_session",
-        "agi_block",
-        "agi_connection",
-        "bounded_lines",
-        "kernel_timeouts",
-        "listening",
-        "own_call",
-        "service_manager",
-        "store_owner",
-    ],
-    "vendors": ["vendors", "vendors.*"],
-    "values": [
-        *(
-            "settings",
-            "stderr_queue",
-            "config_values",
-            "config_text",
-            "secret",
-            "phone_numbers",
-            "notification",
-            "question",
-            "http_messages",
-        ),
-        "conversations",
-        "nonces",
-        *(
-            "retry_schedule",
-            "clocks",
-            "record",
-            "fault_place",
-            "fault_status",
-            "file_lock",
-            "doorbell",
-            "thread_starts",
-            "",
-        ),  # "" is callsign's own __version__
-    ],
-}
-OTHER_ENDS = {
-    "the stand-in vendors": ["sandbox", "sandbox.*"],
-    "Asterisk's side": ["asterisk_side", "asterisk_side.*"],
+BELOW = {"agi", "steps", "delivery", "outbox", "vendors", "http", "settings"}
+
+MAY_IMPORT = {  # besides the modules beside the folders; "x.y" is that module of x alone
+    "agi": set[str](),
+    "http": set[str](),
+    "settings": set[str](),
+    "outbox": set[str](),
+    "vendors": {"http.messages", "settings.sections", "settings.secret"},
+    "delivery": {"outbox", "vendors", "http.messages", "settings"},
+    "steps": {"agi.session", "agi.block", "agi.fault_status", "outbox.outbox", "vendors", "settings"},
+    "server": BELOW,
+    "script": BELOW,
+    "commands": BELOW | {"server", "script", "sandbox"},
+    "sandbox": set[str](),  # nor anything else: it shares no code with what it plays with
 }
 
-# What belongs to one module alone: everything else goes through it.
+NOT_YET = {("agi", "steps")}  # the listener itself reads a step, has it answered and logs it
+
+MOST_ARROWS, MOST_LEVELS = 90, 7
+
+# What belongs to one room or module alone: everything else goes through it.
 ONLY_DOOR = {
-    "sqlite3": ["outbox", "outbox_*"],
-    "requests": ["http_connections"],
-    "urllib3": ["http_transport", "http_connections", "http_faults"],
-    "asterisk": ["agi_session"],
-    "tomli": ["config_text"],
-    "phonenumbers": ["phone_numbers"],
-    "prometheus_client": ["metrics", "metrics_page"],
+    "sqlite3": "outbox",
+    "requests": "http",
+    "urllib3": "http",
+    "asterisk": "agi.session",
+    "tomli": "settings.text",
+    "phonenumbers": "phone_numbers",
+    "prometheus_client": "server",
 }
 
 # A vendor reads no clock, file, socket or chance itself; noojee's memory has a lock and a default clock of callsign's.
 NOT_FOR_VENDORS = {"socket", "ssl", "http", "os", "io", "pathlib", "subprocess", "time", "random", "secrets", "logging"}
-
-
-def belongs(module: str, names: list[str]) -> bool:
-    return any(fnmatchcase(module, name) for name in names)
 
 
 def name_of(file: Path) -> str:
@@ -145,8 +67,19 @@ def name_of(file: Path) -> str:
 
 
 MODULES = {name_of(file): file for file in sorted(PACKAGE.rglob("*.py"))}
+FOLDERS = {file.parent.name for file in PACKAGE.glob("*/__init__.py")}
+PACKAGES = [name for name in MODULES if (PACKAGE / name.replace(".", "/") / "__init__.py").is_file()]
 
 
+def room_of(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def is_in(module: str, place: str) -> bool:
+    return module == place or module.startswith(f"{place}.")
+
+
+@cache
 def tree_of(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"))
 
@@ -167,7 +100,7 @@ def _imports(tree: ast.Module) -> Iterator[str]:
 
 
 def own_imports(module: str) -> set[str]:
-    """The modules of callsign that `module` imports."""
+    """The modules of callsign that `module` imports; its names (__version__, SYSTEMS) belong to no room."""
     found = set()
     for name in imports(MODULES[module]):
         if name.partition(".")[0] == "callsign":
@@ -175,58 +108,56 @@ def own_imports(module: str) -> set[str]:
             while inner not in MODULES:
                 inner = inner.rpartition(".")[0]
             found.add(inner)
-    return found
+    return found - {""}
 
 
-def place_of(module: str) -> str:
-    places = [place for place, names in {**LAYERS, **OTHER_ENDS}.items() if belongs(module, names)]
-    assert len(places) == 1, f"give callsign/{module.replace('.', '/')}.py one place in LAYERS, it has {places}"
-    return places[0]
+def arrows() -> set[tuple[str, str]]:
+    """From which room to which other there is an import."""
+    all_arrows = {(room_of(module), room_of(other)) for module in MODULES for other in own_imports(module)}
+    return {(room, other) for room, other in all_arrows if room != other}
+
+
+def longest_way(room: str, open_ways: set[tuple[str, str]], behind: tuple[str, ...] = ()) -> int:
+    assert room not in behind, f"a circle: {' -> '.join((*behind, room))}"
+    return 1 + max((longest_way(to, open_ways, (*behind, room)) for of, to in open_ways if of == room), default=0)
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_every_module_has_one_place_and_imports_downwards(module: str) -> None:
-    place = place_of(module)
-    order = list(LAYERS)
-    for imported in own_imports(module):
-        other = place_of(imported)
-        if place in OTHER_ENDS:
-            assert other == place, f"{place} shares no code with the rest, but imports {imported}"
-        elif other in OTHER_ENDS:
-            assert place == "entry points", f"only a command starts {other}"
-        else:
-            assert order.index(other) >= order.index(place), f"{module} ({place}) imports {imported} ({other})"
+def test_a_room_imports_only_what_the_table_says(module: str) -> None:
+    room = room_of(module)
+    for other in own_imports(module):
+        to = room_of(other)
+        if to == room or (room, to) in NOT_YET:
+            continue
+        if to in FOLDERS or room == "sandbox":
+            allowed = MAY_IMPORT.get(room, set())
+            assert any(is_in(other, place) for place in allowed), f"{module} must not import {other}"
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if belongs(name, LAYERS["vendors"])])
-def test_a_vendor_imports_no_rim_and_does_no_input_or_output(module: str) -> None:
-    assert not [name for name in own_imports(module) if belongs(name, LAYERS["rims"])]
+def test_every_folder_is_in_the_table() -> None:
+    assert set(MAY_IMPORT) == FOLDERS
+
+
+def test_what_is_not_yet_as_the_table_says_is_still_there() -> None:
+    assert arrows() >= NOT_YET
+
+
+def test_the_arrows_between_the_rooms_are_few_and_go_in_no_circle() -> None:
+    ways = arrows()
+    assert len(ways) <= MOST_ARROWS
+    assert max(longest_way(room, ways - NOT_YET) for room, _ in ways) <= MOST_LEVELS
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if is_in(name, "vendors")])
+def test_a_vendor_does_no_input_or_output(module: str) -> None:
     assert not NOT_FOR_VENDORS & {name.partition(".")[0] for name in imports(MODULES[module])}
-
-
-@pytest.mark.parametrize("module", [name for name in MODULES if belongs(name, ["outbox", "outbox_*"])])
-def test_the_outbox_knows_no_vendor(module: str) -> None:
-    assert not [name for name in own_imports(module) if belongs(name, ["vendors", "vendors.*", "handlers", "settings"])]
 
 
 @pytest.mark.parametrize("library", ONLY_DOOR)
 def test_a_library_has_one_door(library: str) -> None:
     users = {module for module, file in MODULES.items() if library in {n.partition(".")[0] for n in imports(file)}}
     assert users
-    assert all(belongs(module, ONLY_DOOR[library]) for module in users)
-
-
-@pytest.mark.parametrize("module", [name for name in MODULES if place_of(name) in LAYERS])
-def test_no_class_is_made_by_dataclasses_for_calls_wait_for_a_start(module: str) -> None:
-    assert "dataclasses" not in {name.partition(".")[0] for name in imports(MODULES[module])}
-
-
-@pytest.mark.parametrize("start", ["serving", "agi_script"])
-def test_a_start_loads_nothing_long_that_no_call_needs(start: str) -> None:
-    needless = ["dataclasses", "inspect", "argparse", "requests", "phonenumbers", "email", "callsign.vendors.hawk"]
-    code = f"import sys, callsign.{start}; print([name for name in {needless} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(AGI)}, capture_output=True, text=True)
-    assert done.stdout == "[]\n", done.stderr
+    assert all(is_in(module, ONLY_DOOR[library]) for module in users)
 
 
 def test_only_the_session_is_made_of_pyst2() -> None:
@@ -236,14 +167,35 @@ def test_only_the_session_is_made_of_pyst2() -> None:
         for node in ast.walk(tree_of(file))
         if isinstance(node, ast.ClassDef) and any(ast.unparse(base).split(".")[-1] == "AGI" for base in node.bases)
     }
-    assert heirs == {"agi_session": "AgiSession"}
+    assert heirs == {"agi.session": "AgiSession"}
 
 
 def test_no_two_modules_import_each_other() -> None:
-    open_ones = {module: own_imports(module) - {module, ""} for module in MODULES}
+    open_ones = {module: own_imports(module) - {module} for module in MODULES}
     while free := {module for module, others in open_ones.items() if not others & open_ones.keys()}:
         open_ones = {module: others for module, others in open_ones.items() if module not in free}
     assert not open_ones
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if not is_in(name, "sandbox")])
+def test_no_class_is_made_by_dataclasses_for_calls_wait_for_a_start(module: str) -> None:
+    assert "dataclasses" not in {name.partition(".")[0] for name in imports(MODULES[module])}
+
+
+@pytest.mark.parametrize("start", ["server.serve", "script.main"])
+def test_a_start_loads_nothing_long_that_no_call_needs(start: str) -> None:
+    needless = [
+        "dataclasses",
+        "inspect",
+        "argparse",
+        "requests",
+        "phonenumbers",
+        "email",
+        "callsign.vendors.sraps.hawk",
+    ]
+    code = f"import sys, callsign.{start}; print([name for name in {needless} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(AGI)}, capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
 
 
 def test_entry_scripts_only_start_what_the_package_has() -> None:
@@ -251,14 +203,31 @@ def test_entry_scripts_only_start_what_the_package_has() -> None:
     assert {script.name for script in scripts if script.is_file()} == {"callsign", "agi-debug", "callsign.agi"}
     for script in scripts:
         for name in imports(script):
-            top = name.partition(".")[0]
-            assert top in sys.stdlib_module_names or name.partition(".")[2].partition(".")[0] in MODULES
+            package, _, inner = name.partition(".")
+            assert package in sys.stdlib_module_names or inner.rpartition(".")[0] in MODULES
 
 
-def test_the_map_names_modules_that_are_there() -> None:
-    for names in (*LAYERS.values(), *OTHER_ENDS.values(), *ONLY_DOOR.values()):
-        for name in names:
-            assert any(fnmatchcase(module, name) for module in MODULES), f"there is no {name}"
+def test_the_map_is_the_tree() -> None:
+    doc = ast.get_docstring(tree_of(MODULES[""])) or ""
+    named = re.findall(r"^    ([a-z_]+/?)  ", doc, re.MULTILINE)
+    assert sorted(named) == sorted(
+        [f"{room}/" if room in FOLDERS else room for room in {room_of(module) for module in MODULES} - {""}]
+    )
+
+
+@pytest.mark.parametrize("package", [name for name in PACKAGES if name])
+def test_a_folder_says_what_is_in_it_and_holds_no_code_of_its_own(package: str) -> None:
+    tree = tree_of(MODULES[package])
+    assert [type(node) for node in tree.body] == [ast.Expr]
+    doc = ast.get_docstring(tree) or ""
+    for module in MODULES:
+        if module.rpartition(".")[0] == package:
+            assert re.search(rf"\b{module.rpartition('.')[2]}\b", doc), f"{package} does not say what {module} is"
+
+
+def test_the_tests_stand_in_the_same_folders() -> None:
+    tests = {folder.name for folder in Path(__file__).parent.iterdir() if any(folder.glob("test_*.py"))}
+    assert tests >= FOLDERS
 
 
 def test_a_system_is_in_every_registry() -> None:
@@ -266,7 +235,7 @@ def test_a_system_is_in_every_registry() -> None:
     assert set(SYSTEMS) == {name for name, field in fields(Settings).items() if field.default is None}
     assert set(SYSTEMS) < set(SECTIONS)
     for system in SYSTEMS:
-        assert (Path(__file__).parent / f"test_{system}.py").is_file()
+        assert (Path(__file__).parent / f"vendors/test_{system}.py").is_file()
 
 
 def test_every_path_belongs_to_a_system_and_does_what_its_vendor_offers() -> None:
