@@ -153,6 +153,11 @@ def test_a_vendor_does_no_input_or_output(module: str) -> None:
     assert not NOT_FOR_VENDORS & {name.partition(".")[0] for name in imports(MODULES[module])}
 
 
+@pytest.mark.parametrize("module", [name for name in MODULES if is_in(name, "vendors")])
+def test_a_vendor_sees_its_own_section_and_not_the_settings_with_the_others_keys(module: str) -> None:
+    assert "callsign.settings.sections.Settings" not in set(imports(MODULES[module]))
+
+
 @pytest.mark.parametrize("library", ONLY_DOOR)
 def test_a_library_has_one_door(library: str) -> None:
     users = {module for module, file in MODULES.items() if library in {n.partition(".")[0] for n in imports(file)}}

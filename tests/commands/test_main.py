@@ -14,10 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from callsign import SYSTEMS
+from callsign.commands import admin
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
 from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.sandbox import Sandbox
+from callsign.settings.sections import Settings
 from command_line import callsign_text as run
 from product import COMMAND, PROJECT, Product, looks_old, vendor_sections
 from waiting import wait_until
@@ -150,6 +153,12 @@ def test_sign_says_what_is_missing_or_unknown(settings: Path, arguments: list[st
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_sign_says_that_the_section_is_missing(system: str) -> None:
+    with pytest.raises(ValueError, match=rf"no section \[{system}\]"):
+        admin.sign(system, {}, Settings())
 
 
 def test_call_runs_a_handler_prints_its_variables_and_delivers(settings: Path, box: Sandbox) -> None:

@@ -32,7 +32,7 @@ LONG_SECONDS = 30.0
 Conversation = Generator[Request, Reply, Verdict]
 
 
-def reads(_settings: Settings, facts: Mapping[str, str], _memory: object) -> Conversation:
+def reads(_section: object, _numbers: object, facts: Mapping[str, str], _memory: object) -> Conversation:
     reply = yield Request("GET", "http://127.0.0.1:1/", is_safe=True)
     if isinstance(reply, NoAnswer):
         return TryLater(reply.reason)
@@ -41,23 +41,23 @@ def reads(_settings: Settings, facts: Mapping[str, str], _memory: object) -> Con
     return Found({OWN: reply.body.decode() + facts.get("number", "")})
 
 
-def changes(_settings: Settings, _facts: Mapping[str, str], _memory: object) -> Conversation:
+def changes(_section: object, _numbers: object, _facts: Mapping[str, str], _memory: object) -> Conversation:
     yield Request("PUT", "http://127.0.0.1:1/")
     return Found({})
 
 
-def changes_and_reads(_settings: Settings, _facts: Mapping[str, str], _memory: object) -> Conversation:
+def changes_and_reads(_section: object, _numbers: object, _facts: Mapping[str, str], _memory: object) -> Conversation:
     yield Request("PUT", "http://127.0.0.1:1/")
     yield Request("GET", "http://127.0.0.1:1/", is_safe=True)
     return Found({})
 
 
-def is_unfit(_settings: Settings, _facts: Mapping[str, str], _memory: object) -> Conversation:
+def is_unfit(_section: object, _numbers: object, _facts: Mapping[str, str], _memory: object) -> Conversation:
     return Unfit("two are called so")
     yield
 
 
-def is_broken(_settings: Settings, _facts: Mapping[str, str], _memory: object) -> Conversation:
+def is_broken(_section: object, _numbers: object, _facts: Mapping[str, str], _memory: object) -> Conversation:
     yield Request("GET", "http://127.0.0.1:1/", is_safe=True)
     raise RuntimeError("056528998")
 
@@ -107,7 +107,7 @@ def test_what_is_remembered_of_a_vendor_is_made_at_its_first_question_and_kept(
     made: list[object] = []
     seen: list[object] = []
 
-    def notes(_settings: Settings, _facts: Mapping[str, str], memory: object) -> Conversation:
+    def notes(_section: object, _numbers: object, _facts: Mapping[str, str], memory: object) -> Conversation:
         seen.append(memory)
         return Found({})
         yield

@@ -23,7 +23,7 @@ LONG_SECONDS = 30.0
 HERE = Settings(sraps=Sraps("http://127.0.0.1:1", "id", Secret("secret")))
 
 
-def fetch(_settings: Settings, memory: Any) -> Generator[Request, Reply, Outcome]:
+def fetch(_section: object, _numbers: object, memory: Any) -> Generator[Request, Reply, Outcome]:
     reply = yield Request("GET", "http://127.0.0.1:1/", is_safe=True)
     if isinstance(reply, NoAnswer):
         return TryLater(reply.reason)

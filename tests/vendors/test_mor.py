@@ -15,7 +15,7 @@ from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Refused, TryLater
 from callsign.question import Found, Unfit, Verdict
 from callsign.settings.secret import Secret
-from callsign.settings.sections import Mor, Numbers, Settings
+from callsign.settings.sections import Mor, Numbers
 from callsign.vendors.interface import Probed
 from callsign.vendors.mor import vendor as mor
 from callsign.vendors.registry import VENDORS
@@ -26,9 +26,8 @@ CALLER = "+3256528999"
 BALANCE, OWNER = VENDORS["mor"].asks["mor/balance"], VENDORS["mor"].asks["mor/caller"]
 
 
-def settings(numbers: Numbers | None = None, **changes: Any) -> Settings:
-    section = Mor(**{"url": URL, "user": "admin", "key": Secret(KEY), **changes})
-    return Settings(mor=section, numbers=numbers or Numbers())
+def settings(**changes: Any) -> Mor:
+    return Mor(**{"url": URL, "user": "admin", "key": Secret(KEY), **changes})
 
 
 def says(xml: str, status: int = 200) -> Answer:
@@ -49,12 +48,12 @@ def lead(conversation: Generator[Request, Reply, Any], *replies: Reply) -> tuple
 
 
 def balance(reply: Reply, **facts: str) -> Verdict:
-    found: Verdict = lead(BALANCE.converse(settings(), facts or {"username": "bob"}, None), reply)[1]
+    found: Verdict = lead(BALANCE.converse(settings(), Numbers(), facts or {"username": "bob"}, None), reply)[1]
     return found
 
 
 def owner(reply: Reply) -> Verdict:
-    found: Verdict = lead(OWNER.converse(settings(), {"cli": CALLER}, None), reply)[1]
+    found: Verdict = lead(OWNER.converse(settings(), Numbers(), {"cli": CALLER}, None), reply)[1]
     return found
 
 
@@ -71,7 +70,9 @@ def sha1(text: str) -> str:
 
 def test_the_balance_is_asked_by_a_form_with_the_hash_of_its_values() -> None:
     facts = {"currency": "EUR", "username": "O'Brien & Söhne+"}
-    ((request,), _) = lead(BALANCE.converse(settings(), facts, None), says("<page><balance>1</balance></page>"))
+    ((request,), _) = lead(
+        BALANCE.converse(settings(), Numbers(), facts, None), says("<page><balance>1</balance></page>")
+    )
     assert (request.method, request.url, request.query) == ("POST", f"{URL}/user_balance_get", ())
     assert request.headers == {"Content-Type": "application/x-www-form-urlencoded"}
     assert dict(fields(request)) == {"u": "admin", **facts, "hash": sha1(f"O'Brien & Söhne+EUR{KEY}")}
@@ -81,7 +82,7 @@ def test_the_balance_is_asked_by_a_form_with_the_hash_of_its_values() -> None:
 
 
 def test_an_owner_is_asked_with_nothing_hashed_but_the_key() -> None:
-    ((request,), _) = lead(OWNER.converse(settings(), {"cli": CALLER}, None), says("<page/>"))
+    ((request,), _) = lead(OWNER.converse(settings(), Numbers(), {"cli": CALLER}, None), says("<page/>"))
     assert request.url == f"{URL}/cli_info_get"
     assert dict(fields(request)) == {"u": "admin", "cli": "056528999", "hash": sha1(KEY)}
     assert request.is_safe
@@ -92,27 +93,25 @@ def test_an_owner_is_asked_with_nothing_hashed_but_the_key() -> None:
     [(Numbers(format="e164"), CALLER), (Numbers(format="asis"), CALLER), (Numbers(country="NL"), CALLER)],
 )
 def test_the_number_goes_out_in_the_form_of_the_settings(numbers: Numbers, cli: str) -> None:
-    ((request,), _) = lead(OWNER.converse(settings(numbers), {"cli": CALLER}, None), says("<page/>"))
+    ((request,), _) = lead(OWNER.converse(settings(), numbers, {"cli": CALLER}, None), says("<page/>"))
     assert dict(fields(request))["cli"] == cli
 
 
 def test_parameters_may_go_into_the_query() -> None:
     given = settings(params_in="query", url=f"{URL}/", verify="/etc/ca.pem")
-    ((request,), _) = lead(BALANCE.converse(given, {"username": "bob"}, None), says("<page/>"))
+    ((request,), _) = lead(BALANCE.converse(given, Numbers(), {"username": "bob"}, None), says("<page/>"))
     assert (request.url, request.body, request.headers) == (f"{URL}/user_balance_get", b"", {})
     assert request.query == (("u", "admin"), ("username", "bob"), ("hash", sha1(f"bob{KEY}")))
     assert request.verify == "/etc/ca.pem"
 
 
 def test_empty_values_are_not_sent() -> None:
-    section = settings().mor
-    assert section is not None
+    section = settings()
     assert "currency" not in dict(fields(mor.request(section, "user_balance_get", {"username": "bob", "currency": ""})))
 
 
 def test_what_only_the_server_knows_to_be_harmless_is_not_called_safe() -> None:
-    section = settings().mor
-    assert section is not None
+    section = settings()
     for method in ("user_balance_update", "sms_send", "callback_init", "user_login", "no_such_method"):
         assert not mor.request(section, method, {}).is_safe
 
@@ -252,11 +251,6 @@ def test_sign_takes_the_method_for_those_with_names_of_their_own() -> None:
 def test_sign_says_what_is_not_hashed(given: dict[str, str], words: str) -> None:
     with pytest.raises(ValueError, match=re.escape(words)):
         mor.explain(settings(), given, 0.0)
-
-
-def test_sign_without_a_section_says_so() -> None:
-    with pytest.raises(ValueError, match=r"\[mor\]"):
-        mor.explain(Settings(), {}, 0.0)
 
 
 def probed(reply: Reply) -> Probed:

@@ -20,7 +20,7 @@ from callsign.delivery.conversation import PastDeadline, lead
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
 from callsign.settings.secret import Secret
-from callsign.settings.sections import Noojee, Settings
+from callsign.settings.sections import Noojee, Numbers
 from callsign.vendors import noojee
 from callsign.vendors.registry import VENDORS
 
@@ -49,8 +49,8 @@ class Clock:
         return self.now
 
 
-def settings(**changes: Any) -> Settings:
-    return Settings(noojee=Noojee(**{"url": URL, "key": Secret(KEY), **changes}))
+def settings(**changes: Any) -> Noojee:
+    return Noojee(**{"url": URL, "key": Secret(KEY), **changes})
 
 
 def command(action: str = "noojee/start", **facts: str) -> Notification:
@@ -66,14 +66,14 @@ def says(code: object, message: str = "", http: int = 200) -> Answer:
     return Answer(http, {}, json.dumps({"Message": message, "Code": code}).encode())
 
 
-def begin(memory: noojee.Memory, given: Settings | None = None, job: Notification | None = None) -> Talk:
-    return noojee.converse(given or settings(), job or command(), memory)
+def begin(memory: noojee.Memory, given: Noojee | None = None, job: Notification | None = None) -> Talk:
+    return noojee.converse(given or settings(), Numbers(), job or command(), memory)
 
 
 def talk(
     answers: Sequence[Reply],
     memory: noojee.Memory | None = None,
-    given: Settings | None = None,
+    given: Noojee | None = None,
     job: Notification | None = None,
 ) -> tuple[list[Request], Outcome]:
     """One conversation with as many replies as it may want; what went out, and the outcome."""
@@ -209,7 +209,7 @@ def test_with_an_api_key_there_is_no_timestamp_to_renew() -> None:
 def test_nothing_secret_shows_in_a_repr() -> None:
     memory = with_pair()
     sent, _ = talk([DONE], memory, job=command(extenOrUniqueId="0565289991", tag="056528998"))
-    for thing in (*sent, memory, memory.pair, settings().noojee):
+    for thing in (*sent, memory, memory.pair, settings()):
         shown = repr(thing)
         for secret in (KEY, hash_of(KEY, STAMP), "0565289"):
             assert secret not in shown
@@ -279,9 +279,8 @@ def test_a_new_key_or_address_in_the_settings_drops_the_pair(changed: dict[str, 
     memory = with_pair()
     new = settings(**changed)
     sent, _ = talk([time_is("2"), DONE], memory, given=new)
-    assert new.noojee is not None
-    assert urls(sent) == [f"{new.noojee.url}/Time", f"{new.noojee.url}/CallManagementAPI/start"]
-    assert pair_of(sent[1]) == ("2", hash_of(new.noojee.key.reveal(), "2"))
+    assert urls(sent) == [f"{new.url}/Time", f"{new.url}/CallManagementAPI/start"]
+    assert pair_of(sent[1]) == ("2", hash_of(new.key.reveal(), "2"))
 
 
 def test_an_expired_pair_is_renewed_and_the_command_repeated_once() -> None:
@@ -763,8 +762,3 @@ def test_sign_takes_this_machines_milliseconds_where_no_timestamp_is_given() -> 
 def test_sign_refuses_what_no_recorder_answers(timestamp: str) -> None:
     with pytest.raises(ValueError, match="timestamp: wanted the digits"):
         noojee.explain(settings(), {"timestamp": timestamp}, 0.0)
-
-
-def test_sign_says_that_the_section_is_missing() -> None:
-    with pytest.raises(ValueError, match=r"no section \[noojee\]"):
-        noojee.explain(Settings(), {}, 0.0)

@@ -70,7 +70,10 @@ def talk(
     memory: skarabee.Memory | None = None,
 ) -> tuple[list[dict[str, str]], Outcome]:
     """One conversation; the queries that went out, and the outcome."""
-    conversation = skarabee.converse(given or settings(), job or call(), memory or skarabee.Memory())
+    whole = given or settings()
+    conversation = skarabee.converse(
+        whole.section("skarabee"), whole.numbers, job or call(), memory or skarabee.Memory()
+    )
     sent: list[dict[str, str]] = []
     left = list(answers) if not callable(answers) else []
     try:
@@ -84,7 +87,8 @@ def talk(
 
 
 def first_request(given: Settings | None = None, job: Notification | None = None) -> Request:
-    conversation = skarabee.converse(given or settings(), job or call(), skarabee.Memory())
+    whole = given or settings()
+    conversation = skarabee.converse(whole.section("skarabee"), whole.numbers, job or call(), skarabee.Memory())
     request = next(conversation)
     conversation.close()
     return request
@@ -129,7 +133,7 @@ def test_the_hash_changes_with_every_signed_field(field: str) -> None:
         text, other = (skarabee.text_to_sign(*(v[name] for name in SIGNED)) for v in (vector, tampered))
         assert (text == other) == (field == "key")
         changed = skarabee.explain(
-            settings(key=Secret(tampered["key"]), businessid=tampered["businessid"]),
+            section(key=Secret(tampered["key"]), businessid=tampered["businessid"]),
             {name: tampered[name] for name in SIGNED},
             AT,
         )
@@ -492,7 +496,7 @@ def test_without_a_date_header_the_advice_names_both_things_to_check() -> None:
 
 def test_sign_shows_text_and_signature_for_what_is_given() -> None:
     vector = RIGHT[0]
-    told = skarabee.explain(settings(), {name: vector[name] for name in SIGNED}, AT)
+    told = skarabee.explain(section(), {name: vector[name] for name in SIGNED}, AT)
     assert told.text == "81030565289980565289991556891830"
     assert told.signature == vector["hash"]
     assert KEY not in repr(told)
@@ -501,12 +505,12 @@ def test_sign_shows_text_and_signature_for_what_is_given() -> None:
 def test_sign_fills_in_the_office_and_the_clock_as_configured() -> None:
     numbers = {"phoneto": "1", "phonefrom": "2"}
     for clock, timestamp in (("unix", "1556891830"), ("auto", "1556891830"), ("local", "1556899030")):
-        told = skarabee.explain(settings(clock=clock), numbers, AT)
+        told = skarabee.explain(section(clock=clock), numbers, AT)
         assert told.values == {"businessid": "8103", **numbers, "timestamp": timestamp}
 
 
 def test_sign_uses_the_key_of_the_office_that_is_named() -> None:
-    both = settings(office=(Office("9001", Secret("other")),))
+    both = section(office=(Office("9001", Secret("other")),))
     given = {"businessid": "9001", "phoneto": "1", "phonefrom": "2", "timestamp": "3"}
     assert skarabee.explain(both, given, AT).signature == hmac.new(b"other", b"9001123", hashlib.sha256).hexdigest()
 
@@ -517,14 +521,12 @@ def test_sign_uses_the_key_of_the_office_that_is_named() -> None:
 )
 def test_sign_says_what_is_missing(given: dict[str, str], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        skarabee.explain(settings(), given, AT)
+        skarabee.explain(section(), given, AT)
 
 
-def test_sign_says_that_an_office_or_the_section_is_unknown() -> None:
+def test_sign_says_that_an_office_is_unknown() -> None:
     with pytest.raises(ValueError, match="no office"):
-        skarabee.explain(settings(), {"businessid": "7", "phoneto": "1", "phonefrom": "2"}, AT)
-    with pytest.raises(ValueError, match=r"no section \[skarabee\]"):
-        skarabee.explain(Settings(), {}, AT)
+        skarabee.explain(section(), {"businessid": "7", "phoneto": "1", "phonefrom": "2"}, AT)
 
 
 # -- what the delivery knows of it -------------------------------------------------------------------

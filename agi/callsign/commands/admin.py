@@ -87,4 +87,7 @@ def sign(system: str, given: Mapping[str, str], settings: Settings) -> Explained
     vendor = VENDORS.get(system)
     if vendor is None:
         raise ValueError(f"system {system!r} is unknown, known are {', '.join(VENDORS)}")
-    return vendor.explain(settings, given, clocks.wall())
+    section = settings.section(system)
+    if section is None:
+        raise ValueError(f"the settings have no section [{system}]")
+    return vendor.explain(section, given, clocks.wall())

@@ -99,7 +99,7 @@ def run(
             joined = Joined("text" if style == "blues_out" else form)
             for request, (first, _) in zip(_with_progress(requests), parts, strict=True):
                 try:
-                    file.writelines(joined.part(_body(settings, request)))
+                    file.writelines(joined.part(_body(section, request)))
                 except (Failed, BadPart) as fault:
                     what = "the answer cannot be used: " if isinstance(fault, BadPart) else ""
                     raise Failed(f"{first:%Y-%m}: {what}{fault}") from None
@@ -125,8 +125,8 @@ _signer = Signer()
 _transport = HttpTransport()
 
 
-def _body(settings: Settings, request: Request) -> bytes:
-    reply = lead(register(settings, _signer, request), _transport.send, clocks.steady, math.inf, MONTH_SECONDS)
+def _body(section: Kalliope, request: Request) -> bytes:
+    reply = lead(register(section, _signer, request), _transport.send, clocks.steady, math.inf, MONTH_SECONDS)
     if not isinstance(reply, Answer):
         raise Failed(reply.reason)
     return reply.body

@@ -72,12 +72,12 @@ def check_online(settings: Settings, systems: Sequence[str]) -> list[Finding]:
 
 
 def _check(settings: Settings, system: str, send: Send) -> Finding:
-    vendor = VENDORS[system]
+    vendor, section = VENDORS[system], settings.section(system)
     heard = _Listening(send)
     probed: Probed | TryLater
     try:
         end = clocks.steady() + CHECK_SECONDS
-        probed = lead(vendor.probe(settings, vendor.new_memory()), heard, clocks.steady, end, CHECK_SECONDS)
+        probed = lead(vendor.probe(section, vendor.new_memory()), heard, clocks.steady, end, CHECK_SECONDS)
     except PastDeadline:
         probed = TryLater(f"no verdict within {CHECK_SECONDS:g} s")
     except Exception as fault:  # our own fault in one vendor must not hide the others
@@ -91,7 +91,7 @@ def _check(settings: Settings, system: str, send: Send) -> Finding:
         good is not False and clock_good,
         heard.address,
         bool(heard.answers),
-        bool(heard.answers) and getattr(settings, system).url.startswith("https://"),
+        bool(heard.answers) and section.url.startswith("https://"),
         None if skew is None else round(skew, 1),
         clock_good,
         {True: "good", False: "bad" if heard.answers else "unknown", None: "unknown"}[good],

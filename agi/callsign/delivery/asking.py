@@ -69,12 +69,16 @@ class Asking:
     def ask(self, system: str, path: str, facts: Mapping[str, str], seconds: float) -> Verdict:
         """The verdict on the question `path` of `system`, whose section the settings have; within `seconds`."""
         end = clocks.steady() + seconds
+        settings = self._settings()
+        section = settings.section(system)
+        if section is None:
+            return Unfit(f"the settings have no section [{system}] any more")
         places = self._places[system]
         if not places.acquire(timeout=seconds):
             return TryLater(f"{PLACES} questions to {system} are waiting already")
         asked = _Asked(self._send)
         asked.has_verdict.acquire()
-        conversation = VENDORS[system].asks[path].converse(self._settings(), facts, self.memory_of(system))
+        conversation = VENDORS[system].asks[path].converse(section, settings.numbers, facts, self.memory_of(system))
         if not thread_starts.begin(f"ask-{system}", self._lead, asked, conversation, end, places):
             places.release()
             return TryLater("the system gives callsign no thread for the question")

@@ -219,11 +219,12 @@ class Delivery:
     def _converse(self, job: Job) -> Outcome:
         system = job.notification.system
         settings = self._settings()
-        if getattr(settings, system) is None:
+        section = settings.section(system)
+        if section is None:
             return TryLater(f"the settings have no section [{system}] any more")
         converse = VENDORS[system].converse
         assert converse is not None  # noqa: S101
-        conversation = converse(settings, job.notification, self._memories[system])
+        conversation = converse(section, settings.numbers, job.notification, self._memories[system])
         return lead(conversation, self._send, clocks.steady, job.steady_deadline, ATTEMPT_SECONDS)
 
     def _have_word(self, lane: Lane, job: Job, state: State, reason: str, milliseconds: float) -> None:

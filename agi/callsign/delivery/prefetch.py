@@ -12,7 +12,7 @@ from callsign import clocks, thread_starts
 from callsign.delivery.conversation import Send, lead
 from callsign.log_text import where
 from callsign.notification import Delivered
-from callsign.settings.sections import Settings
+from callsign.settings.sections import Numbers, Settings
 from callsign.vendors.interface import Keep
 from callsign.vendors.registry import VENDORS
 
@@ -45,14 +45,16 @@ class Keeping:
     def _run(self, system: str, keep: Keep) -> None:
         pause = keep.every_seconds
         while not self._stopping.is_set():
-            well = getattr(self._settings(), system) is None or self._fetch(system, keep)
+            settings = self._settings()
+            section = settings.section(system)
+            well = section is None or self._fetch(system, keep, section, settings.numbers)
             pause = keep.every_seconds if well else min(2 * pause, LONGEST_PAUSE_SECONDS)
             self._stopping.wait(pause)
 
-    def _fetch(self, system: str, keep: Keep) -> bool:
+    def _fetch(self, system: str, keep: Keep, section: Any, numbers: Numbers) -> bool:
         """Whether it went well; what did not is told once."""
         try:
-            conversation = keep.converse(self._settings(), self._memory_of(system))
+            conversation = keep.converse(section, numbers, self._memory_of(system))
             outcome = lead(conversation, self._send, clocks.steady, math.inf, keep.longest_seconds)
         except Exception as fault:  # our own fault must not end the thread
             log.error("system=%s: a fault in callsign itself: %s", system, where(fault))

@@ -126,6 +126,10 @@ class Settings(Record):
     source: str = ""  # the file's name, for messages
     files: tuple[Path, ...] = ()  # further files that were read, of one key each
 
+    def section(self, system: str) -> Any:
+        """What a vendor may see of the settings besides `numbers`; None where it has no section."""
+        return getattr(self, system, None)
+
 
 SECTIONS: dict[str, type[Record]] = {
     "server": Server,

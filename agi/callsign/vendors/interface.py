@@ -3,6 +3,8 @@
 A vendor's file ends in one `VENDOR`; `vendors.VENDORS` is the registry of these.  Everything in it is pure:
 a conversation is a generator that yields `Request`s and is sent a `Reply` for each, and clock, nonce and
 lock come with the memory that it is given.
+
+Of the settings a vendor sees the section of the account in question, and `[numbers]`: no other vendor's keys.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from callsign.http.messages import Reply, Request
 from callsign.notification import Notification, Outcome
 from callsign.question import Verdict
 from callsign.record import Record, field
-from callsign.settings.sections import Settings
+from callsign.settings.sections import Numbers
 from callsign.vendors.signing import Explained
 
 ASK_SECONDS = 3.0
@@ -39,7 +41,8 @@ class Ask(Record):
 
     names: tuple[str, ...]  # of its arguments, in their order
     variables: tuple[str, ...]  # that it sets besides status and reason, always: empty where nothing was found
-    converse: Callable[[Settings, Mapping[str, str], Any], Generator[Request, Reply, Verdict]]  # arguments, memory
+    converse: Callable[[Any, Numbers, Mapping[str, str], Any], Generator[Request, Reply, Verdict]]
+    """Gets the section, `[numbers]`, the arguments and the memory."""
     needs: tuple[str, ...] = ()  # arguments without which nothing can be asked
     caller: str = ""  # the argument that is the caller's number where it is not given
     wait_seconds: float = ASK_SECONDS
@@ -48,7 +51,7 @@ class Ask(Record):
 class Keep(Record):
     """What is fetched beside the calls, so that an answer is there when a call asks."""
 
-    converse: Callable[[Settings, Any], Generator[Request, Reply, Outcome]]
+    converse: Callable[[Any, Numbers, Any], Generator[Request, Reply, Outcome]]  # section, numbers, memory
     every_seconds: float
     longest_seconds: float  # that one fetch may take
 
@@ -63,11 +66,14 @@ class Probed(Record):
 class Vendor(Record):
     """One vendor: what it takes, what it can be asked, or both."""
 
-    explain: Callable[[Settings, Mapping[str, str], float], Explained]  # for `callsign sign`; raises ValueError
-    probe: Callable[[Settings, Any], Generator[Request, Reply, Probed]]  # harmless requests, for `check --online`
+    explain: Callable[[Any, Mapping[str, str], float], Explained]
+    """For `callsign sign`: gets the section, what was given, and the time.  Raises ValueError."""
+    probe: Callable[[Any, Any], Generator[Request, Reply, Probed]]
+    """Harmless requests, for `check --online`: gets the section and the memory."""
     clock_seconds: float = math.inf  # the difference between its clock and ours that it takes
-    new_memory: Callable[[], Any] = _nothing  # what one process remembers of it between conversations
-    converse: Callable[[Settings, Notification, Any], Generator[Request, Reply, Outcome]] | None = None  # to deliver
+    new_memory: Callable[[], Any] = _nothing  # what one process remembers of an account between conversations
+    converse: Callable[[Any, Numbers, Notification, Any], Generator[Request, Reply, Outcome]] | None = None
+    """To deliver: gets the section, `[numbers]`, the notification and the memory."""
     concurrency: int = 0  # deliveries at once, at most
     keys_of: Callable[[Notification], tuple[str, ...]] = _by_call  # jobs that share one go out in order
     undoes: Callable[[Notification, Notification], bool] = _never  # a newer an older, of the same last key

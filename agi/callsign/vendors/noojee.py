@@ -17,7 +17,7 @@ from callsign.log_text import vendor_words
 from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
 from callsign.record import Record, field
 from callsign.settings.secret import Secret
-from callsign.settings.sections import Noojee, Settings
+from callsign.settings.sections import Noojee, Numbers
 from callsign.vendors.interface import Probed, Vendor
 from callsign.vendors.signing import MASK, Explained, sha256_hex, values_of
 
@@ -97,11 +97,10 @@ def undoes(newer: Notification, older: Notification) -> bool:
     return newer.action == "noojee/stop" and older.action == "noojee/start" and _recording(newer) == _recording(older)
 
 
-def converse(settings: Settings, job: Notification, memory: object) -> Generator[Request, Reply, Outcome]:
+def converse(
+    section: Noojee, _numbers: Numbers, job: Notification, memory: Memory
+) -> Generator[Request, Reply, Outcome]:
     """One attempt; in hash mode with a fresh pair once more if the recorder calls ours expired."""
-    section = settings.noojee
-    assert section is not None  # noqa: S101
-    assert isinstance(memory, Memory)  # noqa: S101
     if section.auth == "apikey":
         reply = yield _command(section, job, (("apiKey", section.key.reveal()),))
         return judge(reply, section.key)
@@ -213,11 +212,8 @@ def judge(reply: Reply, key: Secret) -> Outcome:
 SIGNED_NAMES = ("timestamp",)
 
 
-def explain(settings: Settings, given: Mapping[str, str], now: float) -> Explained:
+def explain(section: Noojee, given: Mapping[str, str], now: float) -> Explained:
     """The hash for a timestamp of the recorder's Time, by default this machine's.  Raises ValueError."""
-    section = settings.noojee
-    if section is None:
-        raise ValueError("the settings have no section [noojee]")
     timestamp = values_of(given, SIGNED_NAMES, "noojee").get("timestamp", str(int(now * 1000)))
     if not _is_timestamp(timestamp):
         raise ValueError("timestamp: wanted the digits that the recorder's Time answered")
@@ -229,10 +225,8 @@ def explain(settings: Settings, given: Mapping[str, str], now: float) -> Explain
     return Explained(text, signature, {"timestamp": timestamp}, method)
 
 
-def probe(settings: Settings, _memory: object) -> Generator[Request, Reply, Probed]:
+def probe(section: Noojee, _memory: object) -> Generator[Request, Reply, Probed]:
     """Time is all that the recorder answers without doing something."""
-    section = settings.noojee
-    assert section is not None  # noqa: S101
     reply = yield Request("POST", f"{section.url.rstrip('/')}/Time", verify=section.verify, is_safe=True)
     if isinstance(reply, Answer) and reply.status == 200 and _is_timestamp(reply.body.decode("latin-1").strip()):
         return Probed(None, "Time answers; no call that only checks the key is known, the first recording shows it")

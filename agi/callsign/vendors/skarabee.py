@@ -17,7 +17,7 @@ from callsign.notification import Delivered, Notification, Outcome, Refused, Try
 from callsign.phone_numbers import as_vendor_wants
 from callsign.record import Record
 from callsign.settings.secret import Secret
-from callsign.settings.sections import Settings, Skarabee
+from callsign.settings.sections import Numbers, Skarabee
 from callsign.vendors.interface import Probed, Vendor
 from callsign.vendors.signing import Explained, hmac_sha256_hex, values_of
 
@@ -69,16 +69,14 @@ def key_of(section: Skarabee, businessid: str) -> Secret | None:
     return next((o.key for o in section.offices if o.businessid == businessid), None)
 
 
-def converse(settings: Settings, job: Notification, memory: object) -> Generator[Request, Reply, Outcome]:
+def converse(
+    section: Skarabee, numbers: Numbers, job: Notification, memory: Memory
+) -> Generator[Request, Reply, Outcome]:
     """One attempt: POST with everything in the query and an empty body; with "auto" both clocks if need be."""
-    section = settings.skarabee
-    assert section is not None  # noqa: S101
-    assert isinstance(memory, Memory)  # noqa: S101
     businessid = job.facts["businessid"]
     key = key_of(section, businessid)
     if key is None:
         return TryLater(f"no office with businessid {businessid} in [skarabee] or [[skarabee.office]]")
-    numbers = settings.numbers
     phonefrom = as_vendor_wants(job.facts["phonefrom"], numbers.country, numbers.format)
     phoneto = job.facts["phoneto"]
     if not job.facts.get("mapped"):
@@ -162,11 +160,8 @@ def _other(clock: str) -> str:
 SIGNED_NAMES = ("businessid", "phoneto", "phonefrom", "timestamp")
 
 
-def explain(settings: Settings, given: Mapping[str, str], now: float) -> Explained:
+def explain(section: Skarabee, given: Mapping[str, str], now: float) -> Explained:
     """The signature over the values as given; the office and the clock fill in.  Raises ValueError."""
-    section = settings.skarabee
-    if section is None:
-        raise ValueError("the settings have no section [skarabee]")
     clock = "unix" if section.clock == "auto" else section.clock
     filled = {"businessid": section.businessid, "timestamp": timestamp_text(now, clock, section.timezone)}
     values = {**filled, **values_of(given, SIGNED_NAMES, "skarabee")}
@@ -184,10 +179,8 @@ def explain(settings: Settings, given: Mapping[str, str], now: float) -> Explain
     return Explained(text, hmac_sha256_hex(key, text), {name: values[name] for name in SIGNED_NAMES}, method)
 
 
-def probe(settings: Settings, _memory: object) -> Generator[Request, Reply, Probed]:
+def probe(section: Skarabee, _memory: object) -> Generator[Request, Reply, Probed]:
     """A GET without parameters tells nobody of a call; that the service answers it, in whatever way, is all."""
-    section = settings.skarabee
-    assert section is not None  # noqa: S101
     reply = yield Request("GET", section.url, is_safe=True)
     if isinstance(reply, NoAnswer):
         return Probed(False, reply.reason)

@@ -6,14 +6,13 @@ import json
 import re
 import threading
 from collections.abc import Callable, Generator, Mapping
-from typing import Any
 
 from callsign import clocks
 from callsign.http.messages import Answer, Reply, Request
 from callsign.notification import Delivered, Outcome, Refused, TryLater
 from callsign.question import Found, Unfit, Verdict
 from callsign.record import Record, field
-from callsign.settings.sections import Kalliope, Settings
+from callsign.settings.sections import Kalliope, Numbers
 from callsign.vendors.interface import Probed
 from callsign.vendors.kalliope.history import (
     DAY_SECONDS,
@@ -58,10 +57,8 @@ class Memory(Record, frozen=False):
     """The last reading that went wrong: when it ended (steady seconds), and why."""
     _history: tuple[object, History] | None = None
 
-    def history(self, settings: Settings) -> History:
+    def history(self, section: Kalliope, country: str) -> History:
         """A new one where the settings name another PBX, user, time zone or country."""
-        section, country = settings.kalliope, settings.numbers.country
-        assert section is not None  # noqa: S101
         held = self._history
         if held is None or held[0] != (section, country):
             self.failed = None
@@ -69,12 +66,14 @@ class Memory(Record, frozen=False):
         return held[1]
 
 
-def lastcall(settings: Settings, facts: Mapping[str, str], memory: Memory) -> Generator[Request, Reply, Verdict]:
+def lastcall(
+    section: Kalliope, numbers: Numbers, facts: Mapping[str, str], memory: Memory
+) -> Generator[Request, Reply, Verdict]:
     """The latest call to the number; the register is read only as far as is needed to know it."""
     wanted = facts.get("days", str(DAYS))
     if not _DAYS.fullmatch(wanted) or not 1 <= int(wanted) <= MOST_DAYS:
         return Unfit(f"days: wanted a whole number from 1 to {MOST_DAYS}")
-    history, days = memory.history(settings), float(wanted)
+    history, days = memory.history(section, numbers.country), float(wanted)
     arrived = memory.steady()
     while True:
         call = history.look_up(facts["number"])
@@ -84,7 +83,7 @@ def lastcall(settings: Settings, facts: Mapping[str, str], memory: Memory) -> Ge
             if call is not None or history.since <= oldest:
                 return _found(call if call is not None and call.at >= oldest else None, history)
         history.days = max(history.days, days)
-        trouble = yield from _read_on(settings, memory, history, FRESH_SECONDS, arrived)
+        trouble = yield from _read_on(section, memory, history, FRESH_SECONDS, arrived)
         if trouble is not None:
             return trouble
 
@@ -101,12 +100,12 @@ def _remark(history: History) -> str:
     return CROWDED_REASON if history.crowded else ""
 
 
-def keep(settings: Settings, memory: Memory) -> Generator[Request, Reply, Outcome]:
+def keep(section: Kalliope, numbers: Numbers, memory: Memory) -> Generator[Request, Reply, Outcome]:
     """Reads what is new, and after a start as much of the past as is held."""
-    history = memory.history(settings)
+    history = memory.history(section, numbers.country)
     fresh_seconds = NEW_SECONDS
     while history.next_window(memory.wall(), memory.steady(), fresh_seconds) is not None:
-        trouble = yield from _read_on(settings, memory, history, fresh_seconds, memory.steady())
+        trouble = yield from _read_on(section, memory, history, fresh_seconds, memory.steady())
         if trouble is not None:
             return trouble
         fresh_seconds = FRESH_SECONDS  # once is enough, however long the past takes
@@ -114,11 +113,9 @@ def keep(settings: Settings, memory: Memory) -> Generator[Request, Reply, Outcom
 
 
 def _read_on(
-    settings: Settings, memory: Memory, history: History, fresh_seconds: float, arrived: float
+    section: Kalliope, memory: Memory, history: History, fresh_seconds: float, arrived: float
 ) -> Generator[Request, Reply, Refused | TryLater | None]:
     """Reads one part of the register, unless another thread has just done that or failed at it; the trouble if any."""
-    section = settings.kalliope
-    assert section is not None  # noqa: S101
     if not memory.reading.acquire(timeout=TURN_SECONDS):
         return TryLater("another look-up is still waiting for the PBX's call register")
     try:
@@ -166,11 +163,9 @@ def by_days(section: Kalliope, style: str, accept: str, days: str, max_bytes: in
 
 
 def register(
-    settings: Settings, signer: Signer, request: Request
+    section: Kalliope, signer: Signer, request: Request
 ) -> Generator[Request, Reply, Answer | Refused | TryLater]:
     """A part of the register as it is, for `callsign cdr`."""
-    section = settings.kalliope
-    assert section is not None  # noqa: S101
     reply = yield from exchange(section, signer, request)
     trouble = trouble_with(reply)
     if trouble is not None:
@@ -179,11 +174,8 @@ def register(
     return reply
 
 
-def probe(settings: Settings, memory: Any) -> Generator[Request, Reply, Probed]:
+def probe(section: Kalliope, memory: Memory) -> Generator[Request, Reply, Probed]:
     """The calls of the last hour: proves user, password and the right to read the register."""
-    section = settings.kalliope
-    assert section is not None  # noqa: S101
-    assert isinstance(memory, Memory)  # noqa: S101
     now = memory.wall()
     reply = yield from exchange(section, memory.signer, summary(section, Window(now - 3600.0, now, None)))
     trouble = trouble_with(reply)

@@ -18,7 +18,7 @@ from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Refused, TryLater
 from callsign.record import Record, replace
 from callsign.settings.secret import Secret
-from callsign.settings.sections import Kalliope, Settings
+from callsign.settings.sections import Kalliope
 from callsign.vendors.signing import MASK, Explained, sha256_hex, values_of
 
 ACCEPTED_SECONDS = 5 * 60.0
@@ -150,11 +150,8 @@ def clock_trouble(answer: Answer) -> str:
     return f"our clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the PBX's, which accepts 300"
 
 
-def explain(settings: Settings, given: Mapping[str, str], now: float) -> Explained:
+def explain(section: Kalliope, given: Mapping[str, str], now: float) -> Explained:
     """The digest over nonce, time and salt as given; nonce and time are made up else.  Raises ValueError."""
-    section = settings.kalliope
-    if section is None:
-        raise ValueError("the settings have no section [kalliope]")
     values = {"nonce": nonces.new_nonce(), "created": created_text(now), **values_of(given, SIGNED_NAMES, "kalliope")}
     if not _SALT.fullmatch(values.get("salt", "")):
         url = f"{base_url(section)}/salt/{quote(section.domain, safe='')}"

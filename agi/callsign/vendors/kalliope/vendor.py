@@ -13,7 +13,7 @@ from typing import Any
 from callsign.http.messages import Reply, Request
 from callsign.notification import Outcome
 from callsign.question import Verdict
-from callsign.settings.sections import Settings
+from callsign.settings.sections import Kalliope, Numbers
 from callsign.vendors.interface import Ask, Keep, Probed, Vendor
 from callsign.vendors.signing import Explained
 
@@ -25,16 +25,16 @@ LONGEST_SECONDS = 30.0
 """Of one round; what a first one, of eight requests, has not reached by then is left to the next."""
 
 
-def _explain(settings: Settings, given: Mapping[str, str], now: float) -> Explained:
+def _explain(section: Kalliope, given: Mapping[str, str], now: float) -> Explained:
     from callsign.vendors.kalliope import signing as kalliope_signing
 
-    return kalliope_signing.explain(settings, given, now)
+    return kalliope_signing.explain(section, given, now)
 
 
-def _probe(settings: Settings, memory: Any) -> Generator[Request, Reply, Probed]:
+def _probe(section: Kalliope, memory: Any) -> Generator[Request, Reply, Probed]:
     from callsign.vendors.kalliope import last_call
 
-    return last_call.probe(settings, memory)
+    return last_call.probe(section, memory)
 
 
 def _new_memory() -> object:
@@ -44,16 +44,18 @@ def _new_memory() -> object:
     return last_call.Memory()
 
 
-def _lastcall(settings: Settings, facts: Mapping[str, str], memory: Any) -> Generator[Request, Reply, Verdict]:
+def _lastcall(
+    section: Kalliope, numbers: Numbers, facts: Mapping[str, str], memory: Any
+) -> Generator[Request, Reply, Verdict]:
     from callsign.vendors.kalliope import last_call
 
-    return last_call.lastcall(settings, facts, memory)
+    return last_call.lastcall(section, numbers, facts, memory)
 
 
-def _keep(settings: Settings, memory: Any) -> Generator[Request, Reply, Outcome]:
+def _keep(section: Kalliope, numbers: Numbers, memory: Any) -> Generator[Request, Reply, Outcome]:
     from callsign.vendors.kalliope import last_call
 
-    return last_call.keep(settings, memory)
+    return last_call.keep(section, numbers, memory)
 
 
 VENDOR = Vendor(

@@ -17,7 +17,7 @@ from callsign.notification import Refused, TryLater
 from callsign.phone_numbers import as_vendor_wants
 from callsign.question import Found, Unfit, Verdict
 from callsign.settings.secret import Secret
-from callsign.settings.sections import Mor, Settings
+from callsign.settings.sections import Mor, Numbers
 from callsign.vendors.interface import Ask, Probed, Vendor
 from callsign.vendors.mor import answer as mor_answer
 from callsign.vendors.mor.hash import hashed, misfit, names_of, text_to_sign, unlisted
@@ -60,11 +60,9 @@ def request(section: Mor, method: str, given: Mapping[str, str], most_bytes: int
 
 
 def ask(
-    settings: Settings, method: str, given: Mapping[str, str]
+    section: Mor, method: str, given: Mapping[str, str]
 ) -> Generator[Request, Reply, Element | Refused | TryLater | Unfit]:
     """What one method answers; Unfit where the server would hash something else than we do."""
-    section = settings.mor
-    assert section is not None  # noqa: S101
     fault = misfit(method, given)
     if fault:
         return Unfit(fault)
@@ -72,9 +70,11 @@ def ask(
     return mor_answer.read(reply, section.key, ASK_BYTES)
 
 
-def balance(settings: Settings, facts: Mapping[str, str], _memory: object) -> Generator[Request, Reply, Verdict]:
+def balance(
+    section: Mor, _numbers: Numbers, facts: Mapping[str, str], _memory: object
+) -> Generator[Request, Reply, Verdict]:
     """The balance of the user `username`, in the system's currency unless `currency` names one or says USER."""
-    answer = yield from ask(settings, "user_balance_get", facts)
+    answer = yield from ask(section, "user_balance_get", facts)
     if not isinstance(answer, Element):
         return answer
     found = _amount(answer.first_text("page", "balance") or answer.text)  # old versions answer the number alone
@@ -92,10 +92,12 @@ def _amount(text: str) -> str:
     return f"{'-' * (sign == '-')}{whole}{'.' if fraction else ''}{fraction or ''}"
 
 
-def caller(settings: Settings, facts: Mapping[str, str], _memory: object) -> Generator[Request, Reply, Verdict]:
+def caller(
+    section: Mor, numbers: Numbers, facts: Mapping[str, str], _memory: object
+) -> Generator[Request, Reply, Verdict]:
     """Which user and device own the caller ID `cli`; nobody is an answer too."""
-    number = as_vendor_wants(facts["cli"], settings.numbers.country, settings.numbers.format)
-    answer = yield from ask(settings, "cli_info_get", {"cli": number})
+    number = as_vendor_wants(facts["cli"], numbers.country, numbers.format)
+    answer = yield from ask(section, "cli_info_get", {"cli": number})
     if isinstance(answer, Refused) and answer.reason.startswith(CLI_UNKNOWN):
         return Found({}, answer.reason)
     if not isinstance(answer, Element):
@@ -112,14 +114,11 @@ def _strange(missing: str) -> TryLater:
     return TryLater(f"an answer of MOR's without a {missing} that can be read")
 
 
-def explain(settings: Settings, given: Mapping[str, str], _now: float) -> Explained:
+def explain(section: Mor, given: Mapping[str, str], _now: float) -> Explained:
     """The hash over the values as given, in the server's order; `method` for one with a list of its own.
 
     Raises ValueError.
     """
-    section = settings.mor
-    if section is None:
-        raise ValueError("the settings have no section [mor]")
     method = given.get("method", "")
     values = {name: value for name, value in given.items() if name != "method"}
     for name in unlisted(method, values):
@@ -140,9 +139,9 @@ def _close_to(name: str, method: str) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def probe(settings: Settings, _memory: object) -> Generator[Request, Reply, Probed]:
+def probe(section: Mor, _memory: object) -> Generator[Request, Reply, Probed]:
     """The version is told to whoever has user and key."""
-    answer = yield from ask(settings, "system_version_get", {})
+    answer = yield from ask(section, "system_version_get", {})
     if not isinstance(answer, Element):
         return Probed(False, answer.reason)
     version = vendor_words(answer.first_text("page", "version"), 40)

@@ -17,7 +17,7 @@ from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.log_text import vendor_words
 from callsign.notification import Refused, TryLater
 from callsign.question import Found, Unfit, Verdict
-from callsign.settings.sections import Settings, Sraps
+from callsign.settings.sections import Sraps
 from callsign.vendors.interface import Probed
 from callsign.vendors.signing import Explained, values_of
 from callsign.vendors.sraps import hawk
@@ -97,9 +97,9 @@ def _no_phone(mac: str) -> Refused:
     return Refused(f"HTTP 404: no such phone {mac} among those that this API key sees")
 
 
-def ask_endpoint(settings: Settings, facts: Mapping[str, str], memory: Memory) -> Generator[Request, Reply, Verdict]:
+def ask_endpoint(section: Sraps, facts: Mapping[str, str], memory: Memory) -> Generator[Request, Reply, Verdict]:
     """The phone's name, and the name of its profile."""
-    service = Service(_section(settings), memory)
+    service = Service(section, memory)
     try:
         _, _, phone = yield from _phone(service, facts["mac"])
         uuid = text_of(phone.get("provisioning_profile"))
@@ -112,9 +112,9 @@ def ask_endpoint(settings: Settings, facts: Mapping[str, str], memory: Memory) -
     return Found({"SRAPSNAME": name, "SRAPSPROFILE": profile})
 
 
-def ask_assign(settings: Settings, facts: Mapping[str, str], memory: Memory) -> Generator[Request, Reply, Verdict]:
+def ask_assign(section: Sraps, facts: Mapping[str, str], memory: Memory) -> Generator[Request, Reply, Verdict]:
     """Gives the phone the profile, unless it has it: one PUT of all that the service says of the phone, so changed."""
-    service = Service(_section(settings), memory)
+    service = Service(section, memory)
     try:
         url, mac, phone = yield from _phone(service, facts["mac"])
         chosen = yield from service.among_profiles(partial(choose, facts["profile"]))
@@ -145,19 +145,11 @@ def _judge_put(service: Service, reply: Reply, mac: str, found: Mapping[str, str
     return TryLater(f"{verdict.reason}; it may have been done") if may_be_done else verdict
 
 
-def _section(settings: Settings) -> Sraps:
-    assert settings.sraps is not None  # noqa: S101
-    return settings.sraps
-
-
 SIGNED_NAMES = ("method", "url", "timestamp", "nonce", "ext", "body")
 
 
-def explain(settings: Settings, given: Mapping[str, str], now: float) -> Explained:
+def explain(section: Sraps, given: Mapping[str, str], now: float) -> Explained:
     """The MAC of a request, by default the one that asks for the API key's own record.  Raises ValueError."""
-    section = settings.sraps
-    if section is None:
-        raise ValueError("the settings have no section [sraps]")
     told = values_of(given, SIGNED_NAMES, "sraps")
     timestamp = told.get("timestamp", str(int(now)))
     if not re.fullmatch("[0-9]{1,12}", timestamp):
@@ -172,9 +164,9 @@ def explain(settings: Settings, given: Mapping[str, str], now: float) -> Explain
     return Explained(what.text(), hawk.mac(section.key_secret, what.text()), {**values, "hash": payload}, method)
 
 
-def probe(settings: Settings, memory: Memory) -> Generator[Request, Reply, Probed]:
+def probe(section: Sraps, memory: Memory) -> Generator[Request, Reply, Probed]:
     """The API key's own record."""
-    service = Service(_section(settings), memory)
+    service = Service(section, memory)
     try:
         yield from service.token()
     except Ended as end:

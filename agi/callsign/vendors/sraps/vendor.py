@@ -11,23 +11,23 @@ from typing import Any
 
 from callsign.http.messages import Reply, Request
 from callsign.question import Verdict
-from callsign.settings.sections import Settings
+from callsign.settings.sections import Numbers, Sraps
 from callsign.vendors.interface import Ask, Probed, Vendor
 from callsign.vendors.signing import Explained
 
 FOUND = ("SRAPSNAME", "SRAPSPROFILE")
 
 
-def _explain(settings: Settings, given: Mapping[str, str], now: float) -> Explained:
+def _explain(section: Sraps, given: Mapping[str, str], now: float) -> Explained:
     from callsign.vendors.sraps import phones
 
-    return phones.explain(settings, given, now)
+    return phones.explain(section, given, now)
 
 
-def _probe(settings: Settings, memory: Any) -> Generator[Request, Reply, Probed]:
+def _probe(section: Sraps, memory: Any) -> Generator[Request, Reply, Probed]:
     from callsign.vendors.sraps import phones
 
-    return phones.probe(settings, memory)
+    return phones.probe(section, memory)
 
 
 def _new_memory() -> object:
@@ -37,16 +37,20 @@ def _new_memory() -> object:
     return phones.new_memory()
 
 
-def _ask_endpoint(settings: Settings, facts: Mapping[str, str], memory: Any) -> Generator[Request, Reply, Verdict]:
+def _ask_endpoint(
+    section: Sraps, _numbers: Numbers, facts: Mapping[str, str], memory: Any
+) -> Generator[Request, Reply, Verdict]:
     from callsign.vendors.sraps import phones
 
-    return phones.ask_endpoint(settings, facts, memory)
+    return phones.ask_endpoint(section, facts, memory)
 
 
-def _ask_assign(settings: Settings, facts: Mapping[str, str], memory: Any) -> Generator[Request, Reply, Verdict]:
+def _ask_assign(
+    section: Sraps, _numbers: Numbers, facts: Mapping[str, str], memory: Any
+) -> Generator[Request, Reply, Verdict]:
     from callsign.vendors.sraps import phones
 
-    return phones.ask_assign(settings, facts, memory)
+    return phones.ask_assign(section, facts, memory)
 
 
 VENDOR = Vendor(
