@@ -328,6 +328,18 @@ $taken
 Rename yours, or merge by calling it from your own dialplan: Gosub(callsign-…,s,1) then your lines."
 }
 
+refuse_what_is_gone() { # a file of an earlier version that the dialplan includes
+  included=$(grep -REn "^[[:space:]]*#(try)?include[^;]*$home/dialplan/" "$root$etc" --include='*.conf' 2>/dev/null) || true
+  gone=$(printf '%s\n' "$included" | while read -r line; do
+    name=${line##*"$home/dialplan/"}
+    [ -z "$line" ] || [ -e "$here/dialplan/${name%%[!A-Za-z0-9_.]*}" ] || say "$line"
+  done)
+  [ -z "$gone" ] || fail "the dialplan includes a file that this version does not have:
+$gone
+Take the line out, or name what took its place: for FreePBX's hooks extensions_callsign_freepbx_hooks.conf, in all versions.
+Then run the installer again."
+}
+
 refuse_while_called() { # a call that jumps to a context that is gone ends
   callers=$(grep -REn '^[^;]*(callsign-[a-z]+|callsign\.agi|CALLSIGN_AGI)' "$root$etc" \
     --include='*.conf' --include='*.ael' --include='*.lua' 2>/dev/null |
@@ -335,15 +347,15 @@ refuse_while_called() { # a call that jumps to a context that is gone ends
   [ -z "$callers" ] || fail "the dialplan still calls callsign, and such a call would end when it is gone:
 $callers
 Remove these lines, reload the dialplan, and run the installer again."
-  ours="^$root$dialplan_entry:[0-9]*:$include_line\$"
+  ours="^$root$dialplan_entry:[0-9]*:$our_lines\$"
   [ ! -L "$root$dialplan_entry" ] || ours='^$' # whoever wrote it through the link takes it out again
   others=$(
     {
-      includes_ours -Rn "$root$etc" --include='*.conf' | grep -v "$ours" || :
+      includes_ours -Rn "$root$etc" --include='*.conf' | grep -Ev "$ours" || :
       grep -REn "^[[:space:]]*#(try)?include[^;]*($home/|_callsign_|features_callsign)" "$root$etc" --include='*.conf' 2>/dev/null
     } | cut -d: -f1-2 | sort -u
   ) || true
-  [ -z "$others" ] || fail "a file of callsign's is included by a line of your own, and Asterisk would load no dialplan without it:
+  [ -z "$others" ] || fail "a file of callsign's is included by a line of your own, and without it what stands behind may not be loaded:
 $others
 Remove this line, and run the installer again."
 }
@@ -468,7 +480,11 @@ dialplan_step() {
     file "$here/dialplan/extensions_callsign.conf" "$etc/extensions_callsign.conf" 640 "$owner"
     note "There is no $dialplan_entry: put \`$include_line\` into your dialplan."
   fi
-  if [ ! -e "$entry" ] || includes_ours -q "$entry" "$root$etc/extensions.conf"; then
+  if [ ! -e "$entry" ]; then
+    :
+  elif [ ! -L "$entry" ] && grep -qxE "$our_lines" "$entry" && ! grep -qxF "$include_line" "$entry"; then
+    change "line  $include_line  in $dialplan_entry, in place of #include" rewrite_entry "sed -E 's/^$our_lines\$/$include_line/' \"\$1\""
+  elif includes_ours -q "$entry" "$root$etc/extensions.conf"; then
     :
   elif [ -L "$entry" ]; then
     note "$dialplan_entry is a link: put \`$include_line\` at the top of what it leads to."
@@ -483,7 +499,8 @@ dialplan_step() {
   [ -z "$changed" ] || reload_dialplan
 }
 
-include_line='#include extensions_callsign.conf'
+include_line='#tryinclude extensions_callsign.conf' # were the file missing, all behind an #include would be gone too
+our_lines='#(try)?include extensions_callsign\.conf'   # earlier versions wrote #include
 
 includes_ours() { # GREP'S ARGUMENTS: lines that include our file, in any of Asterisk's ways of writing it
   grep -E '^[[:space:]]*#(try)?include[[:space:]]+["<]?([^;]*/)?extensions_callsign\.conf' "$@" 2>/dev/null
@@ -558,7 +575,7 @@ next_steps() {
 Next:
   1. \$EDITOR $settings, then: callsign check && systemctl reload callsign
   2. In ${dialplan_entry##*/}, where a call comes in:  same => n,Gosub(callsign-skarabee,s,1)
-     then: asterisk -rx "dialplan reload"${freepbx:+    (FreePBX: README says where)}
+     then: asterisk -rx "dialplan reload"${freepbx:+    (FreePBX: callsign help freepbx)}
   3. Place a call, then: callsign jobs; journalctl -u callsign
 TEXT
 }
@@ -568,6 +585,7 @@ system_install() {
   find_freepbx
   choose_python
   refuse_what_would_hurt
+  refuse_what_is_gone
   announce
   environment_step
   account_step
@@ -590,8 +608,8 @@ system_uninstall() {
   find_freepbx
   refuse_while_called
   announce
-  [ ! -e "$root$dialplan_entry" ] || ! grep -qxF "$include_line" "$root$dialplan_entry" ||
-    change "line  $include_line  out of $dialplan_entry" rewrite_entry "sed '/^$include_line\$/d' \"\$1\""
+  [ ! -e "$root$dialplan_entry" ] || ! grep -qxE "$our_lines" "$root$dialplan_entry" ||
+    change "line  $include_line  out of $dialplan_entry" rewrite_entry "sed -E '/^$our_lines\$/d' \"\$1\""
   remove "$etc/extensions_callsign.conf"
   reload_dialplan
   if [ -z "$root" ] && [ -e "$unit" ] && has_systemd; then

@@ -11,12 +11,16 @@ import pytest
 from asterisk_fixtures import LEFT_OUT
 from callsign.sandbox.vendors.record import Seen
 from callsign.sandbox.vendors.sandbox import Sandbox
+from freepbx_dialplan import FROM_QUEUE, HOOKS, freepbx
 from product import PROJECT, Product, vendor_sections
 from real_asterisk import RealAsterisk
 
-BOTH = ("extensions_callsign.conf", "extensions_callsign_freepbx.conf")
-HOOKS = {"15/16": "extensions_callsign_freepbx_15_16.conf", "17": "extensions_callsign_freepbx_17.conf"}
-FILES = {name: (PROJECT / "dialplan" / name).read_text(encoding="utf-8") for name in (*BOTH, *HOOKS.values())}
+INCLUDED = (
+    "extensions_callsign.conf",
+    "extensions_callsign_freepbx.conf",
+    "extensions_callsign_freepbx_hooks.conf",
+)
+FILES = {name: (PROJECT / "dialplan" / name).read_text(encoding="utf-8") for name in INCLUDED}
 FILES["queues.conf"] = """
 [general]
 [400]
@@ -25,91 +29,25 @@ member => Local/201@from-queue/n,0,Agent,Local/201@from-queue/n
 [400](+)
 membergosub=callsign-freepbx-queue-answered
 """
-
-# What FreePBX's own contexts do, as far as a call of ours meets them (core, functions.inc.php and Dialplan/,
-# releases 15 to 17).  ROUTE stands for the inbound route's destination.
-DIALPLAN = r"""
-#include extensions_callsign.conf
-#include extensions_callsign_freepbx.conf
-
-[from-trunk]
-exten => _[0-9+]!,1,Set(__FROM_DID=${EXTEN})
- same => n,Goto(inbound-route,s,1)
-exten => s,1,Set(__FROM_DID=s)
- same => n,Goto(inbound-route,s,1)
-exten => _sip[a-m]!,1,Set(__FROM_DID=${EXTEN})
- same => n,Goto(inbound-route,s,1)
-
-[inbound-route]
-exten => s,1,Set(ARRIVED=${CALLERID(num-pres)})
- same => n,Set(__CALLINGNAMEPRES_SV=${CALLERID(name-pres)})
- same => n,Set(__CALLINGNUMPRES_SV=${CALLERID(num-pres)})
- same => n,Set(CALLERID(name-pres)=allowed_not_screened)
- same => n,Set(CALLERID(num-pres)=allowed_not_screened)
- same => n,GotoIf($["${ROUTE}" != ""]?customdests,${ROUTE},1)
- same => n,Set(WENTON=yes)
-
-[customdests]
-exten => notify,1,Gosub(callsign-freepbx-notify,s,1())
- same => n,Set(WENTON=yes)
-exten => given,1,Gosub(callsign-freepbx-tell,s,1(056528997))
- same => n,Set(WENTON=yes)
-exten => record,1,Gosub(callsign-freepbx-record,s,1())
- same => n,Set(WENTON=yes)
-exten => queue,1,Answer()
- same => n,Queue(400,tc,,,10)
- same => n,Set(WENTON=yes)
-exten => phone,1,Goto(phone,201,1)
-exten => mobile,1,Goto(out,0470123456,1)
-
-[from-queue]
-exten => _2XX,1,Answer()
- same => n,Wait(0.2)
-"""
-
-
-def freepbx(version: str) -> str:
-    """extensions_custom.conf, then what FreePBX generates and, last, its blank hooks."""
-    if version == "17":
-        call, end = "Gosub(macro-{},s,1({}))", "Return()"
-    else:
-        call, end = "Macro({},{})", "MacroExit()"
-    return f"""
-#include {HOOKS[version]}
-
-[phone]
-exten => _2XX,1,{call.format("dial-one", "20,tr,${EXTEN}")}
- same => n,Set(WENTON=yes)
-exten => forwarded,1,{call.format("dial-one", "20,tr,0470123456#")}
- same => n,Set(WENTON=yes)
-[macro-dial-one]
-exten => s,1,Set(DEXTEN=${{ARG3}})
- same => n,{call.format("dialout-one-predial-hook", "")}
- same => n,Set(DIALLED=${{DEXTEN}} for ${{ARG1}} s as ${{CALLERID(num-pres)}})
- same => n,{end}
-
-[out]
-exten => _0X.,1,{call.format("dialout-trunk", "3,${EXTEN},,on")}
- same => n,Set(WENTON=yes)
-[macro-dialout-trunk]
-exten => s,1,Set(DIAL_TRUNK=${{ARG1}})
- same => n,Set(DIAL_NUMBER=${{ARG2}})
- same => n,Set(OUTNUM=9${{DIAL_NUMBER}})
- same => n,{call.format("dialout-trunk-predial-hook", "")}
- same => n,GotoIf($["${{PREDIAL_HOOK_RET}}" = "BYPASS"]?bypass)
- same => n,Set(DIALLED=${{OUTNUM}} by ${{ARG1}} as ${{CALLERID(num-pres)}})
- same => n(bypass),{end}
-
-[macro-dialout-trunk-predial-hook]
-exten => s,1,{end}
-[macro-dialout-one-predial-hook]
-exten => s,1,{end}
-"""
+DIALPLAN = FROM_QUEUE
+CUSTOM = "".join(f"#tryinclude {name}\n" for name in INCLUDED)
 
 
 SKARABEE = ("SKARABEESTATUS", "SKARABEEREASON", "SKARABEEJOB")
 CALLER = ("A client", "056528999")
+CLIENT = "056528999"
 DID = "056528998"
+MOBILE = "0470123456"
+ROUTES = {
+    **{name: f"customdests,{name},1" for name in ("notify", "given", "record")},
+    "queue": "ext-queues,400,1",
+    "phone": "ext-local,201,1",
+    "group": "ext-group,600,1",
+    "followme": "ext-findmefollow,250,1",
+    "mobile": f"from-internal,{MOBILE},1",
+}
+OFFICE = {"__TRUNKCID": "Office <056000000>"}
+"""A trunk that shows the office's number for every call."""
 WITHHELD = [
     {"CALLERID(pres)": "prohib"},
     {"CALLERID(num-pres)": "prohib_passed_screen"},
@@ -134,7 +72,7 @@ class Stage:
         self, route: str, *report: str, exten: str = DID, given: dict[str, str] | None = None
     ) -> dict[str, str]:
         """A call from outside on a trunk in FreePBX's own context, and what its channel holds at the end."""
-        variables = {"ROUTE": route, **(given or {})}
+        variables = {"ROUTE": ROUTES.get(route, route), **(given or {})}
         return self.asterisk.call(
             exten, "from-trunk", variables=variables, callerid=CALLER, report=[*report, "WENTON"]
         ).variables
@@ -160,7 +98,14 @@ class Stage:
 
 
 @pytest.fixture
-def stage(asterisk: RealAsterisk, tmp_path: Path) -> Iterator[Stage]:
+def stage(
+    request: pytest.FixtureRequest, asterisk: RealAsterisk, asterisk_root: tuple[Path, str], tmp_path: Path
+) -> Iterator[Stage]:
+    """On a FreePBX of the version that a test names, else of the one that goes with this Asterisk."""
+    version = getattr(request, "param", "17" if asterisk_root[1] == "22" else "15/16")
+    if version != "17" and "app_macro" not in asterisk.command("module show like app_macro"):
+        asterisk.action("ModuleLoad", Module="app_macro.so", LoadType="load")  # warns that it is deprecated
+    asterisk.load("freepbx", freepbx(version, CUSTOM))
     accounts = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
     with Sandbox(accounts=accounts) as box:
         sections = vendor_sections(box, numbers='internal = ["2XX"]')
@@ -169,22 +114,12 @@ def stage(asterisk: RealAsterisk, tmp_path: Path) -> Iterator[Stage]:
             yield Stage(asterisk, box, server)
 
 
-@pytest.fixture
-def hooked(request: pytest.FixtureRequest, asterisk: RealAsterisk, stage: Stage) -> Stage:
-    """The stage with the hooks of a FreePBX included, and its macros."""
-    version: str = request.param
-    if version != "17" and "app_macro" not in asterisk.command("module show like app_macro"):
-        asterisk.action("ModuleLoad", Module="app_macro.so", LoadType="load")  # warns that it is deprecated
-    asterisk.load("freepbx", freepbx(version))
-    return stage
-
-
 on_each_freepbx = pytest.mark.parametrize(
-    ("asterisk_root", "hooked"),
+    ("asterisk_root", "stage"),
     [("16", "15/16"), ("16", "17")] if LEFT_OUT else [("22", "17"), ("16", "15/16"), ("16", "17")],
     indirect=True,
 )
-"""Asterisk 21 and later have no Macro, hence no FreePBX 15 or 16."""
+"""Asterisk 21 and later have no Macro, hence no FreePBX 15 or 16; FreePBX 17 runs on older ones too."""
 
 
 # Calls from outside
@@ -223,9 +158,28 @@ def test_a_trunk_without_a_did_tells_the_number_dialled(stage: Stage) -> None:
     assert stage.told(1) == [("056528999", DID)]
 
 
-def test_a_did_that_the_trunk_context_does_not_know_goes_on_untold(stage: Stage) -> None:
-    seen = stage.call("sipaccount", "callsign-freepbx-from-trunk", "SKARABEESTATUS", "FROM_DID", "WENTON")
-    assert seen == {"SKARABEESTATUS": "", "FROM_DID": "sipaccount", "WENTON": "yes"}
+@pytest.mark.parametrize("did", ["reception", "*5600", "+3256528998", "7"])
+def test_a_did_of_any_characters_is_told(stage: Stage, did: str) -> None:
+    seen = stage.call(did, "callsign-freepbx-from-trunk", "SKARABEESTATUS", "FROM_DID", "WENTON")
+    assert seen == {"SKARABEESTATUS": "QUEUED", "FROM_DID": did, "WENTON": "yes"}
+    assert stage.told(1) == [(CLIENT, DID if did.startswith("+") else did)]
+
+
+@pytest.mark.parametrize("context", ["callsign-freepbx-from-trunk", "from-trunk"])
+@pytest.mark.parametrize(("exten", "reason"), [("sipaccount", "account"), ("s", "no DID")])
+def test_a_trunk_that_sends_no_did_is_skipped_without_a_warning(
+    stage: Stage, context: str, exten: str, reason: str
+) -> None:
+    mark = stage.asterisk.mark()
+    result = stage.asterisk.call(
+        exten, context, variables={"ROUTE": ROUTES["notify"] if context == "from-trunk" else ""}, callerid=CALLER,
+        dnid=exten, report=["SKARABEESTATUS", "SKARABEEREASON", "FROM_DID", "WENTON"],
+    ).variables  # fmt: skip
+    assert reason in result.pop("SKARABEEREASON")
+    assert result == {"SKARABEESTATUS": "SKIPPED", "FROM_DID": exten, "WENTON": "yes"}
+    assert stage.told(0) == []
+    assert stage.asterisk.warnings(mark) == []
+    assert [line for line in stage.server.log if "ERROR" in line] == []
 
 
 def test_a_custom_destination_tells_skarabee_the_did_and_returns(stage: Stage) -> None:
@@ -277,7 +231,7 @@ def test_what_sip_leaves_in_a_number_is_not_told(stage: Stage) -> None:
     for context, exten, given in (
         ("callsign-freepbx-from-trunk", f"+3256528998{LEFTOVERS}", {}),
         ("customdests", "notify", {"FROM_DID": f"056528997{LEFTOVERS}"}),
-        ("customdests", "queue", {}),
+        ("ext-queues", "400", {}),
     ):
         asked = stage.asterisk.call(exten, context, variables=given, callerid=caller, report=["WENTON"])
         assert asked.variables == {"WENTON": "yes"}
@@ -289,7 +243,7 @@ def test_what_sip_leaves_in_a_number_is_not_told(stage: Stage) -> None:
 
 def test_a_custom_destination_starts_recording_and_names_the_call_for_the_codes(stage: Stage) -> None:
     result = stage.asterisk.call(
-        DID, "from-trunk", variables={"ROUTE": "record"}, report=["NOOJEESTATUS", "CALLSIGN_CALL", "WENTON"]
+        DID, "from-trunk", variables={"ROUTE": ROUTES["record"]}, report=["NOOJEESTATUS", "CALLSIGN_CALL", "WENTON"]
     )
     assert result.variables == {"NOOJEESTATUS": "QUEUED", "CALLSIGN_CALL": result.linkedid, "WENTON": "yes"}
     assert stage.recorded(1) == [("start", result.linkedid)]
@@ -321,77 +275,159 @@ def test_a_withheld_caller_of_a_queue_is_not_told(stage: Stage, given: dict[str,
 
 
 @on_each_freepbx
-def test_the_hook_before_a_phone_tells_whose_phone_rings(hooked: Stage) -> None:
-    result = hooked.inbound("phone", "SKARABEESTATUS", "DIALLED")
+def test_the_hook_before_a_phone_tells_whose_phone_rings(stage: Stage) -> None:
+    result = stage.inbound("phone", "SKARABEESTATUS", "DIALLED")
     dialled = "201 for 20 s as allowed_not_screened"
     assert result == {"SKARABEESTATUS": "QUEUED", "DIALLED": dialled, "WENTON": "yes"}
-    assert hooked.told(1) == [("056528999", "201")]
+    assert stage.told(1) == [("056528999", "201")]
 
 
 @on_each_freepbx
 @pytest.mark.parametrize("given", WITHHELD)
-def test_the_hooks_do_not_tell_a_withheld_number(hooked: Stage, given: dict[str, str]) -> None:
-    for route, dialled in (("phone", "201 for 20 s"), ("mobile", "90470123456 by 3")):
-        result = hooked.inbound(route, "SKARABEESTATUS", "DIALLED", given=given)
-        dialled = f"{dialled} as allowed_not_screened"
+def test_the_hooks_do_not_tell_a_withheld_number(stage: Stage, given: dict[str, str]) -> None:
+    for route, dialled in (("phone", "201 for 20 s as "), ("mobile", f"9{MOBILE} by 3 as {CLIENT} ")):
+        result = stage.inbound(route, "SKARABEESTATUS", "DIALLED", given=given)
+        dialled = f"{dialled}allowed_not_screened"
         assert result == {"SKARABEESTATUS": "SKIPPED", "DIALLED": dialled, "WENTON": "yes"}
-    assert hooked.told(0) == []
+    for strategy in ("ringall", "hunt"):
+        group = {**given, **OFFICE, "STRATEGY": strategy, "MEMBERS": f"201-202-{MOBILE}#"}
+        assert stage.inbound("group", given=group) == {"WENTON": "yes"}
+    assert stage.inbound("mobile", "SKARABEESTATUS", given={**given, **OFFICE})["SKARABEESTATUS"] == "SKIPPED"
+    assert stage.told(0) == []
+
+
+STRATEGIES = (
+    "ringall", "ringall-prim", "ringallv2", "hunt", "hunt-prim", "memoryhunt", "memoryhunt-prim", "firstavailable",
+    "firstnotonphone", "random",
+)  # fmt: skip
 
 
 @on_each_freepbx
-def test_a_phone_that_is_tried_twice_is_told_once(hooked: Stage) -> None:
-    hooked.asterisk.load(
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_each_member_of_a_ring_group_is_told_and_a_forward_as_what_it_leads_to(stage: Stage, strategy: str) -> None:
+    given = {**OFFICE, "STRATEGY": strategy, "MEMBERS": f"201-9{MOBILE}#-202-203"}
+    assert stage.inbound("group", given=given) == {"WENTON": "yes"}
+    outside = [] if strategy == "ringallv2" else [(CLIENT, MOBILE)]  # its Local legs are not played here
+    expected = [(CLIENT, "201"), (CLIENT, "202"), (CLIENT, "203"), *outside]
+    assert stage.told(len(expected)) == sorted(expected)
+
+
+@on_each_freepbx
+@pytest.mark.parametrize("strategy", ["ringall", "hunt-prim"])
+def test_each_member_of_a_follow_me_list_is_told(stage: Stage, strategy: str) -> None:
+    given = {"STRATEGY": strategy, "MEMBERS": "201-202"}
+    assert stage.inbound("followme", given=given) == {"WENTON": "yes"}
+    assert stage.told(2) == [(CLIENT, "201"), (CLIENT, "202")]
+
+
+@on_each_freepbx
+def test_a_group_that_nobody_is_left_of_tells_nobody(stage: Stage) -> None:
+    assert stage.inbound("group", given={"STRATEGY": "ringall"}) == {"WENTON": "yes"}
+    assert stage.told(0) == []
+
+
+@on_each_freepbx
+def test_a_phone_that_is_tried_twice_is_told_once(stage: Stage) -> None:
+    assert stage.inbound("group", given={"STRATEGY": "hunt", "MEMBERS": "201-202"})["WENTON"] == "yes"
+    stage.asterisk.load(
         "twice", "[twice]\nexten => go,1,Gosub(again,s,1)\n same => n,Gosub(again,s,1)\n same => n,Set(WENTON=yes)\n"
         "[again]\nexten => s,1,Set(DEXTEN=201)\n same => n,Gosub(callsign-freepbx-ringing,s,1)\n same => n,Return()\n",
     )  # fmt: skip
-    assert hooked.call("go", "twice", "SKARABEESTATUS", "WENTON") == {"SKARABEESTATUS": "SKIPPED", "WENTON": "yes"}
-    assert hooked.told(1) == [("056528999", "201")]
+    assert stage.call("go", "twice", "SKARABEESTATUS", "WENTON") == {"SKARABEESTATUS": "SKIPPED", "WENTON": "yes"}
+    assert stage.told(3) == [(CLIENT, "201"), (CLIENT, "201"), (CLIENT, "202")]
+
+
+# Calls that came from outside and leave again
 
 
 @on_each_freepbx
-def test_a_call_forward_is_left_to_what_it_leads_to(hooked: Stage) -> None:
-    seen = hooked.call("forwarded", "phone", "SKARABEESTATUS", "WENTON")
-    assert seen == {"SKARABEESTATUS": "", "WENTON": "yes"}
+@pytest.mark.parametrize("trunk", [OFFICE, {}], ids=["its own number", "any number"])
+def test_a_phone_that_is_forwarded_to_a_mobile_tells_the_client(stage: Stage, trunk: dict[str, str]) -> None:
+    stage.asterisk.command(f"database put CF 201 {MOBILE}")
+    try:
+        assert stage.inbound("phone", "DIALLED", given=trunk)["DIALLED"].startswith(f"{MOBILE}# for")
+    finally:
+        stage.asterisk.command("database del CF 201")
+    assert stage.told(1) == [(CLIENT, MOBILE)]
 
 
 @on_each_freepbx
-def test_the_hook_before_a_trunk_tells_the_number_called_without_the_trunks_prefix(hooked: Stage) -> None:
-    seen = hooked.call("0470123456", "out", "SKARABEESTATUS", "DIALLED", "WENTON")
-    dialled = "90470123456 by 3 as allowed_not_screened"
+def test_a_client_who_is_transferred_out_is_told_though_the_trunk_shows_the_office(stage: Stage) -> None:
+    result = stage.inbound("mobile", "SKARABEESTATUS", "DIALLED", given=OFFICE)
+    dialled = f"9{MOBILE} by 3 as 056000000 allowed_not_screened"
+    assert result == {"SKARABEESTATUS": "QUEUED", "DIALLED": dialled, "WENTON": "yes"}
+    assert stage.told(1) == [(CLIENT, MOBILE)]
+
+
+@on_each_freepbx
+def test_where_freepbx_puts_the_did_in_place_of_the_client_nobody_is_told_as_the_client(stage: Stage) -> None:
+    given = {**OFFICE, "REALCALLERIDNUM": DID}
+    result = stage.inbound("mobile", "SKARABEESTATUS", "SKARABEEREASON", given=given)
+    assert result["SKARABEESTATUS"] == "SKIPPED"
+    assert "Use Dialed Number" in result["SKARABEEREASON"]
+    assert stage.told(0) == []
+
+
+@pytest.mark.parametrize("number", ['056"528', "05(6528", "056,528", "0${X}]", 'abcd"e', "05)6?:"])
+def test_a_hostile_client_who_is_forwarded_does_no_harm(stage: Stage, number: str) -> None:
+    mark = stage.asterisk.mark()
+    result = stage.inbound("mobile", "SKARABEESTATUS", given={**OFFICE, "REALCALLERIDNUM": number})
+    assert result == {"SKARABEESTATUS": "QUEUED", "WENTON": "yes"}
+    assert [line for line in stage.asterisk.warnings(mark) if "app_macro" not in line] == []  # says that it is old
+
+
+@on_each_freepbx
+def test_the_hook_before_a_trunk_tells_the_number_called_without_the_trunks_prefix(stage: Stage) -> None:
+    seen = stage.call(MOBILE, "from-internal", "SKARABEESTATUS", "DIALLED", "WENTON")
+    dialled = f"9{MOBILE} by 3 as {CLIENT} allowed_not_screened"
     assert seen == {"SKARABEESTATUS": "QUEUED", "DIALLED": dialled, "WENTON": "yes"}
-    assert hooked.told(1) == [("056528999", "0470123456")]
+    assert stage.told(1) == [(CLIENT, MOBILE)]
 
 
 @on_each_freepbx
-def test_nothing_stands_before_an_emergency_call(hooked: Stage) -> None:
-    seen = hooked.call("0112", "out", "SKARABEESTATUS", "WENTON", EMERGENCYROUTE="YES")
+def test_a_call_that_is_placed_here_has_the_number_that_the_trunk_shows(stage: Stage) -> None:
+    stage.call(MOBILE, "from-internal", **OFFICE)
+    assert stage.told(1) == [("056000000", MOBILE)]
+
+
+@on_each_freepbx
+def test_nothing_stands_before_an_emergency_call(stage: Stage) -> None:
+    seen = stage.call("112", "from-internal", "SKARABEESTATUS", "DIALLED", "WENTON")
+    assert seen.pop("DIALLED").startswith("9112 by 3")
     assert seen == {"SKARABEESTATUS": "", "WENTON": "yes"}
 
 
 @on_each_freepbx
-def test_of_freepbxs_blank_hooks_only_the_known_warning_is_heard(hooked: Stage) -> None:
-    mark = hooked.asterisk.mark()
-    hooked.asterisk.command("dialplan reload")
-    warnings = hooked.asterisk.warnings(mark)
+def test_of_freepbxs_blank_hooks_only_the_known_warning_is_heard(stage: Stage) -> None:
+    mark = stage.asterisk.mark()
+    stage.asterisk.command("dialplan reload")
+    warnings = stage.asterisk.warnings(mark)
     refused = [line for line in warnings if "predial-hook" in line and "already in use" in line]
     where = [line for line in warnings if "Unable to register extension at line" in line]
-    assert (len(refused), len(where), len(warnings)) == (2, 2, 4), warnings
+    assert (len(refused), len(where), len(warnings)) == (len(HOOKS), len(HOOKS), 2 * len(HOOKS)), warnings
 
 
 # Without a server
 
 
+def test_without_the_files_the_dialplan_behind_their_includes_is_there(stage: Stage) -> None:
+    lost = "".join(f"#tryinclude gone/{name}\n" for name in INCLUDED)
+    stage.asterisk.load("freepbx", freepbx("17", f"{lost}[behind]\nexten => s,1,Set(WENTON=yes)\n"))
+    assert stage.call("s", "behind", "WENTON") == {"WENTON": "yes"}
+    assert stage.inbound("", "SKARABEESTATUS") == {"SKARABEESTATUS": "", "WENTON": "yes"}
+
+
 @on_each_freepbx
 @pytest.mark.parametrize("route", ["notify", "given", "record", "queue", "phone", "mobile"])
-def test_without_a_server_every_piece_lets_the_call_go_on(hooked: Stage, route: str) -> None:
-    assert hooked.server.stop() == 0
-    result = hooked.inbound(route, "SKARABEESTATUS", "NOOJEESTATUS", "QUEUESTATUS")
+def test_without_a_server_every_piece_lets_the_call_go_on(stage: Stage, route: str) -> None:
+    assert stage.server.stop() == 0
+    result = stage.inbound(route, "SKARABEESTATUS", "NOOJEESTATUS", "QUEUESTATUS")
     assert result["WENTON"] == "yes"
     if route == "queue":
         assert result["QUEUESTATUS"] == "CONTINUE"  # after the talk with the agent, whose channel has the status
     else:
         assert result["NOOJEESTATUS" if route == "record" else "SKARABEESTATUS"] == "ERROR"
-    trunk = hooked.call(DID, "callsign-freepbx-from-trunk", "SKARABEESTATUS", "WENTON")
+    trunk = stage.call(DID, "callsign-freepbx-from-trunk", "SKARABEESTATUS", "WENTON")
     assert trunk == {"SKARABEESTATUS": "ERROR", "WENTON": "yes"}
 
 

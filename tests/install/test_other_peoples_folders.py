@@ -82,7 +82,7 @@ def test_no_link_of_asterisks_user_led_the_installer_anywhere(machine: Machine, 
 def test_all_was_installed_in_spite_of_the_links(machine: Machine) -> None:
     for path, mode in (("/var/lib/asterisk/agi-bin/callsign.agi", "755"), (LINKS["dialplan"][:-4], "640")):
         assert owner(machine, path) == f"asterisk:asterisk {mode} regular file"
-    assert machine.path(LINKS["entry"][:-4]).read_text().startswith("#include extensions_callsign.conf\n")
+    assert machine.path(LINKS["entry"][:-4]).read_text().startswith("#tryinclude extensions_callsign.conf\n")
 
 
 def test_a_store_that_was_somebodys_is_the_services_with_what_was_his_alone(machine: Machine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -210,6 +211,17 @@ def test_a_line_that_somebody_wrote_is_enough(machine: Machine, placed: Place, l
 def test_it_stays_while_another_of_its_files_is_included(machine: Machine, placed: Place, line: str) -> None:
     placed("/etc/asterisk/extensions.conf", f"[general]\n{line}\n")
     assert "/etc/asterisk/extensions.conf:2" in refused(machine, "--uninstall")
+
+
+def test_a_file_of_an_earlier_version_that_is_still_included(machine: Machine, placed: Place) -> None:
+    folder = "/opt/callsign/dialplan"
+    gone = f"#include {folder}/extensions_callsign_freepbx_17.conf ; hooks\n#tryinclude <{folder}/sample.conf>\n"
+    here = f'#tryinclude "{folder}/extensions_callsign_freepbx.conf"\n'
+    placed("/etc/asterisk/extensions.conf", f"[general]\n{gone}{here}; #include {folder}/gone.conf\n")
+    told = refused(machine)
+    assert "the dialplan includes a file that this version does not have" in told
+    found = re.findall(r"/etc/asterisk/extensions\.conf:\d+", told)
+    assert found == ["/etc/asterisk/extensions.conf:2", "/etc/asterisk/extensions.conf:3"]
 
 
 @pytest.mark.parametrize(

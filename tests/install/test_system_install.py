@@ -19,7 +19,7 @@ from waiting import wait_until
 CALLER, CALLED = "056528999", "056528998"
 SETTINGS = "/etc/callsign/callsign.toml"
 SECTION = '[skarabee]\nurl = "http://127.0.0.1:1/api/"\nbusinessid = "8103"\nkey = "the-key-of-8103"\n'
-INCLUDE = "#include extensions_callsign.conf\n"
+INCLUDE = "#tryinclude extensions_callsign.conf\n"
 ACCOUNTS = {"/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow"}
 UNAVAILABLE = os.environ.get("CALLSIGN_ASTERISK_22") == "unavailable"
 
@@ -145,6 +145,15 @@ def test_the_line_stands_once_at_the_top_and_the_rest_is_as_it_was(pbx: Pbx) -> 
     assert text.startswith(INCLUDE)
     assert text.count("extensions_callsign.conf") == 1
     assert pbx.after[pbx.layout.entry][0] == pbx.before[pbx.layout.entry][0]
+
+
+def test_a_line_of_an_earlier_version_becomes_one_that_drops_nothing_where_the_file_is_missing(pbx: Pbx) -> None:
+    entry = pbx.machine.path(pbx.layout.entry)
+    text = entry.read_text()
+    entry.write_text(text.replace("#tryinclude", "#include"))
+    assert f"  line  {INCLUDE.strip()}  in {pbx.layout.entry}, in place of #include" in pbx.install()
+    assert entry.read_text() == text
+    assert steps(pbx.install()) == ["  nothing, all is as it should be"]
 
 
 def test_the_running_asterisk_has_the_contexts_and_no_word_against_them(pbx: Pbx) -> None:
