@@ -255,6 +255,7 @@ def test_a_tree_for_a_package_holds_all_and_names_nothing_of_where_it_was_built(
         *("/etc/asterisk/extensions_callsign.conf", "/etc/systemd/system/callsign.service"),
     }
     assert [path for path in files if b"/tmp/package" in machine.path(f"/tmp/package{path}").read_bytes()] == []
+    assert "/opt/callsign/agi/callsign/commands/help/freepbx.txt" in files
     again = machine.install("--root", "/tmp/package")
     assert "nothing, all is as it should be" in again.stdout
     machine.install("--root", "/tmp/package", "--uninstall", "--purge")

@@ -285,6 +285,19 @@ def test_a_port_that_is_open_to_all_is_warned_of_at_each_run(pbx: Pbx) -> None:
     assert sum("warning: [server] allow: whoever reaches 0.0.0.0 can do there" in line for line in told) == 1
 
 
+def test_extensions_that_the_settings_do_not_know_are_warned_of_where_freepbx_is(pbx: Pbx) -> None:
+    generated = pbx.machine.path("/etc/asterisk/extensions_additional.conf")
+    text = generated.read_text() if pbx.layout.freepbx else ""
+    generated.write_text("[ext-local]\nexten => 201,1,NoOp()\nexten => 1001,1,NoOp()\n")
+    told = pbx.install()
+    (generated.write_text(text) if pbx.layout.freepbx else generated.unlink())
+    warned = [line.strip() for line in told if "[numbers] internal" in line]
+    assert len(warned) == bool(pbx.layout.freepbx)
+    for line in warned:
+        assert "does not know 1 of FreePBX's numbers" in line
+        assert line.endswith('suggests internal = ["2XX", "3XXX", "10XX"]')
+
+
 def test_it_is_not_taken_away_while_the_dialplan_calls_it(pbx: Pbx) -> None:
     entry = pbx.machine.path(pbx.layout.entry)
     text = entry.read_text()

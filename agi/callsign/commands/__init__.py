@@ -8,6 +8,8 @@ ends a process as a shell expects it.
     access        what install.sh runs to let them in
     status        jobs, status           nagios          status --check
     call          call, without Asterisk
+    freepbx       check, where a FreePBX is: which of its numbers [numbers] internal does not know
+    topics        help TOPIC: the texts in help/
     mor           mor METHOD
     cdr           cdr, with cdr_joining for its monthly parts
     demo          install.sh demo: server, stand-in vendors and Asterisk, and a call of each kind

@@ -122,6 +122,9 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     sandbox = command(
         "sandbox", runs.sandbox, "stand-ins of the vendors on loopback, to try a dialplan without an account"
     )
+    topic = commands.add_parser("help", help="what README leaves out", description="without a topic: which there are")
+    topic.add_argument("topic", metavar="TOPIC", nargs="?")
+    topic.set_defaults(run=runs.help)
     sandbox.add_argument("--port", type=_port, default=4592, help="on 127.0.0.1; 0: a free one (default %(default)s)")
     return parser, commands.choices
 

@@ -60,7 +60,7 @@ def serve(options: argparse.Namespace) -> int:
 
 def check(options: argparse.Namespace) -> int:
     """Reads the settings, as root also as those who need them; with --online asks the vendors."""
-    from callsign.commands import admin, tried_as
+    from callsign.commands import admin, freepbx, tried_as
 
     try:
         settings, warnings = _settings(options, thorough=True)
@@ -69,7 +69,7 @@ def check(options: argparse.Namespace) -> int:
             _print_json({"ok": False, "faults": fault.faults})
             return MISUSED
         raise
-    found = admin.check(settings, warnings)
+    found = admin.check(settings, [*warnings, *freepbx.warnings(settings)])
     others = tried_as.look_as_both(settings)
     found.warnings.extend(line for line in others["warnings"] if line not in found.warnings)
     if others["faults"]:
@@ -90,6 +90,21 @@ def check(options: argparse.Namespace) -> int:
     for vendor in online:
         print(vendor.line())
     return DONE if good else FAILED
+
+
+def help(options: argparse.Namespace) -> int:
+    """The text of a topic, or which there are."""
+    from callsign.commands import topics
+
+    if options.topic is None:
+        for topic, title in topics.topics().items():
+            print(f"{topic:<14} {title}")
+        return DONE
+    try:
+        print(topics.text_of(options.topic), end="")
+    except ValueError as fault:
+        raise UsageFault(str(fault)) from None
+    return DONE
 
 
 def _ask_online(settings: Settings, systems: Sequence[str]) -> Sequence[Finding]:
