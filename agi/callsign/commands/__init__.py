@@ -6,7 +6,9 @@ ends a process as a shell expects it.
     admin         check, sign            check_online    check --online
     tried_as      check by root: looks as those who need settings and store, within unit_limits of the service
     access        what install.sh runs to let them in
-    status        jobs, status           nagios          status --check
+    status        status                 nagios          status --check
+    jobs          jobs                   edit_jobs       retry, drop
+    moments       what --since and --until name
     call          call, without Asterisk
     freepbx       check, where a FreePBX is: which of its numbers [numbers] internal does not know
     topics        help TOPIC: the texts in help/

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from callsign import SYSTEMS, __version__
 from callsign.commands import runs
-from callsign.commands.runs import FAILED, MISUSED, UsageFault
+from callsign.commands.runs import FAILED, MISUSED, MOST_SHOWN, UsageFault
 from callsign.notification import State
 from callsign.outbox.values import OutboxError
 from callsign.settings.load import DEFAULT_PATH, ConfigError
@@ -107,11 +107,20 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     )
     jobs.add_argument("--system", choices=SYSTEMS)
     jobs.add_argument("--call", metavar="LINKEDID")
+    jobs.add_argument("--number", metavar="NUMBER", help="caller or called, in any notation")
+    jobs.add_argument("--since", metavar="WHEN", help="10:30, 2h, a date, or date and time")
+    jobs.add_argument("--until", metavar="WHEN", help="the same; a date includes its day")
+    jobs.add_argument("--limit", type=_limit, metavar="N", help=f"the newest N (default {MOST_SHOWN}; with --json all)")
+    jobs.add_argument("--show-numbers", action="store_true", help="numbers of caller and called too")
     for name, run, text in (
         ("retry", runs.retry, "a failed job once more"),
         ("drop", runs.drop, "gives a waiting or failed job up"),
     ):
-        command(name, run, text).add_argument("jobs", metavar="JOB", nargs="+", type=_job)
+        edit = command(name, run, text)
+        edit.add_argument("jobs", metavar="JOB", nargs="*", type=_job)
+        edit.add_argument("--failed", action="store_true", help="instead of numbers: all that are refused or expired")
+        edit.add_argument("--system", choices=SYSTEMS, help="with --failed: of this vendor")
+        edit.add_argument("--since", metavar="WHEN", help="with --failed: 10:30, 2h, a date, or date and time")
     cdr = command("cdr", runs.cdr, "the call register of the KalliopePBX for a period", prints_json=False)
     cdr.add_argument("--from", dest="begin", required=True, metavar="DATE[ TIME]", help="on the PBX's clock")
     cdr.add_argument("--to", dest="end", metavar="DATE[ TIME]", help="a date includes its day (default: today)")
@@ -137,11 +146,15 @@ def _job(text: str) -> int:
     return _whole(text, "job's number", 2**63 - 1)
 
 
-def _whole(text: str, what: str, most: int) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most):
+def _limit(text: str) -> int:
+    return _whole(text, "number of jobs", 2**63 - 1, least=1)
+
+
+def _whole(text: str, what: str, most: int, least: int = 0) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most):
         from argparse import ArgumentTypeError
 
-        raise ArgumentTypeError(f"{text} is no {what}, wanted 0 to {most}")
+        raise ArgumentTypeError(f"{text} is no {what}, wanted {least} to {most}")
     return int(text)
 
 

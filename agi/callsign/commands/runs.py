@@ -6,7 +6,6 @@ Imports come late: no command pays for another's.
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
 DONE, FAILED, MISUSED = 0, 1, 2
 MOST_SHOWN = 100
+"""Jobs, where a person sets no --limit; a program gets all."""
 
 
 class UsageFault(Exception):
@@ -203,23 +203,21 @@ def _nagios(options: argparse.Namespace) -> int:
 
 def jobs(options: argparse.Namespace) -> int:
     """The jobs that fit, or one with its life."""
-    from callsign.commands import status as inspection
+    from callsign.commands import jobs as found_jobs
 
     settings = _settings_and_store(options)
-    most = -1 if options.json else MOST_SHOWN  # a program gets all
-    wanted = {"job": options.job, "state": options.state, "system": options.system, "call": options.call, "most": most}
-    rows = inspection.jobs(settings.outbox.path, wanted)
+    if options.limit is None and not options.json:
+        options.limit = MOST_SHOWN
+    try:
+        wanted = found_jobs.wanted(options, settings.numbers.country)
+    except ValueError as fault:
+        raise UsageFault(str(fault)) from None
+    rows = found_jobs.found(settings.outbox.path, wanted, options.show_numbers)
     if options.json:
         _print_json(rows)
-    else:
-        for row in rows:
-            _print_lines([inspection.job_line(row), *inspection.life_lines(row)])
-        if len(rows) == MOST_SHOWN:
-            print(f"(the newest {MOST_SHOWN}; --json gives all)", file=sys.stderr)
-    if options.job is not None and not rows:
-        print(f"callsign jobs: there is no job {options.job}", file=sys.stderr)
-        return FAILED
-    return DONE
+    elif rows:
+        _print_lines(found_jobs.lines(rows))
+    return DONE if found_jobs.say_what_is_missing(rows, options) else FAILED
 
 
 def retry(options: argparse.Namespace) -> int:
@@ -236,14 +234,21 @@ def drop(options: argparse.Namespace) -> int:
     return _edit(options, outbox_edits.drop)
 
 
-def _edit(options: argparse.Namespace, edit: Callable[[Path, Sequence[int]], Sequence[Edit]]) -> int:
+def _edit(options: argparse.Namespace, change: Callable[[Path, Sequence[int]], list[Edit]]) -> int:
+    from callsign.commands import edit_jobs
+
+    if words := edit_jobs.misuse(options):
+        raise UsageFault(words)
     settings = _settings_and_store(options)
-    edits = edit(settings.outbox.path, list(dict.fromkeys(options.jobs)))
+    store = settings.outbox.path
+    try:
+        edits = edit_jobs.edit(store, edit_jobs.wanted(options, store), change)
+    except ValueError as fault:
+        raise UsageFault(str(fault)) from None
     if options.json:
         _print_json([asdict(one) for one in edits])
     else:
-        for one in edits:
-            print(f"job {one.job}: {one.words}", file=sys.stdout if one.done else sys.stderr)
+        edit_jobs.say(edits, options.failed)
     return DONE if all(one.done for one in edits) else FAILED
 
 

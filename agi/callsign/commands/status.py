@@ -1,19 +1,19 @@
-"""What `status` and `jobs` tell: the store and the server as values for a program, and as lines for a person."""
+"""What `status` tells: the store and the server as values for a program, and as lines for a person."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from callsign import SYSTEMS, clocks
+from callsign.commands.moments import shown as moment
 from callsign.notification import State
 from callsign.outbox.aside import found_aside
 from callsign.outbox.outbox import OutboxError
-from callsign.outbox.reader import JobRow, OutboxReader, Summary
+from callsign.outbox.reader import OutboxReader, Summary
 from callsign.outbox.values import StoreBroken
-from callsign.record import asdict, fields
+from callsign.record import asdict
 from callsign.sandbox.asterisk.behaviour import Conduct
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
@@ -118,55 +118,6 @@ def status_lines(found: Mapping[str, Any]) -> list[str]:
                 head = f"    {name.replace('_', ' ')} {moment(last['at'])} job {last['job']}"
                 lines.append(f"{head} {last['reason']}".rstrip())
     return lines
-
-
-def jobs(store: Path, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The jobs that fit, each with its life if one is asked for by id.  Raises OutboxError."""
-    reader = OutboxReader(store)
-    try:
-        rows = reader.jobs(**wanted)
-        found = [asdict(row) for row in rows]
-        if wanted.get("job") is not None:
-            for row, shown in zip(rows, found, strict=True):
-                shown["life"] = [asdict(line) for line in reader.life_of(row.job)]
-        return found
-    finally:
-        reader.close()
-
-
-def job_line(row: Mapping[str, Any]) -> str:
-    """One job for a person."""
-    told = JobRow(**{name: row[name] for name in fields(JobRow)})
-    reason = f" {told.reason}" if told.reason else ""
-    head = f"{told.job:>6}  {moment(told.at)}  {told.state:<10} {told.action:<12} call={told.call}"
-    return f"{head} attempts={told.attempts}{_next_try(told)}{reason}"
-
-
-def _next_try(told: JobRow) -> str:
-    if told.deadline is None:
-        return ""
-    return f" next try {moment(told.next_try)}" if told.next_try else " not tried yet"
-
-
-def life_lines(row: Mapping[str, Any]) -> list[str]:
-    """A job's life, a line each; none unless it was asked for."""
-    if "life" not in row:
-        return []
-    lines = [_life_line(row["at"], "stored", None, "")]
-    lines += [_life_line(line["at"], line["event"], line["milliseconds"], line["reason"]) for line in row["life"]]
-    if row["deadline"] is not None:
-        lines.append(_life_line(row["deadline"], "given up", None, "if the vendor has not taken it by then"))
-    return lines
-
-
-def _life_line(at: float, event: str, milliseconds: float | None, reason: str) -> str:
-    took = "" if milliseconds is None else f"{milliseconds:.0f} ms"
-    return f"        {moment(at)}  {event:<10} {took:>8}  {reason}".rstrip()
-
-
-def moment(at: float | None) -> str:
-    """Epoch seconds as local time."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at)) if at else "-"
 
 
 def _age(seconds: float) -> str:

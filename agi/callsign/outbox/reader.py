@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sqlite3
 import threading
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,13 +20,15 @@ from callsign.outbox.file import LOCK_SECONDS, share_side_files, write_lock_of
 from callsign.outbox.jobs import jobs_of, notification_of
 from callsign.outbox.values import Job, OutboxError, StoreBroken
 from callsign.outbox.watch import Inode
-from callsign.record import Record
+from callsign.record import Record, field
+
+_NO_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
 
 log = logging.getLogger("callsign.outbox")
 
 
 class JobRow(Record):
-    """One job as `callsign jobs` shows it; times are epoch seconds.  Facts (numbers, names) are not read."""
+    """One job as `callsign jobs` shows it; times are epoch seconds."""
 
     job: int
     system: str
@@ -38,6 +41,7 @@ class JobRow(Record):
     next_try: float | None
     deadline: float | None  # of no use after that; None for what has ended
     reason: str
+    facts: Mapping[str, str] = field(repr=False)  # numbers and names: shown to nobody who does not ask for them
 
 
 class LifeLine(Record):
@@ -79,6 +83,26 @@ def must_exist(store: Path) -> Inode:
     return found.st_dev, found.st_ino
 
 
+def facts_of(text: object) -> dict[str, str]:
+    """A job's facts as they lie in the store; none where they are damaged."""
+    try:
+        facts = json.loads(str(text))
+    except ValueError:
+        return {}
+    return {str(name): str(value) for name, value in facts.items()} if isinstance(facts, dict) else {}
+
+
+def _facts_filter(hint: str, fits: Callable[[Mapping[str, str]], bool] | None) -> Callable[[object], bool]:
+    digits = hint.encode() if hint.isdigit() else b""
+
+    def is_fit(text: object) -> bool:
+        if fits is None or digits not in str(text).encode().translate(None, _NO_DIGITS):
+            return False
+        return (bool(digits) or hint in str(text).casefold()) and fits(facts_of(text))
+
+    return is_fit
+
+
 class OutboxReader:
     """A read-only connection, for any thread.  Every method raises OutboxError if the store cannot be read.
 
@@ -103,11 +127,21 @@ class OutboxReader:
         state: str | None = None,
         system: str | None = None,
         call: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        hint: str = "",
+        fits: Callable[[Mapping[str, str]], bool] | None = None,
         most: int = 100,
     ) -> list[JobRow]:
-        """The jobs that fit, the newest first."""
-        values = {"id": job, "state": state, "system": system, "call": call, "most": most}
-        return [JobRow(*row) for row in self._rows(sql.LIST_JOBS, values)]
+        """The jobs that fit, the newest first.
+
+        `fits` looks at a job's facts; only at those whose text has `hint`: digits, whatever stands between them, or
+        any other text in lower case.  That is quick.
+        """
+        values = {"id": job, "state": state, "system": system, "call": call, "since": since, "until": until}
+        values |= {"most": most, "sought": None if fits is None else 1}
+        rows = self._rows(sql.LIST_JOBS, values, _facts_filter(hint, fits))
+        return [JobRow(*(*row[:-1], facts_of(row[-1]))) for row in rows]
 
     def life_of(self, job: int) -> list[LifeLine]:
         """What happened to a job, in order."""
@@ -180,10 +214,19 @@ class OutboxReader:
         finally:
             lock.close()
 
-    def _rows(self, statement: str, values: Mapping[str, object] | Sequence[object]) -> list[tuple[Any, ...]]:
+    def _rows(
+        self,
+        statement: str,
+        values: Mapping[str, object] | Sequence[object],
+        fits: Callable[[object], bool] | None = None,
+    ) -> list[tuple[Any, ...]]:
+        """What the store says; `fits` is the statement's function of that name."""
         with self._guard:
             try:
-                return self._opened().execute(statement, values).fetchall()
+                db = self._opened()
+                if fits is not None:
+                    db.create_function("fits", 1, fits)
+                return db.execute(statement, values).fetchall()
             except sqlite3.Error as fault:
                 self._close()
                 words = f"the store {self.path} cannot be read: {fault}"

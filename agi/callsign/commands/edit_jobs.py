@@ -1,0 +1,56 @@
+"""`callsign retry` and `callsign drop`: jobs by their numbers, or all that have failed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from callsign.commands import jobs
+from callsign.outbox.edits import Edit
+from callsign.outbox.reader import OutboxReader
+
+MOST_NAMED = 20
+"""Of the failed jobs that stay as they are; the others are counted."""
+
+
+def misuse(options: Any) -> str:
+    """What is wrong with the command line, empty if nothing is."""
+    if options.failed == bool(options.jobs):
+        return "wanted the numbers of jobs, or --failed"
+    if not options.failed and (options.system or options.since):
+        return "--system and --since go with --failed"
+    return ""
+
+
+def wanted(options: Any, store: Path) -> list[int]:
+    """The jobs meant, each once, the oldest first where all failed ones are.  Raises ValueError, OutboxError."""
+    if not options.failed:
+        return list(dict.fromkeys(options.jobs))
+    reader = OutboxReader(store)
+    try:
+        since = jobs.period(options.since).get("since")
+        rows = reader.jobs(state="failed", system=options.system, since=since, most=-1)
+    finally:
+        reader.close()
+    return sorted(row.job for row in rows)
+
+
+def edit(store: Path, numbers: Sequence[int], change: Callable[[Path, Sequence[int]], list[Edit]]) -> list[Edit]:
+    """What became of each.  Raises OutboxError."""
+    return change(store, numbers) if numbers else []
+
+
+def say(edits: Sequence[Edit], failed: bool) -> None:
+    """A line each for a person: on stderr what could not be done."""
+    if not edits:
+        print("no failed job matches", file=sys.stderr)
+    kept = [one for one in edits if not one.done]
+    for one in edits:
+        if one.done:
+            print(f"job {one.job}: {one.words}")
+    for one in kept[: MOST_NAMED if failed else None]:
+        print(f"job {one.job}: {one.words}", file=sys.stderr)
+    if failed and len(kept) > MOST_NAMED:
+        print(f"and {len(kept) - MOST_NAMED} more stay as they are", file=sys.stderr)

@@ -1,0 +1,145 @@
+"""`callsign jobs`: which jobs there are, found by number, time, state, vendor or call; and one job's life."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from callsign import clocks
+from callsign.commands import moments
+from callsign.commands.moments import shown as moment
+from callsign.outbox.reader import OutboxReader
+from callsign.phone_numbers import as_vendor_wants, bare_number, may_be_same
+from callsign.record import asdict
+
+NUMBERS = ("phonefrom", "phoneto", "extenOrUniqueId", "agentLoginName")
+"""Facts that name who called, or who was called."""
+
+
+def wanted(options: Any, country: str) -> dict[str, Any]:
+    """What the command line asks of the store.  Raises ValueError for a moment or a number that is none."""
+    found = {name: getattr(options, name) for name in ("job", "state", "system", "call")}
+    if options.number is not None:
+        found |= {"hint": _hint(options.number), "fits": _has_number(options.number, country)}
+    return found | period(options.since, options.until) | {"most": options.limit or -1}
+
+
+def period(since: str | None, until: str | None = None) -> dict[str, float]:
+    """The moments between which a job was told.  Raises ValueError."""
+    now = clocks.wall()
+    found = {} if since is None else {"since": moments.since(since, now)}
+    if until is not None:
+        found["until"] = moments.until(until, now, found.get("since"))
+    return found
+
+
+def _hint(number: str) -> str:
+    """What every notation of the number ends with, but for what stands between the digits; else an account's text."""
+    digits = "".join(c for c in bare_number(number) if c in "0123456789")
+    return digits.lstrip("0")[-6:] or json.dumps(bare_number(number))[1:-1].casefold()
+
+
+def _has_number(number: str, country: str) -> Callable[[Mapping[str, str]], bool]:
+    """Whether a job's facts have the number, in whatever notation."""
+    sought = bare_number(number)
+    if not sought:
+        raise ValueError("--number: no number was given")
+    sought_e164 = as_vendor_wants(sought, country, "e164")
+
+    def fits(facts: Mapping[str, str]) -> bool:
+        return any(is_it(bare_number(facts[name])) for name in NUMBERS if facts.get(name))
+
+    @lru_cache(maxsize=65536)
+    def is_it(other: str) -> bool:
+        if other.casefold() == sought.casefold():
+            return True
+        if not may_be_same(other, sought):
+            return False
+        e164 = as_vendor_wants(other, country, "e164")
+        return e164 == sought_e164 or not (e164.startswith("+") and sought_e164.startswith("+"))
+
+    return fits
+
+
+def found(store: Path, wanted: Mapping[str, Any], show_numbers: bool = False) -> list[dict[str, Any]]:
+    """The jobs that fit, each with its life if one is asked for by id.  Raises OutboxError."""
+    reader = OutboxReader(store)
+    try:
+        rows = reader.jobs(**wanted)
+        jobs = [asdict(row) for row in rows]
+        for row in jobs:
+            facts = row.pop("facts")
+            if show_numbers:
+                row["numbers"] = {name: facts[name] for name in NUMBERS if name in facts and facts[name] != row["call"]}
+        if wanted.get("job") is not None:
+            for row in jobs:
+                row["life"] = [asdict(line) for line in reader.life_of(row["job"])]
+        return jobs
+    finally:
+        reader.close()
+
+
+def lines(jobs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A table for a person, with its header line; behind each job its life, if that was asked for."""
+    heads = ["JOB", "TIME", "STATE", "ACTION", "CALL", "TRIES", "NUMBERS", "REASON"]
+    rows = [heads, *([_cell(name, job) for name in heads] for job in jobs)]
+    if not any("numbers" in job for job in jobs):
+        rows = [row[:6] + row[7:] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    lives = [[], *(_life_lines(job) for job in jobs)]
+    return [line for row, life in zip(table, lives, strict=True) for line in (row, *life)]
+
+
+def _cell(head: str, job: Mapping[str, Any]) -> str:
+    if head == "TIME":
+        return moment(job["at"])
+    if head == "TRIES":
+        return str(job["attempts"])
+    if head == "NUMBERS":
+        return " > ".join(job.get("numbers", {}).values())
+    if head == "REASON":
+        return _next_try(job) + str(job["reason"])
+    return str(job[head.lower()])
+
+
+def _next_try(job: Mapping[str, Any]) -> str:
+    if job["deadline"] is None:
+        return ""
+    return f"next try {moment(job['next_try'])} " if job["next_try"] else "not tried yet "
+
+
+def _life_lines(job: Mapping[str, Any]) -> list[str]:
+    if "life" not in job:
+        return []
+    lines = [_life_line(job["at"], "stored", None, "")]
+    lines += [_life_line(line["at"], line["event"], line["milliseconds"], line["reason"]) for line in job["life"]]
+    if job["deadline"] is not None:
+        lines.append(_life_line(job["deadline"], "given up", None, "if the vendor has not taken it by then"))
+    return lines
+
+
+def _life_line(at: float, event: str, milliseconds: float | None, reason: str) -> str:
+    took = "" if milliseconds is None else f"{milliseconds:.0f} ms"
+    return f"        {moment(at)}  {event:<10} {took:>8}  {reason}".rstrip()
+
+
+def say_what_is_missing(jobs: Sequence[object], options: Any) -> bool:
+    """On stderr: that nothing fits, or that there may be more.  False where the one job asked for is not there."""
+    if options.job is not None and not jobs:
+        print(f"callsign jobs: there is no job {options.job}{_that_fits(options)}", file=sys.stderr)
+        return False
+    if not jobs:
+        print("no job matches", file=sys.stderr)
+    elif not options.json and len(jobs) == options.limit:
+        print(f"(the newest {len(jobs)}; --limit N shows more)", file=sys.stderr)
+    return True
+
+
+def _that_fits(options: Any) -> str:
+    narrowed = (options.state, options.system, options.call, options.number, options.since, options.until)
+    return " that matches" if any(value is not None for value in narrowed) else ""
