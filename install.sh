@@ -571,11 +571,13 @@ warn_step() { # what runs, and should be looked at all the same
 }
 
 next_steps() {
+  where="In ${dialplan_entry##*/}, where a call comes in:  same => n,Gosub(callsign-skarabee,s,1)
+     then: asterisk -rx \"dialplan reload\""
+  [ -z "$freepbx" ] || where='callsign help freepbx: which piece for which wish, and where to click'
   cat <<TEXT
 Next:
   1. \$EDITOR $settings, then: callsign check && systemctl reload callsign
-  2. In ${dialplan_entry##*/}, where a call comes in:  same => n,Gosub(callsign-skarabee,s,1)
-     then: asterisk -rx "dialplan reload"${freepbx:+    (FreePBX: callsign help freepbx)}
+  2. $where
   3. Place a call, then: callsign jobs; journalctl -u callsign
 TEXT
 }

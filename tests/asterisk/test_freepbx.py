@@ -275,6 +275,14 @@ def test_a_withheld_caller_of_a_queue_is_not_told(stage: Stage, given: dict[str,
 
 
 @on_each_freepbx
+def test_trunk_context_and_hooks_together_tell_the_did_and_then_the_extension(stage: Stage) -> None:
+    called = {"ROUTE": ROUTES["phone"]}
+    seen = stage.call(DID, "callsign-freepbx-from-trunk", "SKARABEESTATUS", "WENTON", **called)
+    assert seen == {"SKARABEESTATUS": "QUEUED", "WENTON": "yes"}
+    assert stage.told(2) == [(CLIENT, DID), (CLIENT, "201")]
+
+
+@on_each_freepbx
 def test_the_hook_before_a_phone_tells_whose_phone_rings(stage: Stage) -> None:
     result = stage.inbound("phone", "SKARABEESTATUS", "DIALLED")
     dialled = "201 for 20 s as allowed_not_screened"

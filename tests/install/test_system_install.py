@@ -166,7 +166,9 @@ def test_the_installer_says_what_it_found_what_it_did_and_what_comes_next(pbx: P
     assert pbx.told[0] == f"Asterisk: settings /etc/asterisk, agi-bin {pbx.layout.agi_bin}, runs as asterisk"
     assert ("FreePBX: " + pbx.layout.freepbx in pbx.told) == bool(pbx.layout.freepbx)
     assert "  CALLSIGNSTATUS=OK" in pbx.told
-    assert [line[:4] for line in pbx.told if re.match(r"  \d\.", line)] == ["  1.", "  2.", "  3."]
+    steps_to_come = [line for line in pbx.told if re.match(r"  \d\.", line)]
+    assert [line[:4] for line in steps_to_come] == ["  1.", "  2.", "  3."]
+    assert ("callsign help freepbx" in steps_to_come[1]) == bool(pbx.layout.freepbx)
 
 
 def test_the_service_runs_as_its_own_user_and_starts_with_the_machine(pbx: Pbx) -> None:
