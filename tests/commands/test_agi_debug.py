@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from callsign.commands import asterisk_conf
 from callsign.commands.agi_debug import main
 
 COMMAND = Path(__file__).resolve().parents[2] / "agi" / "bin" / "agi-debug"
@@ -191,6 +192,23 @@ def test_a_script_is_played_and_missing_is_exit_1(tmp_path: Path, capsys: pytest
     shown, errors = capsys.readouterr()
     assert "AGISTATUS=NOTFOUND\n" in shown
     assert "no such file" in errors
+
+
+@pytest.mark.parametrize("option", ["astagidir => {folder}/agi-bin", "astdatadir={folder} ; Debian's"])
+def test_a_script_is_found_by_its_name_where_asterisk_looks_for_it(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "agi-bin/hello.agi"
+    path.parent.mkdir()
+    path.write_text('#!/bin/sh\nwhile read -r l && [ -n "$l" ]; do :; done\necho "SET VARIABLE A $1"; read -r l\n')
+    path.chmod(0o755)
+    conf = tmp_path / "asterisk.conf"
+    conf.write_text(f"[directories]\n{option.format(folder=tmp_path)}\n")
+    monkeypatch.setattr(asterisk_conf, "FILES", (str(tmp_path / "none.conf"), str(conf)))
+    assert main(["hello.agi", "5"]) == 0
+    assert "\nA=5\nAGISTATUS=SUCCESS\n" in capsys.readouterr().out
+    assert main(["other.agi"]) == 1
+    assert "other.agi: no such file" in capsys.readouterr().err
 
 
 def test_the_command_runs_from_anywhere_through_a_link_and_in_plain_ascii(tmp_path: Path) -> None:

@@ -180,6 +180,23 @@ def test_call_waits_when_told_to_and_fails_when_the_vendor_refuses(settings: Pat
     assert "No such call" in refused.stdout
 
 
+def test_call_tells_the_number_that_the_trunk_announced_and_the_call_it_belongs_to(settings: Path) -> None:
+    given = ("--callerid", "056528999", "--calleridname", "Jan", "--dnid", "056528998", "--linkedid", "17.5")
+    done = run("call", "skarabee", *given, "--config", str(settings))
+    assert done.stdout.splitlines()[0] == "SKARABEESTATUS=QUEUED"
+    (job,) = json.loads(run("jobs", "--call", "17.5", "--json", "--config", str(settings)).stdout)
+    assert job["call"] == "17.5"
+    again = run("call", "skarabee", *given, "--config", str(settings))
+    assert again.stdout.splitlines()[0] == "SKARABEESTATUS=SKIPPED", "the same call to the same number"
+
+
+@pytest.mark.parametrize("path", ["noojee/start", "noojee/start?wait=0"])
+def test_call_chooses_an_account_as_the_dialplan_does(settings: Path, path: str) -> None:
+    done = run("call", path, "--account", "no such one", "--config", str(settings))
+    assert (done.returncode, done.stdout.splitlines()[0]) == (1, "NOOJEESTATUS=ERROR")
+    assert "account" in done.stdout
+
+
 def test_call_of_an_unknown_path_is_an_error(settings: Path) -> None:
     done = run("call", "skarabe", "--config", str(settings))
     assert (done.returncode, done.stdout.splitlines()[0]) == (1, "CALLSIGNSTATUS=ERROR")

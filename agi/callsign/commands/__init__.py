@@ -6,6 +6,7 @@ ends a process as a shell expects it.
     admin         check, sign            check_online    check --online
     tried_as      check by root: looks as those who need settings and store, within unit_limits of the service
     access        what install.sh runs to let them in
+    asterisk_conf where Asterisk keeps what, and whom it runs as
     status        status                 nagios          status --check
     jobs          jobs                   edit_jobs       retry, drop
     moments       what --since and --until name

@@ -9,7 +9,9 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+from callsign.commands import asterisk_conf
 from callsign.sandbox.asterisk.behaviour import Conduct, Session
 from callsign.sandbox.asterisk.call import AgiUrl, Call, is_agi_url, unique_id
 from callsign.sandbox.asterisk.play import run_fastagi, run_script
@@ -27,9 +29,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         variables=dict(options.var),
     )
     conduct = Conduct(timeout_seconds=options.timeout, hangup_after=options.hangup_after)
-    run = run_fastagi if is_agi_url(options.target) else run_script
     show = None if options.json else _LineShower(call.channel)
-    session = run(options.target, call, options.args, conduct, show)
+    if is_agi_url(options.target):
+        session = run_fastagi(options.target, call, options.args, conduct, show)
+    else:
+        session = run_script(_found(options.target), call, options.args, conduct, show)
     print(_as_json(session) if options.json else _summary(session))
     if session.trouble and not options.json:
         print(f"agi-debug: {_printable(session.trouble)}", file=sys.stderr)
@@ -42,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Plays Asterisk for one AGI session: AGI(TARGET,ARG,…) without a call.",
         epilog="Exit status: 0 the session ended well, 1 it did not, 2 wrong usage.",
     )
-    parser.add_argument("target", metavar="TARGET", type=_target, help="agi://host[:port]/path, or a script")
+    parser.add_argument("target", metavar="TARGET", type=_target, help="agi://host[:port]/path, or a script: a path, or its name in Asterisk's agi-bin")
     parser.add_argument("args", metavar="ARG", nargs="*", help="arguments, sent as agi_arg_1 and so on")
     facts = parser.add_argument_group("the call")
     usual = Call()
@@ -62,6 +66,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the session")
     return parser
+
+
+def _found(script: str) -> str:
+    """The script that is meant: here, where `./install.sh --local` puts it, or in Asterisk's agi-bin."""
+    folders = [] if "/" in script else [Path(sys.executable).parent, asterisk_conf.agi_bin()]
+    there = [file for file in (Path(script), *(folder / script for folder in folders)) if file.is_file()]
+    return str(there[0]) if there else script
 
 
 class _LineShower:

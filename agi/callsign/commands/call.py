@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import quote
 
 from callsign.delivery.asking import Asking
 from callsign.http.transport import HttpTransport
@@ -26,3 +27,10 @@ def call(request: str, args: Sequence[str], env: Mapping[str, str], settings: Se
         return told
     finally:
         outbox.close()
+
+
+def with_account(path: str, account: str) -> str:
+    """The path with the option that chooses this account, if one is named."""
+    if not account:
+        return path
+    return f"{path}{'&' if '?' in path else '?'}account={quote(account, safe='')}"

@@ -119,10 +119,18 @@ def call(options: argparse.Namespace) -> int:
     from callsign.sandbox.asterisk.call import Call, unique_id
 
     settings = _settings_and_store(options)
-    made_up = Call(options.callerid, extension=options.extension, uniqueid=options.uniqueid or unique_id())
+    made_up = Call(
+        options.callerid,
+        options.calleridname,
+        options.extension,
+        options.dnid,
+        uniqueid=options.uniqueid or unique_id(),
+    )
     lines = made_up.environment("callsign.agi", (), network=False)
     env = {name: value.strip() for name, _, value in (line.partition(":") for line in lines) if name}
-    told = shell_call.call(options.path, options.args, env, settings)
+    request = shell_call.with_account(options.path, options.account)
+    args = [*options.args, f"call={options.linkedid}"] if options.linkedid else options.args
+    told = shell_call.call(request, args, env, settings)
     if options.json:
         _print_json(told)
     else:

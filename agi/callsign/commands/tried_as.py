@@ -9,18 +9,16 @@ import errno
 import json
 import os
 import pwd
-import re
 import sys
 from pathlib import Path
 from typing import TypedDict
 
-from callsign.commands import admin, unit_limits
+from callsign.commands import admin, asterisk_conf, unit_limits
 from callsign.settings.load import ConfigError, load
 from callsign.settings.sections import Settings
 
 CODE = Path(__file__).resolve().parents[2]
 SERVICE_USER = "callsign"
-ASTERISK_CONFS = ("/etc/asterisk/asterisk.conf", "/usr/local/etc/asterisk/asterisk.conf")
 
 
 class Seen(TypedDict):
@@ -72,16 +70,15 @@ def service_user(lines: unit_limits.Lines) -> pwd.struct_passwd | None:
 
 def asterisk_user() -> pwd.struct_passwd | None:
     """Whom Asterisk runs as, as install.sh finds it: its settings say so, else who owns its database's folder."""
-    for conf in ASTERISK_CONFS:
-        try:
-            text = Path(conf).read_text(encoding="utf-8", errors="replace")
-            given = dict(re.findall(r"(?m)^\s*(runuser|astvarlibdir)\s*=>?\s*([^;\s]+)", text))
-            if "runuser" in given:
-                return pwd.getpwnam(given["runuser"])
-            return pwd.getpwuid(os.stat(given.get("astvarlibdir", "/var/lib/asterisk")).st_uid)
-        except (OSError, KeyError):
-            continue
-    return None
+    options = asterisk_conf.read()
+    if options is None:
+        return None
+    try:
+        if "runuser" in options:
+            return pwd.getpwnam(options["runuser"])
+        return pwd.getpwuid(os.stat(options.get("astvarlibdir", asterisk_conf.VAR_LIB)).st_uid)
+    except (OSError, KeyError):
+        return None
 
 
 def _keeps_acl(path: Path) -> bool:
