@@ -138,6 +138,9 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     topic = commands.add_parser("help", help="what README leaves out", description="without a topic: which there are")
     topic.add_argument("topic", metavar="TOPIC", nargs="?")
     topic.set_defaults(run=runs.help)
+    what = "slow:3 (seconds), refuse, drop or an HTTP status: noojee=503; may be given several times"
+    sandbox.add_argument("--fault", action="append", default=[], metavar="SYSTEM=FAULT", help=what)
+    sandbox.add_argument("--show-numbers", action="store_true", help="phone numbers as they are, not masked")
     sandbox.add_argument("--port", type=_port, default=4592, help="on 127.0.0.1; 0: a free one (default %(default)s)")
     return parser, commands.choices
 

@@ -274,7 +274,7 @@ def cdr(options: argparse.Namespace) -> int:
 
 def sandbox(options: argparse.Namespace) -> int:
     """The stand-in vendors, until SIGTERM."""
-    from callsign.sandbox.command import DEMO_ACCOUNTS, accounts_of, run
+    from callsign.sandbox.command import DEMO_ACCOUNTS, accounts_of, faults_of, run
 
     accounts = DEMO_ACCOUNTS
     if options.config:
@@ -282,4 +282,8 @@ def sandbox(options: argparse.Namespace) -> int:
         accounts = accounts_of(settings)
         if not accounts:
             raise UsageFault(f"{settings.source} has no account of a vendor that the sandbox plays")
-    return run(options.port, accounts, options.json)
+    try:
+        faults = faults_of(options.fault, accounts)
+    except ValueError as fault:
+        raise UsageFault(str(fault)) from None
+    return run(options.port, accounts, options.json, faults, options.show_numbers)

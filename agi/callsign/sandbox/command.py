@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from callsign.sandbox.vendors.messages import WELL, Trouble
 from callsign.sandbox.vendors.record import Seen
 from callsign.sandbox.vendors.sandbox import VENDORS, Sandbox
 
@@ -26,18 +29,88 @@ def accounts_of(settings: Any) -> dict[str, dict[str, str]]:
     return {system: VENDORS[system].account_of(section) for system, section in sections.items() if section}
 
 
-def run(port: int, accounts: Mapping[str, Mapping[str, str]], as_json: bool) -> int:
+REFUSAL = {
+    "skarabee": "NO_HASH_KEY_AVAILABLE",
+    "noojee": "No such channel",
+    "mor": "Feature disabled",
+    "kalliope": "API disabled",
+    "sraps": "taken_mac_or_forbidden",
+}
+"""What a vendor says that says no on purpose: words that it has for more than one reason."""
+
+POLLED = "kalliope"
+"""Its register is read every few seconds, whether there are calls or not."""
+
+POLL_SHOWN_SECONDS = 60.0
+"""Of polls that all end alike one in so long is shown."""
+
+
+def faults_of(texts: Sequence[str], systems: Collection[str]) -> dict[str, Trouble]:
+    """`noojee=slow:3`, `=refuse`, `=drop`, `=503` as what goes wrong where.  Raises ValueError."""
+    found: dict[str, Trouble] = {}
+    for text in texts:
+        system, _, word = text.partition("=")
+        if system not in systems:
+            raise ValueError(f"--fault {text}: wanted SYSTEM=FAULT, with a system of {', '.join(systems)}")
+        found[system] = replace(found.get(system, WELL), **_fault(system, word, text))
+    return found
+
+
+def _fault(system: str, word: str, text: str) -> dict[str, Any]:
+    kind, _, number = word.partition(":")
+    if kind == "slow" and re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", number):
+        return {"delay_seconds": float(number)}
+    if word == "refuse":
+        return {"refuse_status": REFUSAL[system]}
+    if word == "drop":
+        return {"drop": True}
+    if re.fullmatch(r"[45][0-9][0-9]", word):
+        return {"http_status": int(word)}
+    kinds = "slow:SECONDS, refuse (the vendor says no), drop (no answer), or an HTTP status such as 503"
+    raise ValueError(f"--fault {text}: wanted {kinds}")
+
+
+class Screen:
+    """What is shown of the requests: a line each, but few of many polls that all end alike."""
+
+    def __init__(self, as_json: bool, with_numbers: bool) -> None:
+        self._as_json = as_json
+        self._with_numbers = with_numbers
+        self._polls: dict[tuple[str, str], tuple[float, int]] = {}  # path and verdict -> when shown; how many since
+
+    def show(self, seen: Seen) -> None:
+        """Prints it, if it is to be shown."""
+        line = seen.line(self._with_numbers)
+        if self._as_json:
+            told = {"at": seen.at, "system": seen.system, "http_status": seen.http_status, "line": line}
+            print(json.dumps(told), flush=True)
+        elif seen.system != POLLED:
+            print(line, flush=True)
+        else:
+            self._show_poll(seen, line)
+
+    def _show_poll(self, seen: Seen, line: str) -> None:
+        kind = seen.path, seen.verdict
+        shown_at, left_out = self._polls.get(kind, (None, 0))
+        if shown_at is not None and seen.at - shown_at < POLL_SHOWN_SECONDS:
+            self._polls[kind] = shown_at, left_out + 1
+            return
+        self._polls[kind] = seen.at, 0
+        print(f"{line} (and {left_out} more like it)" if left_out else line, flush=True)
+
+
+def run(
+    port: int,
+    accounts: Mapping[str, Mapping[str, str]],
+    as_json: bool,
+    faults: Mapping[str, Trouble],
+    with_numbers: bool = False,
+) -> int:
     """Plays the vendors of these accounts until SIGINT or SIGTERM.  0, or 1 if the port is taken."""
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-
-    def show(seen: Seen) -> None:
-        if as_json:
-            told = {"at": seen.at, "system": seen.system, "http_status": seen.http_status, "line": seen.masked()}
-            print(json.dumps(told), flush=True)
-        else:
-            print(seen.masked(), flush=True)
-
-    box = Sandbox(accounts=accounts, listen=("127.0.0.1", port), on_seen=show)
+    screen = Screen(as_json, with_numbers)
+    box = Sandbox(accounts=accounts, listen=("127.0.0.1", port), on_seen=screen.show)
+    box.trouble |= faults
     try:
         box.start()
     except OSError as fault:

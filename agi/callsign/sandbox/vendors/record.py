@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
@@ -40,29 +40,34 @@ class Seen:
 
     def masked(self) -> str:
         """One printable line; of every number the last two digits are left, of a signature or key nothing."""
+        return self.line(with_numbers=False)
+
+    def line(self, with_numbers: bool) -> str:
+        """The same, where somebody asks for it with numbers as they are."""
+        mask = _hide_digits if not with_numbers else str
         when = datetime.fromtimestamp(self.at, tz=timezone.utc).isoformat(timespec="milliseconds")
         words = [
             when.replace("+00:00", "Z"),
             self.system or "(no vendor)",
             self.method,
-            _free_text(self.path),
+            _free_text(self.path, mask),
         ]
-        words += [f"{_quoted(_free_text(name))}={_value(name, value)}" for name, value in self.query.items()]
+        words += [f"{_quoted(_free_text(n, mask))}={_value(n, v, with_numbers)}" for n, v in self.query.items()]
         if self.body:
             words.append(f"({len(self.body)} bytes of body)")
-        words += ["->", str(self.http_status or "no answer"), _free_text(self.verdict)]
+        words += ["->", str(self.http_status or "no answer"), _free_text(self.verdict, mask)]
         return " ".join(word if word.isprintable() else repr(word) for word in words)
 
     def __repr__(self) -> str:
         return f"<Seen {self.masked()}>"
 
 
-def _value(name: str, value: str) -> str:
+def _value(name: str, value: str, with_numbers: bool) -> str:
     if name.lower() in HIDDEN:
         return "[hidden]"
-    if name.lower() in SHOWN or _UNIQUE_ID.fullmatch(value):
-        return _quoted(_SECRET_LOOKING.sub("[hidden]", value))
-    return _quoted(_mask_digits(_SECRET_LOOKING.sub("[hidden]", value)))
+    shown = _SECRET_LOOKING.sub("[hidden]", value)
+    is_no_number = name.lower() in SHOWN or _UNIQUE_ID.fullmatch(value)
+    return _quoted(shown if with_numbers or is_no_number else _mask_digits(shown))
 
 
 def _mask_digits(text: str) -> str:
@@ -71,9 +76,13 @@ def _mask_digits(text: str) -> str:
     return re.sub(r"\d", "*", text, count=to_hide) if to_hide else text
 
 
-def _free_text(text: str) -> str:
+def _hide_digits(text: str) -> str:
     """For paths, names and verdicts: a year may stay, what could be a phone number may not."""
-    return _LONG_NUMBER.sub(lambda number: _mask_digits(number[0]), _SECRET_LOOKING.sub("[hidden]", text))
+    return _LONG_NUMBER.sub(lambda number: _mask_digits(number[0]), text)
+
+
+def _free_text(text: str, mask: Callable[[str], str]) -> str:
+    return mask(_SECRET_LOOKING.sub("[hidden]", text))
 
 
 def _quoted(text: str) -> str:
