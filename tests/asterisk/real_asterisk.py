@@ -18,6 +18,7 @@ import chroot_python
 from ami import Ami, Message
 from asterisk_process import AsteriskProcess
 from calls import HARNESS_DIALPLAN, Call, Result, call_variables
+from waiting import wait_until
 
 
 class RealAsterisk:
@@ -130,13 +131,9 @@ class RealAsterisk:
     def wait_event(self, predicate: Callable[[Message], bool], timeout: float = 30, since: int = 0) -> Message:
         return self._ami.wait_event(predicate, timeout, since)
 
-    def wait_idle(self) -> None:
-        """Until no channel is left."""
-        while True:
-            since = self.mark_events()
-            if not self.command("core show channels concise"):
-                return
-            self.wait_event(lambda event: event["Event"] == "Hangup", since=since)
+    def wait_channels(self, count: int = 0) -> None:
+        """Until no more channels than `count` are left."""
+        wait_until(lambda: len(self.command("core show channels concise").splitlines()) <= count)
 
     def mark_events(self) -> int:
         return self._ami.mark()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ami import Message
 from callsign.sandbox.vendors.record import Seen
 from callsign.sandbox.vendors.sandbox import Sandbox
 from product import PROJECT, Product, vendor_sections
@@ -44,12 +45,21 @@ class Stage:
     server: Product
     phones: dict[str, SipPhone]
     trunk: SipPhone
-    _looked_at: int = 0
+    _since: int = 0  # where the last call's events begin
+    _told: int = 0
+    _recorded: int = 0
+
+    def ring(self, called: str, at: str = "201", **what: Any) -> tuple[Dialog, Dialog]:
+        """A call from outside that has reached the phone `at`: both ends."""
+        self._since = self.asterisk.mark_events()
+        call = self.trunk.call(called, **{"caller": CALLER, **what})
+        taken = self.phones[at].wait_call()
+        taken.ring()
+        return call, taken
 
     def call(self, called: str, at: str = "201", **what: Any) -> tuple[Dialog, Dialog]:
         """A call from outside that the phone `at` answers: both ends, once they are bridged."""
-        call = self.trunk.call(called, **{"caller": CALLER, **what})
-        taken = self.phones[at].wait_call()
+        call, taken = self.ring(called, at, **what)
         taken.answer()
         call.wait_status(200)
         taken.wait_voice()
@@ -58,23 +68,42 @@ class Stage:
     def end(self, call: Dialog) -> None:
         """That end hangs up; everything that this call was is gone."""
         call.hang_up()
-        self.asterisk.wait_idle()
+        self.asterisk.wait_channels(0)
 
     def assert_told(self, *called: str, caller: str = CALLER) -> None:
         """Since the last look Skarabee was told that `caller` calls each of `called`, once, and of nobody else.
 
         One more call is told behind them, so that a stray one has had its time.
         """
-        before, self._looked_at = self._looked_at, self._looked_at + len(called) + 1
+        before, self._told = self._told, self._told + len(called) + 1
         self.trunk.call(LAST[1], caller=LAST[0]).wait_end()
-        seen = self._seen("skarabee", self._looked_at)[before:]
+        seen = self._seen("skarabee", self._told)[before:]
         told = sorted((s.query["phonefrom"], s.query["phoneto"]) for s in seen)
         expected = sorted([*((caller, phone) for phone in called), LAST])
         assert told == expected, f"told {told}, expected {expected}"
 
-    def recorded(self, count: int) -> list[tuple[str, str]]:
-        """What reached the recorder: at least `count` commands, each with the unique id it names."""
-        return [(s.path.rpartition("/")[2], s.query["extenOrUniqueId"]) for s in self._seen("noojee", count)]
+    def assert_recorded(self, *commands: str, of: str = "PJSIP/trunk") -> None:
+        """Since the last look the recorder was given these commands, in this order, for that channel of the last call.
+
+        One more call is told behind them, whose job has the next number.
+        """
+        before, self._recorded = self._recorded, self._recorded + len(commands)
+        self._told += 1
+        self.trunk.call(LAST[1], caller=LAST[0]).wait_end()
+        last = f"path=skarabee job={self._told + self._recorded} QUEUED"
+        self.server.wait_log(lambda line: last in line)
+        seen = self._seen("noojee", self._recorded)[before:]
+        given = [(s.path.rpartition("/")[2], s.query["extenOrUniqueId"]) for s in seen]
+        expected = [(command, self.unique_id(of)) for command in commands]
+        assert given == expected, f"given {given}, expected {expected}"
+
+    def unique_id(self, endpoint: str) -> str:
+        """Of the first channel of that endpoint in the last call."""
+
+        def is_it(event: Message) -> bool:
+            return event["Event"] == "Newchannel" and event["Channel"].startswith(f"{endpoint}-")
+
+        return self.asterisk.wait_event(is_it, since=self._since)["Uniqueid"]
 
     def _seen(self, system: str, count: int) -> list[Seen]:
         def those(seen: list[Seen]) -> list[Seen]:
@@ -97,7 +126,8 @@ def sip_stage(asterisk: RealAsterisk, folder: Path) -> Iterator[Stage]:
         asterisk.command(f"dialplan set global CALLSIGN_AGI {server.url}")
         for phone in phones.values():
             phone.register()
+        stack.callback(asterisk.hangup, "/^(PJSIP|Local)/")  # what a test that failed has left
         yield Stage(asterisk, box, server, phones, trunk)
-        asterisk.wait_idle()
+        asterisk.wait_channels()
     warnings = [line for line in asterisk.warnings(mark) if "[C-" in line]  # of calls: names are looked up at start
     assert not warnings, warnings

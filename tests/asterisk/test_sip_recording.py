@@ -1,0 +1,127 @@
+"""Recording of calls by SIP: start and stop name one channel, in order, once, whatever becomes of the call's legs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from callsign.sandbox.vendors.messages import Trouble
+from real_asterisk import RealAsterisk
+from sip_stage import TOLD_AND_OVER, Stage, sip_stage, stage_files
+
+FILES = stage_files("extensions_callsign.conf", "extensions_sample_inbound.conf")
+
+DIALPLAN = (
+    TOLD_AND_OVER
+    + r"""
+#include extensions_callsign.conf
+#include extensions_sample_inbound.conf
+
+[from-sip]
+exten => 056528991,1,Goto(recorded,201,1)
+exten => 056528992,1,Dial(Local/201@recorded,20)
+exten => 056528993,1,Dial(Local/201@recorded/n,20)
+exten => 056528994,1,Dial(Local/201@twice,20)
+exten => 056528995,1,Set(CHANNEL(hangup_handler_push)=callsign-noojee-hangup,s,1)
+ same => n,Gosub(callsign-noojee-start,s,1)
+ same => n,Gosub(callsign-noojee-stop,s,1)
+ same => n,Dial(PJSIP/201,20)
+exten => 056528996,1,Set(CHANNEL(hangup_handler_push)=callsign-noojee-hangup,s,1)
+ same => n,Set(__CALLSIGN_WAIT=60)
+ same => n,Dial(PJSIP/201,20,b(callsign-noojee-start^s^1))
+exten => 056528997,1,Set(CHANNEL(hangup_handler_push)=callsign-noojee-hangup,s,1)
+ same => n,Gosub(callsign-noojee-start,s,1)
+ same => n,Dial(PJSIP/201,20)
+exten => 202,1,Dial(PJSIP/202,20)
+exten => 201,1,Goto(callsign-sample-ring,201,1)
+
+[recorded]
+exten => 201,1,Set(CHANNEL(hangup_handler_push)=callsign-noojee-hangup,s,1)
+ same => n,Gosub(callsign-noojee-start,s,1(an inner leg))
+ same => n,Dial(PJSIP/201,20)
+
+[twice]
+exten => 201,1,Dial(Local/201@recorded,20)
+"""
+)
+
+
+@pytest.fixture
+def stage(asterisk: RealAsterisk, tmp_path: Path) -> Iterator[Stage]:
+    with sip_stage(asterisk, tmp_path) as running:
+        yield running
+
+
+LEGS = {  # what is dialled, and how many channels stay once both have answered
+    "056528991": 2,  # no inner leg
+    "056528992": 2,  # one that is optimised away
+    "056528993": 4,  # one that stays: /n
+    "056528994": 2,  # two that are optimised away
+}
+
+
+def test_what_an_inner_leg_starts_is_recorded_until_the_call_ends(stage: Stage) -> None:
+    for number, channels in LEGS.items():
+        call, taken = stage.call(number)
+        stage.asterisk.wait_channels(channels)
+        stage.assert_recorded("start")
+        stage.end(taken)
+        call.wait_end()
+        stage.assert_recorded("stop")
+        call, taken = stage.call(number)
+        stage.asterisk.wait_channels(channels)
+        stage.end(call)
+        taken.wait_end()
+        stage.assert_recorded("start", "stop")
+
+
+def test_a_call_that_nobody_answers_is_recorded_until_it_is_given_up(stage: Stage) -> None:
+    for number in LEGS:
+        call, _ = stage.ring(number)
+        call.cancel()
+        call.wait_status(487)
+        stage.asterisk.wait_channels()
+        stage.assert_recorded("start", "stop")
+
+
+def test_the_sample_records_from_the_answer_to_the_end(stage: Stage) -> None:
+    call, taken = stage.call("201")
+    stage.end(call)
+    taken.wait_end()
+    stage.assert_recorded("start", "stop", of="PJSIP/201")
+
+
+def test_the_sample_gives_no_command_for_a_call_that_nobody_answers(stage: Stage) -> None:
+    call, _ = stage.ring("201")
+    call.cancel()
+    stage.asterisk.wait_channels()
+    stage.assert_recorded()
+
+
+def test_what_was_stopped_is_not_stopped_again(stage: Stage) -> None:
+    call, _ = stage.call("056528995")
+    stage.end(call)
+    stage.assert_recorded("start", "stop")
+
+
+def test_the_handler_holds_nobody_however_long_a_recorder_may_hold_others(stage: Stage) -> None:
+    call, taken = stage.call("056528996")
+    stage.assert_recorded("start", of="PJSIP/201")
+    stage.box.trouble["noojee"] = Trouble(delay_seconds=120)
+    call.hang_up()
+    taken.wait_end()
+    stage.asterisk.wait_channels()  # not for 60 s
+
+
+def test_a_blind_transfer_goes_on_being_recorded(stage: Stage) -> None:
+    call, taken = stage.call("056528997")
+    taken.refer("202")
+    other = stage.phones["202"].wait_call()
+    other.answer()
+    other.wait_voice()
+    stage.assert_recorded("start")
+    stage.end(other)
+    call.wait_end()
+    stage.assert_recorded("stop")
