@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from callsign import SYSTEMS
-from callsign.commands import admin
+from callsign.commands.sign import sign
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
 from callsign.sandbox.vendors.messages import Trouble
@@ -158,7 +158,7 @@ def test_sign_says_what_is_missing_or_unknown(settings: Path, arguments: list[st
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_sign_says_that_the_section_is_missing(system: str) -> None:
     with pytest.raises(ValueError, match=rf"no section \[{system}\]"):
-        admin.sign(system, {}, Settings())
+        sign(system, {}, Settings())
 
 
 def test_call_runs_a_handler_prints_its_variables_and_delivers(settings: Path, box: Sandbox) -> None:

@@ -1,19 +1,17 @@
-"""The administrator's commands.  A command imports what it needs when it runs.
+"""The administrator's commands, a module for each; main runs the one that is named, and imports no other.
 
-main parses the arguments and runs has one function per command; bin/ starts main and agi_debug within shell, which
-ends a process as a shell expects it.
+bin/ starts main and agi_debug within shell, which ends a process as a shell expects it.  common is what
+commands share.
 
-    admin         check, sign            check_online    check --online
-    tried_as      check by root: looks as those who need settings and store, within unit_limits of the service
-    access        what install.sh runs to let them in
-    asterisk_conf where Asterisk keeps what, and whom it runs as
-    status        status                 nagios          status --check
-    jobs          jobs                   edit_jobs       retry, drop
-    moments       what --since and --until name
-    call          call, without Asterisk
-    freepbx       check, where a FreePBX is: which of its numbers [numbers] internal does not know
-    topics        help TOPIC: the texts in help/
-    mor           mor METHOD
-    cdr           cdr, with cdr_joining for its monthly parts
+    serve         the server             sandbox         the stand-ins
+    check         of checks; where a FreePBX is also of freepbx; root's also of tried_as: as the service's user and
+                  Asterisk's see it, within unit_limits of the service; with --online also of check_online
+    status        of health; with --check as nagios judges it
+    jobs          and retry, drop by edit_jobs; moments is what --since and --until name
+    call          one handler            sign            text and signature
+    mor           mor METHOD             cdr             with cdr_joining for its monthly parts
+    help          the texts in help/
+    asterisk_conf where Asterisk keeps what, and whom it runs as: for check and agi_debug
+    access        what install.sh runs to let the service and Asterisk in
     demo          install.sh demo: server, stand-in vendors and Asterisk, and a call of each kind
 """

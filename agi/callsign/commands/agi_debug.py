@@ -46,7 +46,12 @@ def _parser() -> argparse.ArgumentParser:
         description="Plays Asterisk for one AGI session: AGI(TARGET,ARG,…) without a call.",
         epilog="Exit status: 0 the session ended well, 1 it did not, 2 wrong usage.",
     )
-    parser.add_argument("target", metavar="TARGET", type=_target, help="agi://host[:port]/path, or a script: a path, or its name in Asterisk's agi-bin")
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        type=_target,
+        help="agi://host[:port]/path, or a script: a path, or its name in Asterisk's agi-bin",
+    )
     parser.add_argument("args", metavar="ARG", nargs="*", help="arguments, sent as agi_arg_1 and so on")
     facts = parser.add_argument_group("the call")
     usual = Call()

@@ -13,10 +13,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from callsign import clocks
+from callsign.commands import common
 from callsign.commands.cdr_joining import BadPart, Joined
 from callsign.delivery.conversation import lead
 from callsign.http.messages import Answer, Request
@@ -24,6 +25,17 @@ from callsign.http.transport import HttpTransport
 from callsign.settings.sections import Kalliope, Settings
 from callsign.vendors.kalliope.last_call import by_days, by_period, register
 from callsign.vendors.kalliope.signing import Signer
+
+if TYPE_CHECKING:
+    import argparse
+
+EPILOG = """\
+examples:
+  callsign cdr --from 2026-11-01 --to 2026-11-30 --output november.csv
+  callsign cdr --from '2026-11-28 08:00' --format json
+
+Times are those of the PBX's clock.
+exit status: 0 done, 1 the register cannot be had or written, 2 wrong usage or settings"""
 
 STYLES = ("summary", "detailed", "blues_out", "v3_compat")
 ACCEPT = {"csv": "text/csv", "json": "application/json", "xml": "application/xml"}
@@ -39,6 +51,28 @@ Part = tuple[datetime, datetime]
 
 class Failed(Exception):
     """The register could not be had; the text says why."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What may stand on the command line."""
+    common.settings_option(parser)
+    parser.add_argument("--from", dest="begin", required=True, metavar="DATE[ TIME]", help="on the PBX's clock")
+    parser.add_argument("--to", dest="end", metavar="DATE[ TIME]", help="a date includes its day (default: today)")
+    parser.add_argument("--style", choices=STYLES, default="summary", help="which fields (default %(default)s)")
+    text = "default %(default)s; blues_out is text always"
+    parser.add_argument("--format", choices=tuple(ACCEPT), default="csv", help=text)
+    parser.add_argument("--output", metavar="FILE", help="there only when whole; else standard output")
+    parser.add_argument("--url-form", action="store_true", help="asks by URL, whole days only")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Downloads and writes."""
+    settings = common.read_settings(options)
+    wanted = (options.begin, options.end, options.style, options.format, options.output, options.url_form)
+    try:
+        return _download(settings, *wanted)
+    except ValueError as fault:
+        raise common.UsageFault(str(fault)) from None
 
 
 def begin_of(text: str) -> datetime:
@@ -82,7 +116,7 @@ def days_of(part: Part) -> str:
     return f"{begin:%Y/%m}/{days}"
 
 
-def run(
+def _download(
     settings: Settings, begin: str, end: str | None, style: str, form: str, output: str | None, by_url: bool
 ) -> int:
     """Downloads, and writes to `output` or standard output.  0, or 1 with a line on stderr; ValueError for misuse."""
@@ -105,14 +139,14 @@ def run(
                     raise Failed(f"{first:%Y-%m}: {what}{fault}") from None
             file.write(joined.end())
     except Failed as fault:
-        print(f"callsign cdr: {fault}", file=sys.stderr)
-        return 1
+        common.complain("cdr", str(fault))
+        return common.FAILED
     except OSError as fault:
         if target is None:
             raise
-        print(f"callsign cdr: {output} cannot be written: {fault.strerror}", file=sys.stderr)
-        return 1
-    return 0
+        common.complain("cdr", f"{output} cannot be written: {fault.strerror}")
+        return common.FAILED
+    return common.DONE
 
 
 def _request(section: Kalliope, part: Part, style: str, accept: str, by_url: bool) -> Request:

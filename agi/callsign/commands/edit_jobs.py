@@ -5,14 +5,47 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from callsign.commands import jobs
+from callsign import SYSTEMS
+from callsign.commands import common, jobs
 from callsign.outbox.edits import Edit
 from callsign.outbox.reader import OutboxReader
+from callsign.record import asdict
+
+if TYPE_CHECKING:
+    import argparse
 
 MOST_NAMED = 20
 """Of the failed jobs that stay as they are; the others are counted."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What may stand on the command line."""
+    common.settings_option(parser)
+    common.json_option(parser)
+    text = "its number in `callsign jobs`"
+    parser.add_argument("jobs", metavar="JOB", nargs="*", type=common.job_number, help=text)
+    text = "instead of numbers: all that are refused or expired"
+    parser.add_argument("--failed", action="store_true", help=text)
+    parser.add_argument("--system", choices=SYSTEMS, help="with --failed: of this vendor")
+    parser.add_argument("--since", metavar="WHEN", help="with --failed: 10:30, 2h, a date, or date and time")
+
+
+def run(options: argparse.Namespace, change: Callable[[Path, Sequence[int]], list[Edit]]) -> int:
+    """Prints what became of each."""
+    if words := misuse(options):
+        raise common.UsageFault(words)
+    store = common.settings_and_store(options).outbox.path
+    try:
+        edits = edit(store, wanted(options, store), change)
+    except ValueError as fault:
+        raise common.UsageFault(str(fault)) from None
+    if options.json:
+        common.print_json([asdict(one) for one in edits])
+    else:
+        say(edits, options.failed)
+    return common.DONE if all(one.done for one in edits) else common.FAILED
 
 
 def misuse(options: Any) -> str:

@@ -7,17 +7,70 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from callsign import clocks
-from callsign.commands import moments
+from callsign import SYSTEMS, clocks
+from callsign.commands import common, moments
 from callsign.commands.moments import shown as moment
+from callsign.notification import State
 from callsign.outbox.reader import OutboxReader
 from callsign.phone_numbers import as_vendor_wants, bare_number, may_be_same
 from callsign.record import asdict
 
+if TYPE_CHECKING:
+    import argparse
+
+MOST_SHOWN = 100
+"""Jobs, where a person sets no --limit; a program gets all."""
+
+EPILOG = """\
+examples:
+  callsign jobs --state failed --system noojee --since 2h
+  callsign jobs --number 0475123456 --show-numbers
+  callsign jobs 17
+
+exit status: 0 done, 1 there is no such JOB, 2 wrong usage or settings"""
+
 NUMBERS = ("phonefrom", "phoneto", "extenOrUniqueId", "agentLoginName")
 """Facts that name who called, or who was called."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What may stand on the command line."""
+    common.settings_option(parser)
+    common.json_option(parser)
+    parser.add_argument("job", metavar="JOB", nargs="?", type=common.job_number, help="this one, with its life")
+    states = [*(state.value for state in State), "failed"]
+    parser.add_argument("--state", choices=states, help="failed: refused or expired")
+    parser.add_argument("--system", choices=SYSTEMS, help="of this vendor")
+    parser.add_argument("--call", metavar="LINKEDID", help="of this call")
+    parser.add_argument("--number", metavar="NUMBER", help="caller or called, in any notation")
+    parser.add_argument("--since", metavar="WHEN", help="10:30, 2h, a date, or date and time")
+    parser.add_argument("--until", metavar="WHEN", help="the same; a date includes its day")
+    text = f"the newest N (default {MOST_SHOWN}; with --json all)"
+    parser.add_argument("--limit", type=_limit, metavar="N", help=text)
+    parser.add_argument("--show-numbers", action="store_true", help="numbers of caller and called too")
+
+
+def _limit(text: str) -> int:
+    return common.whole_number(text, "number of jobs", 2**63 - 1, least=1)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints them, the newest first."""
+    settings = common.settings_and_store(options)
+    if options.limit is None and not options.json:
+        options.limit = MOST_SHOWN
+    try:
+        query = wanted(options, settings.numbers.country)
+    except ValueError as fault:
+        raise common.UsageFault(str(fault)) from None
+    rows = found(settings.outbox.path, query, options.show_numbers)
+    if options.json:
+        common.print_json(rows)
+    elif rows:
+        common.print_lines(lines(rows))
+    return common.DONE if say_what_is_missing(rows, options) else common.FAILED
 
 
 def wanted(options: Any, country: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from callsign.commands import status
+from callsign.commands import health
 from callsign.log_text import printable
 from callsign.outbox.values import OutboxError
 from callsign.record import Record
@@ -39,15 +39,15 @@ def check(settings: Settings, warn_age: float, crit_age: float) -> Verdict:
     if warn_age > crit_age:
         return Verdict(UNKNOWN, f"--warn-age {warn_age:g} is above --crit-age {crit_age:g}")
     try:
-        found = status.status(settings)
+        found = health.status(settings)
     except OutboxError as fault:  # broken, or only not for this user's eyes
-        server = status.server(settings)
+        server = health.server(settings)
         return Verdict(UNKNOWN, str(fault)) if server["running"] else Verdict(CRITICAL, f"{_down(server)}; {fault}")
     return judge(found, warn_age, crit_age)
 
 
 def judge(found: Mapping[str, Any], warn_age: float, crit_age: float) -> Verdict:
-    """What `inspection.status` found, as a verdict: the worst decides, and all that is not good is named."""
+    """What `health.status` found, as a verdict: the worst decides, and all that is not good is named."""
     troubles = [] if found["running"] else [(CRITICAL, _down(found))]
     if found["store_trouble"]:
         troubles.append((CRITICAL, found["store_trouble"]))

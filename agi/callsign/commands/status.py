@@ -1,104 +1,82 @@
-"""What `status` tells: the store and the server as values for a program, and as lines for a person."""
+"""`callsign status`: whether it runs, and what the store holds; with --check as a Nagios plugin."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from callsign import SYSTEMS, clocks
+from callsign import clocks
+from callsign.commands import common
+from callsign.commands.health import status
 from callsign.commands.moments import shown as moment
 from callsign.notification import State
-from callsign.outbox.aside import found_aside
-from callsign.outbox.outbox import OutboxError
-from callsign.outbox.reader import OutboxReader, Summary
-from callsign.outbox.values import StoreBroken
-from callsign.record import asdict
-from callsign.sandbox.asterisk.behaviour import Conduct
-from callsign.sandbox.asterisk.call import Call
-from callsign.sandbox.asterisk.play import run_fastagi
-from callsign.settings.sections import Settings
+from callsign.settings.load import ConfigError
 
-PING_SECONDS = 2.0
-HOUR_SECONDS = 3600.0
-FAILED = (State.REFUSED.value, State.EXPIRED.value)
+if TYPE_CHECKING:
+    import argparse
+
+WARN_AGE_SECONDS = 60.0
+"""A vendor takes a job within a second; after a minute a caller's card or a recording's start is late anyway."""
+
+CRIT_AGE_SECONDS = 300.0
+"""Skarabee's jobs are given up after 14 minutes: there is time to mend it before the first is lost."""
+
+EPILOG = """\
+examples:
+  callsign status
+  callsign status --check --warn-age 30
+
+exit status: 0 it runs, and its store is well; 1 not so; 2 wrong usage or settings
+with --check: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (settings or store cannot be read)"""
 
 
-def status(settings: Settings) -> dict[str, Any]:
-    """Whether the server answers, and what the store holds.  Raises OutboxError if it may not be read."""
-    running = server(settings)
-    known, trouble = {}, store_troubles(settings.outbox.path)
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What may stand on the command line."""
+    common.settings_option(parser)
+    form = parser.add_mutually_exclusive_group()
+    common.json_option(form)
+    form.add_argument("--check", action="store_true", help="one line and an exit status for Nagios")
+    for level, seconds in (("WARNING", WARN_AGE_SECONDS), ("CRITICAL", CRIT_AGE_SECONDS)):
+        text = f"with --check: {level} when a job waits for longer (default %(default)g)"
+        parser.add_argument(f"--{level[:4].lower()}-age", type=_seconds, default=seconds, metavar="SECONDS", help=text)
+
+
+def _seconds(text: str) -> float:
     try:
-        known = _summaries(settings.outbox.path)
-    except StoreBroken as fault:
-        trouble.append(f"{fault}; the server sets it aside within minutes, or at its next start")
-    trouble += _missing(settings, running["running"])
-    used = [name for name in SYSTEMS if name in known or getattr(settings, name) is not None]
-    systems = {name: _of_system(known.get(name) or Summary({})) for name in [*used, *sorted(set(known) - set(used))]}
-    totals = {what: sum(entry[what] for entry in systems.values()) for what in ("waiting", "delivered", "failed")}
-    return {**running, "store_trouble": "; ".join(trouble), **totals, "systems": systems}
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < math.inf:
+        from argparse import ArgumentTypeError
+
+        raise ArgumentTypeError(f"{text} is no number of seconds, wanted 0 or more")
+    return number
 
 
-def store_troubles(store: Path) -> list[str]:
-    """What was set aside and lies there still: somebody is to look at it.  Raises OutboxError."""
+def run(options: argparse.Namespace) -> int:
+    """Prints what is found."""
+    if options.check:
+        return _check(options)
+    found = status(common.settings_and_store(options))
+    if options.json:
+        common.print_json(found)
+    else:
+        common.print_lines(status_lines(found))
+    return common.DONE if found["running"] and not found["store_trouble"] else common.FAILED
+
+
+def _check(options: argparse.Namespace) -> int:
+    from callsign.commands import nagios
+
     try:
-        lost = found_aside(store)
-    except OSError as fault:
-        raise OutboxError(f"this user may not look into {store.parent}") from fault
-    return [f"a store was lost and is kept as {path}: see what can be had of it, then move it away" for path in lost]
-
-
-def _missing(settings: Settings, is_running: bool) -> list[str]:
-    """A server makes its store when it starts; where it cannot, every notification ends in ERROR."""
-    path = settings.outbox.path
-    if not is_running or path.exists():
-        return []
-    return [f"the store {path} is not there though the server runs: it cannot be made; see [outbox] path"]
-
-
-def server(settings: Settings) -> dict[str, Any]:
-    """Whether the server answers."""
-    host, port = settings.server.listen
-    shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    ping = run_fastagi(f"agi://{shown}/ping", Call(), conduct=Conduct(timeout_seconds=PING_SECONDS))
-    version = ping.variables.get("CALLSIGNVERSION", "")
-    trouble = ""
-    if not version:
-        listens = ping.status != "FAILURE"
-        trouble = "it listens but does not admit this machine: see [server] allow" if listens else ping.trouble
-    return {"running": bool(version), "address": shown, "version": version, "trouble": trouble}
-
-
-def _summaries(store: Path) -> dict[str, Summary]:
-    try:
-        if not store.exists():
-            return {}
-    except PermissionError as fault:
-        raise OutboxError(f"this user may not look into {store.parent}") from fault
-    reader = OutboxReader(store)
-    try:
-        found = reader.summaries()
-        for system, count in reader.failed_since(clocks.wall() - HOUR_SECONDS).items():
-            if system in found:
-                found[system].failed_last_hour = count
-        return found
-    finally:
-        reader.close()
-
-
-def _of_system(found: Summary) -> dict[str, Any]:
-    oldest = found.oldest_waiting_at
-    return {
-        "waiting": 0,
-        "delivered": 0,
-        "failed": sum(found.counts.get(state, 0) for state in FAILED),
-        **found.counts,
-        "failed_last_hour": found.failed_last_hour,
-        "oldest_waiting_seconds": None if oldest is None else round(max(0.0, clocks.wall() - oldest), 1),
-        "next_try": found.next_try,
-        "last_success": None if found.last_success is None else asdict(found.last_success),
-        "last_trouble": None if found.last_trouble is None else asdict(found.last_trouble),
-    }
+        settings = common.settings_and_store(options)
+    except ConfigError as fault:
+        verdict = nagios.Verdict(nagios.UNKNOWN, str(fault))
+    else:
+        verdict = nagios.check(settings, options.warn_age, options.crit_age)
+    print(verdict.line)
+    return verdict.code
 
 
 def status_lines(found: Mapping[str, Any]) -> list[str]:

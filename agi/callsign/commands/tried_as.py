@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TypedDict
 
-from callsign.commands import admin, asterisk_conf, unit_limits
+from callsign.commands import asterisk_conf, checks, unit_limits
 from callsign.settings.load import ConfigError, load
 from callsign.settings.sections import Settings
 
@@ -55,8 +55,8 @@ def look(path: Path) -> Seen:
         settings, warnings = load(path, thorough=True)
     except ConfigError as fault:
         return Seen(faults=fault.faults, warnings=[])
-    closed = admin.closed_to_us(settings.outbox.path)
-    found = admin.check(settings, warnings).warnings
+    closed = checks.closed_to_us(settings.outbox.path)
+    found = checks.check(settings, warnings).warnings
     return Seen(faults=closed, warnings=[line for line in found if line not in closed])
 
 

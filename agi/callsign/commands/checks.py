@@ -1,22 +1,20 @@
-"""What `check` and `sign` do: settings in, values for a person or a program out."""
+"""What `check` looks at in settings that have no fault: the store, the unit, what lies open to others."""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from ipaddress import ip_address
 from pathlib import Path
 
-from callsign import SYSTEMS, clocks
-from callsign.commands import status, unit_limits
+from callsign import SYSTEMS
+from callsign.commands import health, unit_limits
 from callsign.outbox.outbox import OutboxError
 from callsign.outbox.reader import OutboxReader
 from callsign.record import Record
 from callsign.settings.sections import Settings
-from callsign.vendors.registry import VENDORS
-from callsign.vendors.signing import Explained
 
 
 class Checked(Record):
@@ -74,20 +72,9 @@ def _of_store(store: Path) -> Iterator[str]:
     if os.geteuid() == 0 and found.st_uid != 0:  # root opens nothing there: the service's user looks (tried_as)
         return
     try:
-        yield from status.store_troubles(store)
+        yield from health.store_troubles(store)
         if store.exists():
             with closing(OutboxReader(store)) as reader:
                 reader.check()
     except OutboxError as fault:
         yield str(fault)
-
-
-def sign(system: str, given: Mapping[str, str], settings: Settings) -> Explained:
-    """The text to sign and the signature.  Raises ValueError naming what is wrong or missing."""
-    vendor = VENDORS.get(system)
-    if vendor is None:
-        raise ValueError(f"system {system!r} is unknown, known are {', '.join(VENDORS)}")
-    section = settings.section(system)
-    if section is None:
-        raise ValueError(f"the settings have no section [{system}]")
-    return vendor.explain(section, given, clocks.wall())

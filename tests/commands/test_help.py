@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from callsign.commands.topics import topics
+from callsign.commands.help import topics
 from command_line import callsign_text as run
 from product import PROJECT
 
@@ -41,5 +41,9 @@ def test_readme_names_the_topic(topic: str) -> None:
 def test_an_unknown_topic_is_wrong_usage_and_names_those_there_are(topic: str) -> None:
     done = run("help", topic)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"callsign help: there is no topic {topic!r}; there are: ")
-    assert "freepbx" in done.stderr
+    assert done.stderr.startswith(f"callsign help: there is no topic {topic!r}")
+    assert f" there are: {', '.join(topics())}\n" in done.stderr
+
+
+def test_a_topic_that_is_nearly_right_is_named() -> None:
+    assert "there is no topic 'free-pbx', did you mean freepbx? there are: " in run("help", "free-pbx").stderr

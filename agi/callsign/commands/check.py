@@ -1,0 +1,63 @@
+"""`callsign check`: what is wrong in the settings, for root also as those find it who need them; the vendors online."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from callsign.commands import checks, common, freepbx, tried_as
+from callsign.record import asdict
+from callsign.settings.load import ConfigError, load, path_of
+
+if TYPE_CHECKING:
+    import argparse
+
+EPILOG = """\
+examples:
+  sudo callsign check --online
+  callsign check --config new.toml
+
+Root's check also looks as the service's user and as Asterisk's.
+exit status: 0 good, 1 a vendor is not well (--online), 2 faulty settings or wrong usage"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What may stand on the command line."""
+    common.settings_option(parser)
+    common.json_option(parser)
+    parser.add_argument("--online", action="store_true", help="also asks each vendor something harmless")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints what was found."""
+    try:
+        settings, warnings = load(path_of(options.config), thorough=True)
+    except ConfigError as fault:
+        if options.json:
+            common.print_json({"ok": False, "faults": fault.faults})
+            return common.MISUSED
+        raise
+    found = checks.check(settings, [*warnings, *freepbx.warnings(settings)])
+    others = tried_as.look_as_both(settings)
+    found.warnings.extend(line for line in others["warnings"] if line not in found.warnings)
+    if others["faults"]:
+        if options.json:
+            common.print_json({"ok": False, "faults": others["faults"], "warnings": found.warnings})
+        else:
+            common.print_lines([*others["faults"], *(f"warning: {line}" for line in found.warnings)])
+        return common.MISUSED
+    online = []
+    if options.online:
+        from callsign.commands.check_online import check_online
+
+        online = check_online(settings, found.systems)
+    good = all(vendor.good for vendor in online)
+    if options.json:
+        asked = {"online": [asdict(vendor) for vendor in online]} if options.online else {}
+        common.print_json({"ok": good, **asdict(found), **asked})
+        return common.DONE if good else common.FAILED
+    print(f"{found.settings}: good; vendors: {', '.join(found.systems) or 'none'}")
+    for line in found.warnings:
+        print(f"warning: {line}")
+    for vendor in online:
+        print(vendor.line())
+    return common.DONE if good else common.FAILED

@@ -1,0 +1,84 @@
+"""What the commands share: exit statuses, settings, printing, and values of the command line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from callsign.log_text import visible, visible_json
+from callsign.outbox.owner import become_owner
+from callsign.settings.load import DEFAULT_PATH, load, path_of
+from callsign.settings.sections import Settings
+
+if TYPE_CHECKING:
+    import argparse
+
+DONE, FAILED, MISUSED = 0, 1, 2
+
+
+class UsageFault(Exception):
+    """The command line or the settings cannot be used; the text says what to give."""
+
+
+def settings_option(parser: argparse.ArgumentParser) -> None:
+    """Adds --config."""
+    parser.add_argument("--config", metavar="FILE", help=f"settings, else $CALLSIGN_CONFIG, else {DEFAULT_PATH}")
+
+
+def json_option(parser: argparse.ArgumentParser | argparse._MutuallyExclusiveGroup) -> None:
+    """Adds --json."""
+    parser.add_argument("--json", action="store_true", help="for a program to read")
+
+
+def read_settings(options: argparse.Namespace) -> Settings:
+    """The settings that the command line names.  Raises ConfigError."""
+    return load(path_of(options.config))[0]
+
+
+def settings_and_store(options: argparse.Namespace) -> Settings:
+    """The settings; root becomes the user to whom their store belongs.  Raises ConfigError, OutboxError."""
+    settings = read_settings(options)
+    become_owner(settings.outbox.path)
+    return settings
+
+
+def given_values(texts: Sequence[str]) -> dict[str, str]:
+    """What stands there as NAME=VALUE.  Raises UsageFault."""
+    given: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or name in given:
+            raise UsageFault(f"{name} is given twice" if equals else f"{text}: wanted NAME=VALUE")
+        given[name] = value
+    return given
+
+
+def print_lines(lines: Sequence[str]) -> None:
+    """Lines for a person."""
+    for line in lines:
+        print(visible(line))
+
+
+def print_json(value: object) -> None:
+    """One line for a program."""
+    print(visible_json(value))
+
+
+def complain(command: str, words: str) -> None:
+    """A line on stderr."""
+    print(f"callsign {command}: {words}", file=sys.stderr)
+
+
+def job_number(text: str) -> int:
+    """An argument's type."""
+    return whole_number(text, "job's number", 2**63 - 1)
+
+
+def whole_number(text: str, what: str, most: int, least: int = 0) -> int:
+    """An argument's type.  Raises argparse.ArgumentTypeError."""
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most):
+        from argparse import ArgumentTypeError
+
+        raise ArgumentTypeError(f"{text} is no {what}, wanted {least} to {most}")
+    return int(text)

@@ -1,0 +1,99 @@
+"""Whether the server answers and what its store holds, as values: for `status` and `check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from callsign import SYSTEMS, clocks
+from callsign.notification import State
+from callsign.outbox.aside import found_aside
+from callsign.outbox.outbox import OutboxError
+from callsign.outbox.reader import OutboxReader, Summary
+from callsign.outbox.values import StoreBroken
+from callsign.record import asdict
+from callsign.sandbox.asterisk.behaviour import Conduct
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.play import run_fastagi
+from callsign.settings.sections import Settings
+
+PING_SECONDS = 2.0
+HOUR_SECONDS = 3600.0
+FAILED = (State.REFUSED.value, State.EXPIRED.value)
+
+
+def status(settings: Settings) -> dict[str, Any]:
+    """Whether the server answers, and what the store holds.  Raises OutboxError if it may not be read."""
+    running = server(settings)
+    known, trouble = {}, store_troubles(settings.outbox.path)
+    try:
+        known = _summaries(settings.outbox.path)
+    except StoreBroken as fault:
+        trouble.append(f"{fault}; the server sets it aside within minutes, or at its next start")
+    trouble += _missing(settings, running["running"])
+    used = [name for name in SYSTEMS if name in known or getattr(settings, name) is not None]
+    systems = {name: _of_system(known.get(name) or Summary({})) for name in [*used, *sorted(set(known) - set(used))]}
+    totals = {what: sum(entry[what] for entry in systems.values()) for what in ("waiting", "delivered", "failed")}
+    return {**running, "store_trouble": "; ".join(trouble), **totals, "systems": systems}
+
+
+def store_troubles(store: Path) -> list[str]:
+    """What was set aside and lies there still: somebody is to look at it.  Raises OutboxError."""
+    try:
+        lost = found_aside(store)
+    except OSError as fault:
+        raise OutboxError(f"this user may not look into {store.parent}") from fault
+    return [f"a store was lost and is kept as {path}: see what can be had of it, then move it away" for path in lost]
+
+
+def _missing(settings: Settings, is_running: bool) -> list[str]:
+    """A server makes its store when it starts; where it cannot, every notification ends in ERROR."""
+    path = settings.outbox.path
+    if not is_running or path.exists():
+        return []
+    return [f"the store {path} is not there though the server runs: it cannot be made; see [outbox] path"]
+
+
+def server(settings: Settings) -> dict[str, Any]:
+    """Whether the server answers."""
+    host, port = settings.server.listen
+    shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    ping = run_fastagi(f"agi://{shown}/ping", Call(), conduct=Conduct(timeout_seconds=PING_SECONDS))
+    version = ping.variables.get("CALLSIGNVERSION", "")
+    trouble = ""
+    if not version:
+        listens = ping.status != "FAILURE"
+        trouble = "it listens but does not admit this machine: see [server] allow" if listens else ping.trouble
+    return {"running": bool(version), "address": shown, "version": version, "trouble": trouble}
+
+
+def _summaries(store: Path) -> dict[str, Summary]:
+    try:
+        if not store.exists():
+            return {}
+    except PermissionError as fault:
+        raise OutboxError(f"this user may not look into {store.parent}") from fault
+    reader = OutboxReader(store)
+    try:
+        found = reader.summaries()
+        for system, count in reader.failed_since(clocks.wall() - HOUR_SECONDS).items():
+            if system in found:
+                found[system].failed_last_hour = count
+        return found
+    finally:
+        reader.close()
+
+
+def _of_system(found: Summary) -> dict[str, Any]:
+    oldest = found.oldest_waiting_at
+    return {
+        "waiting": 0,
+        "delivered": 0,
+        "failed": sum(found.counts.get(state, 0) for state in FAILED),
+        **found.counts,
+        "failed_last_hour": found.failed_last_hour,
+        "oldest_waiting_seconds": None if oldest is None else round(max(0.0, clocks.wall() - oldest), 1),
+        "next_try": found.next_try,
+        "last_success": None if found.last_success is None else asdict(found.last_success),
+        "last_trouble": None if found.last_trouble is None else asdict(found.last_trouble),
+    }

@@ -1,0 +1,26 @@
+"""`callsign retry`: a failed job once more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from callsign.commands import edit_jobs
+from callsign.outbox import edits
+
+if TYPE_CHECKING:
+    import argparse
+
+EPILOG = """\
+examples:
+  callsign retry 17
+  callsign retry --failed --system noojee --since 2h
+
+It gets a new number.  What is of no use any more, or was delivered, stays as it is.
+exit status: 0 all done, 1 one of them stays as it is, 2 wrong usage or settings"""
+
+arguments = edit_jobs.arguments
+
+
+def run(options: argparse.Namespace) -> int:
+    """Stores each job anew."""
+    return edit_jobs.run(options, edits.retry)
