@@ -108,6 +108,11 @@ def is_withheld(number: str, presentation: int = 0) -> bool:
     return not account.strip("+-0") or account in WITHHELD_WORDS or host.startswith("anonymous.invalid")
 
 
+def is_name(caller: str) -> bool:
+    """Whether this caller ID is a name, such as Asterisk puts there where a trunk sends none: its endpoint's."""
+    return bare_number(caller)[:1].isalpha()
+
+
 def pattern_to_regex(pattern: str) -> str:
     """One Asterisk extension pattern ("2XX", "_3XXX", "0[1-5]!") as a regular expression.
 

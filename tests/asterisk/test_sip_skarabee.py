@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,9 +97,11 @@ def test_a_number_that_is_withheld_on_the_trunk_is_withheld_on_called_channels(s
         stage.assert_told()
 
 
-def test_a_caller_who_calls_nobody_by_name_is_skipped(stage: Stage) -> None:
-    for number in ROUTES:
-        call, _ = stage.call(number, nobody=True)
+@pytest.mark.parametrize("who", [{"nobody": True}, {"caller": "provider-1"}])
+def test_a_call_without_a_callers_number_is_told_nowhere(stage: Stage, who: dict[str, Any]) -> None:
+    for number in (*ROUTES, "056528997"):
+        call, taken = stage.call(number, **who)
+        taken.hang_up()
         stage.end(call)
         stage.assert_told()
 

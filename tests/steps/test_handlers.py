@@ -207,6 +207,16 @@ def test_the_administrator_may_say_to_send_them(tmp_path: Path, env: dict[str, s
     assert told(settings, "skarabee", **env).facts["phonefrom"] == expected
 
 
+@pytest.mark.parametrize("name", ["trunk", "provider-1", "sip:trunk@192.0.2.1"])
+def test_a_name_in_place_of_the_callers_number_is_nobodys(tmp_path: Path, plain: Settings, name: str) -> None:
+    skipped = ask(plain, "skarabee", agi_callerid=name)
+    assert isinstance(skipped, Skipped)
+    assert "no number but a name" in skipped.reason
+    settings = load(tmp_path, SKARABEE + 'anonymous = "send"')
+    assert told(settings, "skarabee", agi_callerid=name).facts["phonefrom"] == "anonymous"
+    assert told(plain, "skarabee", name, agi_callerid="unknown")  # as the dialplan has it
+
+
 def test_an_allowed_presentation_is_sent(plain: Settings) -> None:
     assert told(plain, "skarabee", agi_callingpres="3").facts["phonefrom"] == CALLER
 
@@ -313,6 +323,7 @@ def test_a_question_about_a_number_reads_it_in_the_same_way(
     assert asked(settings, path, agi_callerid=number) == {name: "056528999"}
     assert asked(settings, path, f"{name}={number}", agi_callerid="anonymous") == {name: "056528999"}
     assert asked(settings, path, f"{name}={number}", agi_callingpres="32") == {name: "056528999"}
+    assert isinstance(asked(settings, path, agi_callerid=leftover.format("trunk")), Skipped)
     for nobody in ("anonymous", "asterisk", "0", "+", "-1"):
         assert isinstance(asked(settings, path, agi_callerid=leftover.format(nobody)), Skipped)
         assert isinstance(asked(settings, path, f"{name}={leftover.format(nobody)}"), Skipped)

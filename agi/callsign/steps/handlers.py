@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from callsign import SYSTEMS, __version__, clocks
 from callsign.notification import Notification
-from callsign.phone_numbers import NumberPatterns, as_vendor_wants, bare_number, is_withheld, may_be_same
+from callsign.phone_numbers import NumberPatterns, as_vendor_wants, bare_number, is_name, is_withheld, may_be_same
 from callsign.record import Record
 from callsign.settings.sections import Settings, Skarabee
 from callsign.steps.step import Step, StepFault, shown
@@ -57,6 +57,8 @@ def facts_to_ask(ask: Ask, step: Step, given: dict[str, str], settings: Settings
         number = given.get(ask.caller) or step.fact("agi_callerid")
         if is_withheld(number, 0 if ask.caller in given else step.presentation()):
             return Skipped(f"the caller is anonymous and no {ask.caller} was given")
+        if ask.caller not in given and is_name(number):
+            return Skipped(f"the caller is no number but a name, and no {ask.caller} was given")
         facts[ask.caller] = bare_number(number)
     for name in ask.needs:
         if name not in facts:
@@ -95,7 +97,10 @@ def skarabee(step: Step, given: dict[str, str], settings: Settings) -> Notificat
     withheld = is_withheld(given_from, step.presentation() if is_caller else 0)
     if withheld and section.anonymous == "skip":
         return Skipped('the caller is anonymous; [skarabee] anonymous = "send" would send it')
-    if is_withheld(given_from):
+    named = "phonefrom" not in given and is_name(caller)
+    if named and section.anonymous == "skip":
+        return Skipped("the caller is no number but a name, as where a trunk sends none: its endpoint's")
+    if named or is_withheld(given_from):
         phonefrom = skarabee_api.NO_NUMBER
     call = _call(step, given)
     facts = {"businessid": businessid, "phoneto": target, "phonefrom": phonefrom}
