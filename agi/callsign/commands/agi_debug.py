@@ -1,7 +1,4 @@
-"""The command `agi-debug`: plays Asterisk for one AGI session and shows it as `agi set debug on` does.
-
-Exit status: 0 the session ended well, 1 it did not, 2 wrong usage.
-"""
+"""The command `agi-debug`: plays Asterisk for one AGI session and shows it as `agi set debug on` does."""
 
 from __future__ import annotations
 
@@ -16,10 +13,17 @@ from callsign.sandbox.asterisk.behaviour import Conduct, Session
 from callsign.sandbox.asterisk.call import AgiUrl, Call, is_agi_url, unique_id
 from callsign.sandbox.asterisk.play import run_fastagi, run_script
 
+EPILOG = """\
+examples:
+  agi-debug agi://127.0.0.1:4591/skarabee --callerid 0475123456 --extension 201
+  agi-debug callsign.agi ping
+
+exit status: 0 the session ended well, 1 it did not, 2 wrong usage"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv` (default: the process's own) and return its exit status."""
-    options = _parser().parse_intermixed_args(argv)
+    options = parser().parse_intermixed_args(argv)
     call = Call(
         callerid=options.callerid,
         calleridname=options.calleridname,
@@ -40,11 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if session.ended_well else 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """What may stand on the command line."""
     parser = argparse.ArgumentParser(
         prog="agi-debug",
         description="Plays Asterisk for one AGI session: AGI(TARGET,ARG,…) without a call.",
-        epilog="Exit status: 0 the session ended well, 1 it did not, 2 wrong usage.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "target",

@@ -16,8 +16,8 @@ examples:
   callsign sandbox --port 0
   callsign sandbox --fault noojee=slow:3 --fault skarabee=refuse
 
-It prints the settings that lead to them, then a line for each request.  With --config they have the keys of those
-settings, for the vendors that have a section there.
+It prints the settings that lead to them, then a line for each request.  With --config they have
+the keys of those settings, for the vendors that have a section there.
 exit status: 0 ended by SIGTERM or ^C, 1 the port is taken, 2 wrong usage or settings"""
 
 

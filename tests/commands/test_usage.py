@@ -1,0 +1,76 @@
+"""--help of every command: its purpose, each argument, examples that it takes, and its exit statuses."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from argparse import ArgumentParser
+
+import pytest
+
+from callsign.commands import agi_debug
+from callsign.commands.main import COMMANDS, parser_of
+from command_line import callsign_text as run
+from product import PROJECT
+
+PROGRAMS = [*COMMANDS, "agi-debug"]
+WITH_JOBS = {"retry", "drop"}  # they choose among jobs as it does
+
+
+def parser_for(program: str) -> ArgumentParser:
+    return agi_debug.parser() if program == "agi-debug" else parser_of(program)
+
+
+def examples_of(parser: ArgumentParser) -> list[str]:
+    found = re.match(r"examples?:\n((?:  .*\n)+)\n", parser.epilog or "")
+    return found[1].splitlines() if found else []
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_command_says_in_one_line_what_it_is_for(program: str) -> None:
+    purpose = parser_for(program).description or ""
+    assert 10 < len(purpose) < 100
+    assert "\n" not in purpose
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_each_argument_of_a_command_is_described(program: str) -> None:
+    actions = parser_for(program)._actions
+    assert [action.dest for action in actions if len(action.help or "") < 5] == []
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_examples_of_a_command_are_such_as_it_takes(program: str) -> None:
+    parser = parser_for(program)
+    assert examples_of(parser)
+    for example in examples_of(parser):
+        words = shlex.split(example.partition(" | ")[0].replace("sudo ", "", 1))
+        assert words[: len(parser.prog.split())] == parser.prog.split()
+        parser.parse_intermixed_args(words[len(parser.prog.split()) :])
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_command_says_what_its_exit_status_means(program: str) -> None:
+    epilog = parser_for(program).epilog or ""
+    assert re.search(r"^exit status: 0 .*\b2 ", epilog, re.MULTILINE)
+    assert max(map(len, epilog.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_all_commands_names_each_and_each_prints_its_own(command: str) -> None:
+    assert re.search(rf"^  {command} +{re.escape(COMMANDS[command])}$", run("--help").stdout, re.MULTILINE)
+    done = run(command, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: callsign {command} ")
+    assert COMMANDS[command] in done.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_loads_no_other(command: str) -> None:
+    code = f"import sys; from callsign.commands.main import parser_of; parser_of({command!r}); print(*sys.modules)"
+    path = {"PYTHONPATH": str(PROJECT / "agi")}
+    done = subprocess.run([sys.executable, "-c", code], env=path, capture_output=True, text=True, check=True)
+    loaded = {name for name in COMMANDS if f"callsign.commands.{name}" in done.stdout.split()}
+    assert loaded == {command} | ({"jobs"} if command in WITH_JOBS else set())
