@@ -47,7 +47,7 @@ Outcome = Delivered | TryLater | Refused
 class Notification(Record):
     """Facts for one vendor about one call, never a signature: each attempt signs anew."""
 
-    system: str  # "skarabee": the vendor's file, its settings section, its lane
+    system: str  # the account, see `accounts`: its section of the settings, its lane; "noojee", "noojee.antwerp"
     action: str  # the handler's path: "noojee/start"
     call: str  # linkedid: what belongs to one call reaches the vendor in the order given (see Vendor.keys_of)
     facts: Mapping[str, str] = field(repr=False)  # numbers and names: never in a log

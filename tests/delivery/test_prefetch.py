@@ -93,6 +93,22 @@ def test_nothing_is_fetched_while_the_settings_lack_the_section(office: Office) 
     office.fetches(1)
 
 
+def test_an_account_is_fetched_from_when_the_settings_are_read_again_and_as_long_as_they_have_it(
+    office: Office,
+) -> None:
+    office.settings = Settings()
+    office.keeping.start()
+    further = Settings(further={"sraps.antwerp": HERE.section("sraps"), "sraps.gent": HERE.section("sraps")})
+    for _ in range(2):
+        office.settings = further
+        office.keeping.start()  # SIGHUP
+        office.fetches(5)
+        office.settings = Settings()
+        assert eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("keep-sraps.")])
+    while not office.is_quiet():
+        pass
+
+
 def test_trouble_is_told_once_and_so_is_its_end(office: Office, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     office.reply = NoAnswer("it is gone", sent=False)

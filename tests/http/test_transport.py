@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +26,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from callsign.http import dialing
+from callsign.http import connections, dialing
 from callsign.http.connections import READ_BYTES
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.http.transport import HttpTransport
@@ -441,6 +442,27 @@ def test_every_wait_for_the_network_is_told_before_and_after() -> None:
         assert told
     finally:
         transport.close()
+
+
+def test_of_many_hosts_only_so_many_have_connections_that_are_kept(
+    transport: HttpTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MOST_HOSTS", 12)
+    ended = threading.Semaphore(0)
+
+    def play(line: Line) -> None:
+        well(line)
+        ended.release()
+
+    with ExitStack() as opened:
+        peers = [opened.enter_context(Peer(play)) for _ in range(15)]
+        for peer in (*peers, *peers[-12:]):  # those of the latest are used again
+            assert isinstance(transport.send(request_to(peer), LONG_SECONDS), Answer)
+        for _ in peers[:3]:  # the others' are closed
+            assert ended.acquire(timeout=LONG_SECONDS)
+        assert [peer.connections for peer in peers] == [1] * 15
+        assert isinstance(transport.send(request_to(peers[0]), LONG_SECONDS), Answer)
+        assert peers[0].connections == 2
 
 
 def test_after_close_nothing_is_kept() -> None:

@@ -260,7 +260,7 @@ def test_a_withheld_caller_is_skipped_and_nothing_is_stored(desk: Desk) -> None:
         ("zzz?wait=1", [], "CALLSIGN", f'path "zzz" is unknown; {KNOWN}'),
         ("", [], "CALLSIGN", f"no path given; {KNOWN}"),
         ("skarabee?wait=x", [], "SKARABEE", "option wait=x: wanted seconds from 0 to 60"),
-        ("skarabee?wiat=1", [], "SKARABEE", "option wiat: unknown, the only option is wait=SECONDS"),
+        ("skarabee?wiat=1", [], "SKARABEE", "option wiat: unknown, the options are wait=SECONDS and account=NAME"),
         ("ping?wait=x", [], "CALLSIGN", "option wait=x: wanted seconds from 0 to 60"),
         ("ping", ["x"], "CALLSIGN", "1 arguments, but ping takes none"),
         ("noojee/stop", ["1", "2", "3", "4"], "NOOJEE", "4 arguments, but noojee/stop takes at most 3: "),

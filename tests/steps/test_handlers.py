@@ -333,7 +333,7 @@ def asked(settings: Settings, path: str, *args: str, **env: str) -> dict[str, st
     question = HANDLERS[path]
     assert isinstance(question, Ask)
     step = a_step(path, *args, **env)
-    return facts_to_ask(question, step, step.arguments(question.names), settings)
+    return facts_to_ask(question, step, step.arguments(question.names))
 
 
 MOR_AND_KALLIOPE = """

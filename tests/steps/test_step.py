@@ -58,7 +58,7 @@ def test_a_wait_that_is_no_time_is_named_with_what_is_wanted(text: str) -> None:
 def test_an_unknown_option_is_named_with_the_known_one() -> None:
     with pytest.raises(StepFault) as refusal:
         a_step("skarabee?wiat=2").wait_seconds(0)
-    assert str(refusal.value) == "option wiat: unknown, the only option is wait=SECONDS"
+    assert str(refusal.value) == "option wiat: unknown, the options are wait=SECONDS and account=NAME"
 
 
 def test_a_number_in_an_option_is_not_repeated() -> None:

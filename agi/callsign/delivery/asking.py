@@ -13,17 +13,18 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from callsign import clocks, thread_starts
-from callsign.delivery.conversation import Send, lead
+from callsign.delivery.conversation import Send, lead, told_of
 from callsign.http.messages import Reply, Request
 from callsign.log_text import where
 from callsign.notification import TryLater
 from callsign.question import Unfit, Verdict
 from callsign.record import Record, field
+from callsign.settings.accounts import system_of
 from callsign.settings.sections import Settings
 from callsign.vendors.registry import VENDORS
 
 PLACES = 32
-"""Questions to one vendor at once; those that a hung name server holds count too."""
+"""Questions to one account at once; those that a hung name server holds count too."""
 
 GRACE_SECONDS = 0.05
 """So long after the wait a verdict that was on its way still counts: it says more than ours."""
@@ -47,39 +48,43 @@ class _Asked(Record, frozen=False):
 
 
 class Asking:
-    """Questions of one process; what it remembers of the vendors is `memories`."""
+    """Questions of one process; what it remembers of the accounts is `memories`."""
 
     def __init__(self, settings: Callable[[], Settings], send: Send) -> None:
         self.memories: dict[str, Any] = {}
         self._settings = settings
         self._send = send
-        self._places = {system: threading.Semaphore(PLACES) for system, vendor in VENDORS.items() if vendor.asks}
+        self._places: dict[str, threading.Semaphore] = {}
 
     def load(self) -> None:
         """Loads what the questions need; else the first one to each vendor does."""
-        for system in self._places:
-            self.memory_of(system)
+        for system, vendor in VENDORS.items():
+            if vendor.asks:
+                self.memory_of(system)
 
-    def memory_of(self, system: str) -> Any:
+    def memory_of(self, account: str) -> Any:
         """Made when it is first wanted: most of a vendor's code is loaded by that, and calls wait for a start."""
-        if system not in self.memories:
-            self.memories.setdefault(system, VENDORS[system].new_memory())  # one, whoever else makes another now
-        return self.memories[system]
+        if account not in self.memories:
+            memory = VENDORS[system_of(account)].new_memory()
+            self.memories.setdefault(account, memory)  # one, whoever else makes another now
+        return self.memories[account]
 
-    def ask(self, system: str, path: str, facts: Mapping[str, str], seconds: float) -> Verdict:
-        """The verdict on the question `path` of `system`, whose section the settings have; within `seconds`."""
+    def ask(self, account: str, path: str, facts: Mapping[str, str], seconds: float) -> Verdict:
+        """The verdict on the question `path` of `account`, whose section the settings have; within `seconds`."""
         end = clocks.steady() + seconds
         settings = self._settings()
-        section = settings.section(system)
+        section = settings.section(account)
         if section is None:
-            return Unfit(f"the settings have no section [{system}] any more")
-        places = self._places[system]
+            return Unfit(f"the settings have no section [{account}] any more")
+        places = self._places.setdefault(account, threading.Semaphore(PLACES))
         if not places.acquire(timeout=seconds):
-            return TryLater(f"{PLACES} questions to {system} are waiting already")
+            return TryLater(f"{PLACES} questions to {account} are waiting already")
         asked = _Asked(self._send)
         asked.has_verdict.acquire()
-        conversation = VENDORS[system].asks[path].converse(section, settings.numbers, facts, self.memory_of(system))
-        if not thread_starts.begin(f"ask-{system}", self._lead, asked, conversation, end, places):
+        conversation = (
+            VENDORS[system_of(account)].asks[path].converse(section, settings.numbers, facts, self.memory_of(account))
+        )
+        if not thread_starts.begin(f"ask-{account}", self._lead, account, asked, conversation, end, places):
             places.release()
             return TryLater("the system gives callsign no thread for the question")
         asked.has_verdict.acquire(timeout=max(0.0, end - clocks.steady()) + GRACE_SECONDS)
@@ -87,10 +92,16 @@ class Asking:
         return asked.verdict or TryLater(f"no answer within {seconds:g} s{maybe}")
 
     def _lead(
-        self, asked: _Asked, conversation: Generator[Request, Reply, Verdict], end: float, places: threading.Semaphore
+        self,
+        account: str,
+        asked: _Asked,
+        conversation: Generator[Request, Reply, Verdict],
+        end: float,
+        places: threading.Semaphore,
     ) -> None:
         try:
-            asked.verdict = lead(conversation, asked.send_noting, clocks.steady, math.inf, end - clocks.steady())
+            verdict = lead(conversation, asked.send_noting, clocks.steady, math.inf, end - clocks.steady())
+            asked.verdict = told_of(account, verdict)
         except Exception as fault:  # our own fault must not hurt a call
             log.error("a fault in callsign itself: %s", where(fault))
             asked.verdict = Unfit("a fault in callsign itself, see its log")

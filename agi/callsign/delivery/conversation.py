@@ -7,8 +7,10 @@ from collections.abc import Callable, Generator
 from typing import TypeVar
 
 from callsign.http.messages import NoAnswer, Reply, Request
-from callsign.notification import TryLater
+from callsign.notification import Delivered, Refused, TryLater
+from callsign.question import Found, Unfit
 from callsign.record import replace
+from callsign.settings.accounts import place_named
 
 LEAST_SECONDS = 0.2
 """With less than this left no further request goes out: it might be carried out and its answer missed."""
@@ -20,6 +22,14 @@ NO_TIME = NoAnswer("there is no time left for the pause that the vendor wants", 
 
 Verdict = TypeVar("Verdict")
 Send = Callable[[Request, float], Reply]
+
+
+Told = TypeVar("Told", bound="Delivered | Refused | TryLater | Found | Unfit")
+
+
+def told_of(account: str, verdict: Told) -> Told:
+    """With the account's own section in its reason."""
+    return replace(verdict, reason=place_named(account, verdict.reason))
 
 
 class PastDeadline(Exception):

@@ -1,4 +1,4 @@
-"""Delivers what the store holds: one process at a time (`election`), a lane per vendor, a worker per conversation."""
+"""Delivers what the store holds: one process at a time (`election`), a lane per account, a worker per conversation."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from callsign import clocks
 from callsign.calls_first import CallsFirst, NobodyElse
-from callsign.delivery.conversation import PastDeadline, Send, lead
+from callsign.delivery.conversation import PastDeadline, Send, lead, told_of
 from callsign.delivery.election import Election
 from callsign.delivery.lane import DOUBT_SECONDS, MOST_DOUBTS, Lane
 from callsign.delivery.outcomes import LOOK_SECONDS, Outcomes
@@ -21,6 +22,7 @@ from callsign.log_text import where
 from callsign.notification import Delivered, Outcome, State, TryLater
 from callsign.outbox.outbox import Job, Outbox, OutboxError
 from callsign.outbox.reader import OutboxReader
+from callsign.settings.accounts import system_of
 from callsign.settings.sections import Settings
 from callsign.vendors.registry import VENDORS
 
@@ -62,26 +64,33 @@ class Delivery:
         self._standby: threading.Thread | None = None
         self._stopping = threading.Event()
         self._loaded = threading.Event()
-        taking = {name: vendor for name, vendor in VENDORS.items() if vendor.converse}
         self._turns = turns or NobodyElse()
-        self._workers = {
-            name: LaneWorkers(
-                name, v.concurrency, Lane(v.concurrency, v.keys_of, v.undoes), self._deal_with, self._turns
-            )
-            for name, v in taking.items()
-        }
-        self._memories = {name: vendor.new_memory() for name, vendor in taking.items()}
+        self._workers: dict[str, LaneWorkers] = {}  # by account; of a further one from its first job on
+        self._memories: dict[str, Any] = {}
+        self._without_thread: list[LaneWorkers] = []
+        for system, vendor in VENDORS.items():
+            if vendor.converse:
+                self._workers_of(system)
         self._outcomes = Outcomes(self._look_up)
         self.newest_seen = 0
         """The highest id of all jobs that the store has handed us and that are on their lanes."""
         self.on_outcome: OnOutcome | None = None
-        """Is told the system, what came of a job or an attempt, and the attempt's milliseconds; must not raise."""
+        """Is told the account, what came of a job or an attempt, and the attempt's milliseconds; must not raise."""
+
+    def _workers_of(self, account: str) -> LaneWorkers | None:
+        """Its lane and threads; None where this callsign does not know the vendor.  In one thread at a time."""
+        vendor = VENDORS.get(system_of(account))
+        if account not in self._workers and vendor is not None and vendor.converse:
+            lane = Lane(vendor.concurrency, vendor.keys_of, vendor.undoes)
+            self._memories[account] = vendor.new_memory()
+            self._workers[account] = LaneWorkers(account, vendor.concurrency, lane, self._deal_with, self._turns)
+        return self._workers.get(account)
 
     def start(self) -> None:
         """Delivers from the moment on that no other process does; returns at once."""
         self._standby = threading.Thread(target=self._stand_by, name="delivery-standby", daemon=True)
         self._standby.start()
-        for workers in self._workers.values():
+        for workers in tuple(self._workers.values()):
             workers.have_one()
 
     def try_start(self) -> bool:
@@ -95,18 +104,17 @@ class Delivery:
 
     def _remember_doubts(self) -> None:
         """What others attempted until it expired may still be carried out."""
-        for system, workers in self._workers.items():
-            if VENDORS[system].in_order:
-                with suppress(OutboxError, ValueError, TypeError):
-                    expired = self._reader.expired_lately(system, clocks.wall() - DOUBT_SECONDS, MOST_DOUBTS)
+        with suppress(OutboxError, ValueError, TypeError):
+            for told in self._reader.expired_lately(clocks.wall() - DOUBT_SECONDS, MOST_DOUBTS):
+                vendor, workers = VENDORS.get(system_of(told.system)), self._workers_of(told.system)
+                if vendor is not None and vendor.in_order and workers is not None:
                     with workers.lane.guard:
-                        for told in expired:
-                            workers.lane.note_doubt(told)
+                        workers.lane.note_doubt(told)
 
     @property
     def hangs(self) -> bool:
         """Whether an attempt does not come to its end, and what stands behind it never to its turn."""
-        return any(workers.hang for workers in self._workers.values())
+        return any(workers.hang for workers in tuple(self._workers.values()))
 
     def wait_for(self, job: int, seconds: float) -> tuple[State, str] | None:
         """The job's end, None if it has not ended within `seconds`, or at once while its vendor is away."""
@@ -122,7 +130,7 @@ class Delivery:
             self._loaded.wait(LOAD_SECONDS)
         now = clocks.steady()
         soonest = None
-        for lane in (workers.lane for workers in self._workers.values()):
+        for lane in [workers.lane for workers in tuple(self._workers.values())]:
             with lane.guard:
                 soon = 0.0 if lane.in_flight else lane.seconds_to_next(now)
             if soon is not None:
@@ -135,12 +143,12 @@ class Delivery:
         if self._standby is not None:
             self._standby.join(STANDBY_SECONDS + 1)
         end = time.monotonic() + seconds
-        for workers in self._workers.values():
+        for workers in tuple(self._workers.values()):
             workers.stop()
-        for workers in self._workers.values():
+        for workers in tuple(self._workers.values()):
             workers.wait_until_idle(end)
         not_looked = self._election.one_has_died and not self._loaded.is_set()
-        leave_sign = not_looked or any(workers.leave_doubt for workers in self._workers.values())
+        leave_sign = not_looked or any(workers.leave_doubt for workers in tuple(self._workers.values()))
         if self._outcomes.told_here:
             self._outbox.stop_listening(WRITE_DOWN_SECONDS)
         self._outcomes.told_here = False
@@ -157,7 +165,7 @@ class Delivery:
         """In a thread of the outbox's: jobs onto their lanes; the first call brings what was open, maybe nothing."""
         called = {}
         for job in jobs:
-            workers = self._workers.get(job.notification.system)
+            workers = self._workers_of(job.notification.system)
             if workers is None:
                 self._leave(job)
                 continue
@@ -166,9 +174,13 @@ class Delivery:
                 workers.lane.add(job)
                 self._outcomes.put_off(workers.lane.held_up(job))
             called[job.notification.system] = workers
-        for workers in called.values():
+        to_call = dict.fromkeys([*called.values(), *self._without_thread])
+        self._without_thread = []
+        for workers in to_call:
             with workers.lane.guard:
                 workers.call()  # it calls the next one
+                if workers.lack_thread:
+                    self._without_thread.append(workers)
         self.newest_seen = max(self.newest_seen, jobs[-1].id if jobs else 0)
         self._loaded.set()
 
@@ -217,15 +229,15 @@ class Delivery:
             self._have_word(lane, job, state, outcome.reason, milliseconds)
 
     def _converse(self, job: Job) -> Outcome:
-        system = job.notification.system
+        account = job.notification.system
         settings = self._settings()
-        section = settings.section(system)
+        section = settings.section(account)
         if section is None:
-            return TryLater(f"the settings have no section [{system}] any more")
-        converse = VENDORS[system].converse
+            return TryLater(f"the settings have no section [{account}] any more")
+        converse = VENDORS[system_of(account)].converse
         assert converse is not None  # noqa: S101
-        conversation = converse(section, settings.numbers, job.notification, self._memories[system])
-        return lead(conversation, self._send, clocks.steady, job.steady_deadline, ATTEMPT_SECONDS)
+        conversation = converse(section, settings.numbers, job.notification, self._memories[account])
+        return told_of(account, lead(conversation, self._send, clocks.steady, job.steady_deadline, ATTEMPT_SECONDS))
 
     def _have_word(self, lane: Lane, job: Job, state: State, reason: str, milliseconds: float) -> None:
         """The vendor's verdict ends the job, unless something that it undoes may still be carried out behind it."""
@@ -272,7 +284,7 @@ class Delivery:
         self._outcomes.tell(job.id, state, reason)
         self._outbox.end(job, state, reason, milliseconds)
         self._log(job, state.value, reason, milliseconds)
-        if VENDORS[job.notification.system].in_order:
+        if VENDORS[system_of(job.notification.system)].in_order:
             self._turns.end_turn()  # it is the disk now that takes its time
             self._outbox.wait_written(IN_ORDER_SECONDS)
         self._settle(lane, job, verdict=milliseconds is not None and state in (State.DELIVERED, State.REFUSED))

@@ -1,4 +1,4 @@
-"""Jobs that wait while the settings have no section of their vendor: on purpose, or a file that was cut short."""
+"""Jobs that wait while the settings have no section of their account: on purpose, or a file that was cut short."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from callsign.settings.sections import Settings
 
 
 def without_section(settings: Settings, store: Path) -> set[str]:
-    """The vendors whose jobs wait in `store` and that `settings` do not name; none where it cannot be read."""
+    """The accounts whose jobs wait in `store` and that `settings` do not name; none where it cannot be read."""
     with closing(OutboxReader(store)) as reader:
         try:
-            return {system for system in reader.waiting() if getattr(settings, system, None) is None}
+            return {account for account in reader.waiting() if settings.section(account) is None}
         except OutboxError:
             return set()
 
 
-def words(systems: set[str]) -> str:
+def words(accounts: set[str]) -> str:
     """For the log."""
-    return f"the settings have no section {', '.join(f'[{name}]' for name in sorted(systems))}, whose jobs wait"
+    return f"the settings have no section {', '.join(f'[{name}]' for name in sorted(accounts))}, whose jobs wait"

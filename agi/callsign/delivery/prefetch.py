@@ -9,21 +9,27 @@ from collections.abc import Callable
 from typing import Any
 
 from callsign import clocks, thread_starts
-from callsign.delivery.conversation import Send, lead
+from callsign.delivery.conversation import Send, lead, told_of
 from callsign.log_text import where
 from callsign.notification import Delivered
-from callsign.settings.sections import Numbers, Settings
+from callsign.settings.accounts import name_of, system_of
+from callsign.settings.sections import Settings
 from callsign.vendors.interface import Keep
 from callsign.vendors.registry import VENDORS
 
 LONGEST_PAUSE_SECONDS = 60.0
 """Between two tries while the vendor is in trouble."""
 
+GONE = object()
+
 log = logging.getLogger("callsign.keeping")
 
 
 class Keeping:
-    """One thread for each vendor that has something to keep; it rests while the settings lack its section."""
+    """One thread for each account whose vendor has something to keep.
+
+    That of a vendor's own section rests while the settings lack it, that of a further account ends with it.
+    """
 
     def __init__(self, settings: Callable[[], Settings], send: Send, memory_of: Callable[[str], Any]) -> None:
         self._settings = settings
@@ -31,36 +37,51 @@ class Keeping:
         self._memory_of = memory_of
         self._stopping = threading.Event()
         self._trouble: dict[str, str] = {}
+        self._guard = threading.Lock()
+        self._kept: set[str] = set()  # accounts with a thread
 
     def start(self) -> None:
-        """Fetches from now on; returns at once."""
-        for system, vendor in VENDORS.items():
-            if vendor.keep is not None:
-                thread_starts.begin(f"keep-{system}", self._run, system, vendor.keep)
+        """Fetches from now on, and where the settings were read again also for new accounts; returns at once."""
+        wanted = {account: VENDORS[system_of(account)].keep for account in (*VENDORS, *self._settings().accounts)}
+        with self._guard:
+            new = {account: keep for account, keep in wanted.items() if keep is not None and account not in self._kept}
+            for place, (account, keep) in enumerate(new.items()):
+                first = keep.every_seconds * place / len(new)  # not all at once
+                if thread_starts.begin(f"keep-{account}", self._run, account, keep, first):
+                    self._kept.add(account)
 
     def stop(self) -> None:
         """Begins no fetch any more; one under way is cut off with the process."""
         self._stopping.set()
 
-    def _run(self, system: str, keep: Keep) -> None:
+    def _run(self, account: str, keep: Keep, first: float) -> None:
         pause = keep.every_seconds
-        while not self._stopping.is_set():
-            settings = self._settings()
-            section = settings.section(system)
-            well = section is None or self._fetch(system, keep, section, settings.numbers)
+        if first:
+            self._stopping.wait(first)
+        while not self._stopping.is_set() and (section := self._section(account)) is not GONE:
+            well = section is None or self._fetch(account, keep, section)
             pause = keep.every_seconds if well else min(2 * pause, LONGEST_PAUSE_SECONDS)
             self._stopping.wait(pause)
 
-    def _fetch(self, system: str, keep: Keep, section: Any, numbers: Numbers) -> bool:
+    def _section(self, account: str) -> Any:
+        """None while a vendor's own section is missing, GONE where a further account is."""
+        with self._guard:
+            section = self._settings().section(account)
+            if section is None and name_of(account):
+                self._kept.discard(account)  # `start` may begin another thread for it one day
+                return GONE
+            return section
+
+    def _fetch(self, account: str, keep: Keep, section: Any) -> bool:
         """Whether it went well; what did not is told once."""
         try:
-            conversation = keep.converse(section, numbers, self._memory_of(system))
-            outcome = lead(conversation, self._send, clocks.steady, math.inf, keep.longest_seconds)
+            conversation = keep.converse(section, self._settings().numbers, self._memory_of(account))
+            outcome = told_of(account, lead(conversation, self._send, clocks.steady, math.inf, keep.longest_seconds))
         except Exception as fault:  # our own fault must not end the thread
-            log.error("system=%s: a fault in callsign itself: %s", system, where(fault))
+            log.error("system=%s: a fault in callsign itself: %s", account, where(fault))
             return False
         trouble = outcome.reason  # of a Delivered too: a warning
-        if trouble != self._trouble.get(system, ""):
-            log.log(logging.WARNING if trouble else logging.INFO, "system=%s: %s", system, trouble or "works again")
-            self._trouble[system] = trouble
+        if trouble != self._trouble.get(account, ""):
+            log.log(logging.WARNING if trouble else logging.INFO, "system=%s: %s", account, trouble or "works again")
+            self._trouble[account] = trouble
         return isinstance(outcome, Delivered)

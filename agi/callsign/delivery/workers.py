@@ -10,9 +10,14 @@ from callsign import clocks, thread_starts
 from callsign.calls_first import CallsFirst
 from callsign.delivery.lane import Lane
 from callsign.outbox.outbox import Job
+from callsign.settings.accounts import name_of
 
 HANGS_SECONDS = 120.0
 """After so long an attempt hangs, or its thread has died: its exchanges end after seconds, a look-up in the DNS too."""
+
+
+REST_SECONDS = 10.0
+"""So long a thread of a further account waits for more: of 500 tenants few have calls at the same time."""
 
 
 class LaneWorkers:
@@ -26,6 +31,7 @@ class LaneWorkers:
         self, name: str, most: int, lane: Lane, deal_with: Callable[[Lane, Job, bool], None], turns: CallsFirst
     ) -> None:
         """`deal_with` gets the lane, the job and whether it is needless; it must end or put back the job."""
+        self._rest_seconds = REST_SECONDS if name_of(name) else None
         self.lane = lane
         self._name = name
         self._most = most
@@ -41,6 +47,11 @@ class LaneWorkers:
     def hang(self) -> bool:
         """Whether one of them will not come back.  Waits for nothing."""
         return clocks.steady() - min(tuple(self._began.values()), default=math.inf) > HANGS_SECONDS
+
+    @property
+    def lack_thread(self) -> bool:
+        """Whether there was none to be had for what waits: somebody has to `call` again."""
+        return not self._threads and self.lane.seconds_to_next(clocks.steady()) is not None
 
     def call(self) -> None:
         """Something has changed: somebody must watch when the next job is due.  With the lane's `guard` held."""
@@ -96,7 +107,11 @@ class LaneWorkers:
                 self._turns.end_turn()
 
     def _next(self, at_hand: bool) -> Job | None:
-        """Waits for the next job; None when we stop.  `at_hand`: this worker has just ended one."""
+        """Waits for the next job; None when we stop, or none came for long.
+
+        `at_hand`: this worker has just ended one.
+        """
+        has_rested = False
         while not self._stopping:
             now = clocks.steady()
             job = self.lane.take(now, at_hand)
@@ -104,9 +119,13 @@ class LaneWorkers:
                 return job
             at_hand = False
             seconds = self.lane.seconds_to_next(now, at_hand=False)
+            others_watch = seconds is None or self._watched_until <= now + seconds
+            if others_watch and has_rested:
+                self._threads -= 1
+                return None
             self._idle += 1
-            if seconds is None or self._watched_until <= now + seconds:
-                self.lane.ready.wait()
+            if seconds is None or others_watch:
+                has_rested = not self.lane.ready.wait(self._rest_seconds)
             else:
                 self._watched_until = now + seconds
                 self.lane.ready.wait(seconds)

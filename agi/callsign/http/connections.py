@@ -32,6 +32,9 @@ from callsign.kernel_timeouts import KernelTimeouts
 
 READ_BYTES = 8192
 
+MOST_HOSTS = 256
+"""Have kept connections, which are open files; with more accounts than that those found first are closed."""
+
 logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # its warnings hold the URL, and with it the signature
 
 
@@ -195,10 +198,11 @@ class _TlsPool(HTTPSConnectionPool):
 
 
 class Connections(HTTPAdapter):
-    """Those of one transport, for any thread: at most `each` are kept for a host."""
+    """Those of one transport, for any thread: at most `each` are kept for a host, of MOST_HOSTS hosts."""
 
     def __init__(self, each: int) -> None:
-        super().__init__(pool_maxsize=each, max_retries=0)
+        super().__init__(pool_connections=1, pool_maxsize=each, max_retries=0)  # we keep them
+        self._guard = threading.Lock()
         self._pools: dict[tuple[str, str, bool | str], Any] = {}
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -214,7 +218,10 @@ class Connections(HTTPAdapter):
             target.url = f"{scheme}://{host}/"
             pool = self.get_connection_with_tls_context(target, verify)
             self.cert_verify(pool, target.url, verify, None)  # type: ignore[no-untyped-call]
-            self._pools[which] = pool
+            with self._guard:
+                self._pools[which] = pool
+                while len(self._pools) > MOST_HOSTS:
+                    del self._pools[next(iter(self._pools))]  # closes those that are idle, and others behind their use
         return pool
 
     def close(self) -> None:

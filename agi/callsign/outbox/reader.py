@@ -174,9 +174,9 @@ class OutboxReader:
         """By system, of those that have any: how many were refused or expired since then, and not retried."""
         return dict(self._rows(sql.FAILED_SINCE, (moment,)))
 
-    def expired_lately(self, system: str, moment: float, most: int) -> list[Notification]:
+    def expired_lately(self, moment: float, most: int) -> list[Notification]:
         """What was attempted in vain, of those told since then and among the `most` latest jobs, which is quick."""
-        return [notification_of(row) for row in self._rows(sql.EXPIRED_LATELY, (most, system, moment))]
+        return [notification_of(row) for row in self._rows(sql.EXPIRED_LATELY, (most, moment))]
 
     def open_jobs(self, above: int, up_to: int, most: int) -> tuple[list[Job], int]:
         """The oldest of the jobs that wait with an id above `above`, and the id up to which there are no others."""

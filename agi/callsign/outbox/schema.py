@@ -88,7 +88,8 @@ _LISTED = """
     LEFT JOIN life AS again ON again.job = told.id AND again.line = 1 AND again.event = 'retry'
     WHERE (:id IS NULL OR id = :id)
       AND (:state IS NULL OR state = :state OR (:state = 'failed' AND state IN ('refused', 'expired')))
-      AND (:system IS NULL OR system = :system) AND (:call IS NULL OR call = :call)
+      AND (:system IS NULL OR system = :system OR substr(system, 1, length(:system) + 1) = :system || '.')
+      AND (:call IS NULL OR call = :call)
       AND (:since IS NULL OR coalesce(again.at, told.at) >= :since)
       AND (:until IS NULL OR coalesce(again.at, told.at) < :until)
       AND (:sought IS NULL OR fits(facts))
@@ -130,7 +131,7 @@ LAST_ATTEMPT = """
 
 EXPIRED_LATELY = """
     SELECT system, action, call, facts, at, lifetime FROM ended
-    WHERE id > (SELECT max(id) FROM ended) - ? AND system = ? AND state = 'expired' AND attempts > 0 AND at > ?"""
+    WHERE id > (SELECT max(id) FROM ended) - ? AND state = 'expired' AND attempts > 0 AND at > ?"""
 
 # For `retry` and `drop`: what somebody at the shell changes.
 

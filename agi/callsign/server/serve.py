@@ -34,6 +34,7 @@ from callsign.settings import load as config
 from callsign.settings.sections import Settings
 from callsign.stderr_queue import queue_stderr
 from callsign.steps.answer import Services, answer
+from callsign.steps.offices import offices_of
 
 if TYPE_CHECKING:
     from callsign.http.transport import HttpTransport
@@ -141,6 +142,7 @@ class Server:
         self._loaded.set()
         self._transport = HttpTransport(before_wait=self._calls.end_turn, after_wait=self._calls.take_turn)
         as_vendor_wants("+3225551234", self.settings.numbers.country, "national")  # loads the numbering plan
+        _prepare(self.settings)
         self._asking.load()
         self._metrics = _metrics_of(self.settings, self.fastagi, self._delivery)
         gc.collect()
@@ -188,8 +190,10 @@ class Server:
         new = settings.server.listen, settings.server.metrics, settings.outbox
         if new != (old.server.listen, old.server.metrics, old.outbox):
             log.warning("[server] listen, [server] metrics and [outbox] take effect at the next restart")
+        _prepare(settings)
         self.settings = settings
         self.fastagi.settings_are_new()
+        self._keeping.start()
         self._note = ""
         log.info("the settings were read again from %s", self._path)
         self._warn_of_lost_sections()
@@ -271,6 +275,12 @@ def _serve(path: Path) -> int:
     manager.stopping()
     server.stop()
     return 0
+
+
+def _prepare(settings: Settings) -> None:
+    """Works out beside the calls what the first call would have to."""
+    if settings.skarabee is not None:
+        offices_of(settings.skarabee, settings.numbers.country)
 
 
 def _metrics_of(settings: Settings, fastagi: FastAgiServer, delivery: Delivery) -> Metrics | None:

@@ -20,6 +20,8 @@ from callsign.settings.text import unseen
 MAX_SHOWN_CHARACTERS = 15
 """Shorter than any vendor's key."""
 
+_ACCOUNT = re.compile(r"\w(?:[\w.-]{0,58}\w)?")
+
 
 def all_seen(value: object) -> None:
     """Raises ValueError for a character that nobody sees, in a text or anywhere in a list or table."""
@@ -55,6 +57,13 @@ def digits(value: object) -> str:
     """A number kept as text, since leading zeros are signed too."""
     if not isinstance(value, str) or not re.fullmatch(r"[0-9]+", value):
         raise ValueError(f'wanted digits in quotes, such as "8103", found {_shown(value)}')
+    return value
+
+
+def account_name(value: object) -> str:
+    """What the dialplan writes behind account=: nothing that would have to be quoted there."""
+    if not isinstance(value, str) or not _ACCOUNT.fullmatch(value) or unseen(value):
+        raise ValueError(f"wanted letters and digits, with - _ . between them, found {_shown(value)}")
     return value
 
 

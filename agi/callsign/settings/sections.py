@@ -11,9 +11,11 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 
+from callsign import SYSTEMS
 from callsign.phone_numbers import NumberPatterns
 from callsign.record import MISSING, Record, field
 from callsign.settings import readers as read
+from callsign.settings.accounts import name_of, system_of
 from callsign.settings.secret import Secret
 
 
@@ -47,11 +49,12 @@ class Numbers(Record):
 
 
 class Office(Record):
-    """[[skarabee.office]]: one office, chosen by its id or by the numbers it owns."""
+    """[[skarabee.office]]: one office, chosen by its id, its name or the numbers it owns."""
 
     businessid: str = setting(read.digits)
     key: Secret = setting(read.secret)
     numbers: tuple[str, ...] = setting(read.texts, ())
+    name: str = setting(read.account_name, "")  # the office is an account of that name
 
 
 class Skarabee(Record):
@@ -113,7 +116,7 @@ class Sraps(Record):
 
 
 class Settings(Record):
-    """The whole file; a vendor without a section is None."""
+    """All that the files say; a vendor without a section is None."""
 
     server: Server = field(default_factory=Server)
     outbox: OutboxSection = field(default_factory=OutboxSection)
@@ -125,11 +128,22 @@ class Settings(Record):
     sraps: Sraps | None = None
     source: str = ""  # the file's name, for messages
     files: tuple[Path, ...] = ()  # further files that were read, of one key each
+    folder: tuple[Path, ...] = ()  # those of callsign.d that were read
+    further: Mapping[str, Record] = field(default_factory=dict)  # the sections of further accounts: "noojee.antwerp"
 
-    def section(self, system: str) -> Any:
-        """What a vendor may see of the settings besides `numbers`; None where it has no section."""
-        return getattr(self, system, None)
+    def section(self, account: str) -> Any:
+        """What a vendor may see of the settings besides `numbers`; None where there is no such account."""
+        return self.further.get(account) if name_of(account) else getattr(self, system_of(account), None)
 
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """All accounts, by vendor, a vendor's own section first."""
+        own = [system for system in SYSTEMS if getattr(self, system) is not None]
+        return tuple(sorted([*own, *self.further], key=lambda account: SYSTEMS.index(system_of(account))))
+
+
+HAVE_ACCOUNTS = frozenset(("noojee", "mor", "kalliope", "sraps"))
+"""Whose section may have others in it: [noojee.antwerp].  Of Skarabee an office with a name is one."""
 
 SECTIONS: dict[str, type[Record]] = {
     "server": Server,

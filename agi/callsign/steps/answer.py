@@ -12,7 +12,7 @@ from callsign.outbox.outbox import ADD_SECONDS, COMMIT_SECONDS, Outbox, OutboxEr
 from callsign.question import Found, Unfit, Verdict
 from callsign.record import Record
 from callsign.settings.sections import Settings
-from callsign.steps.handlers import HANDLERS, Direct, Skipped, facts_to_ask, system_of
+from callsign.steps.handlers import HANDLERS, Direct, Skipped, account_in, facts_to_ask, system_of
 from callsign.steps.step import Step, StepFault, shown
 from callsign.vendors.interface import Ask
 
@@ -39,7 +39,7 @@ class Services(Record):
     settings: Callable[[], Settings]
     outbox: Outbox
     wait_for: Callable[[int, float], tuple[State, str] | None]  # a job's end, None if that takes more seconds
-    ask: Callable[[str, str, Mapping[str, str], float], Verdict]  # system, path, facts, seconds
+    ask: Callable[[str, str, Mapping[str, str], float], Verdict]  # account, path, facts, seconds
 
 
 def answer(step: Step, services: Services) -> dict[str, str]:
@@ -56,6 +56,8 @@ def answer(step: Step, services: Services) -> dict[str, str]:
         given = step.arguments(handler.names)
         if isinstance(handler, Direct):
             step.wait_seconds(0)
+            if step.account:
+                raise StepFault(f"option account: {path} is no vendor's")
             return handler.variables()
         wait_seconds = step.wait_seconds(handler.wait_seconds)
         if isinstance(handler, Ask):
@@ -96,10 +98,11 @@ def _outcome(job: int, seconds: float, services: Services) -> tuple[str, str]:
 
 def _asked(step: Step, ask: Ask, given: dict[str, str], seconds: float, services: Services) -> dict[str, str]:
     """The answer of a vendor that is asked while the call waits."""
-    facts = facts_to_ask(ask, step, given, services.settings())
+    account = account_in(step, services.settings())
+    facts = facts_to_ask(ask, step, given)
     if isinstance(facts, Skipped):
         return variables(step.path, "SKIPPED", facts.reason)
-    verdict = services.ask(system_of(step.path), step.path, facts, seconds)
+    verdict = services.ask(account, step.path, facts, seconds)
     told = variables(step.path, STATUS_OF_VERDICT[type(verdict)], verdict.reason)
     if isinstance(verdict, Found):
         told |= {name: printable(verdict.variables.get(name, ""), MAX_REASON_CHARACTERS) for name in ask.variables}
@@ -139,4 +142,6 @@ def log_step(step: Step, told: dict[str, str], milliseconds: float) -> None:
     words = f": {reason}" if reason else ""
     call = printable(step.env.get("agi_uniqueid", "-"), MAX_CALL_CHARACTERS)
     path = shown(step.path) or "-"
-    log.log(level, "call=%s path=%s job=%s %s ms=%.1f%s", call, path, job or "-", status, milliseconds, words)
+    account = f" account={shown(step.account)}" if step.account else ""
+    line = "call=%s path=%s%s job=%s %s ms=%.1f%s"
+    log.log(level, line, call, path, account, job or "-", status, milliseconds, words)

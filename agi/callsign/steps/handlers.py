@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
 
 from callsign import SYSTEMS, __version__, clocks
 from callsign.notification import Notification
-from callsign.phone_numbers import NumberPatterns, as_vendor_wants, bare_number, is_name, is_withheld, may_be_same
+from callsign.phone_numbers import as_vendor_wants, bare_number, is_name, is_withheld, may_be_same
 from callsign.record import Record
-from callsign.settings.sections import Settings, Skarabee
+from callsign.settings.accounts import account_of, name_of, some, unknown
+from callsign.settings.sections import Office, Settings, Skarabee
+from callsign.steps.offices import offices_of
 from callsign.steps.step import Step, StepFault, shown
 from callsign.vendors import noojee as noojee_api
 from callsign.vendors import skarabee as skarabee_api
@@ -49,9 +50,8 @@ class Direct(Record):
     variables: Callable[[], dict[str, str]]
 
 
-def facts_to_ask(ask: Ask, step: Step, given: dict[str, str], settings: Settings) -> dict[str, str] | Skipped:
+def facts_to_ask(ask: Ask, step: Step, given: dict[str, str]) -> dict[str, str] | Skipped:
     """What a question is about: the arguments, and where one is the caller's number by default, that."""
-    _section(settings, system_of(step.path))
     facts = dict(given)
     if ask.caller:
         number = given.get(ask.caller) or step.fact("agi_callerid")
@@ -72,14 +72,18 @@ def system_of(path: str) -> str:
     return first if first in SYSTEMS else "callsign"
 
 
-def _section(settings: Settings, name: str) -> None:
-    if getattr(settings, name) is None:
-        raise StepFault(f"the settings have no section [{name}]: add it to {settings.source or 'callsign.toml'}")
+def account_in(step: Step, settings: Settings) -> str:
+    """The account that the step is for, which the settings have.  Raises StepFault."""
+    system = system_of(step.path)
+    account = account_of(system, step.account)
+    if settings.section(account) is None:
+        raise StepFault(unknown(account, settings.accounts, settings.source))
+    return account
 
 
 def skarabee(step: Step, given: dict[str, str], settings: Settings) -> Notification | Skipped:
     """Who calls whom, for the office that owns the called number."""
-    _section(settings, "skarabee")
+    account = account_in(step, settings)
     section, numbers = settings.skarabee, settings.numbers
     assert section is not None  # noqa: S101
     caller = step.fact("agi_callerid")
@@ -87,10 +91,7 @@ def skarabee(step: Step, given: dict[str, str], settings: Settings) -> Notificat
     phonefrom = bare_number(given_from)
     phoneto = _called(step, given, section)
     target = section.phoneto.get(phoneto, phoneto)
-    businessid = given.get("businessid") or _owner(section, (phoneto, target), numbers.country)
-    if skarabee_api.key_of(section, businessid) is None:
-        known = ", ".join(office.businessid for office in section.offices)
-        raise StepFault(f"businessid {shown(businessid)}: no such office in the settings, known: {known}")
+    office = _office(section, account, given.get("businessid", ""), (phoneto, target), numbers.country)
     if phonefrom in numbers.internal and phoneto in numbers.internal:
         return Skipped("an internal call")
     is_caller = may_be_same(phonefrom, bare_number(caller))
@@ -103,12 +104,12 @@ def skarabee(step: Step, given: dict[str, str], settings: Settings) -> Notificat
     if named or is_withheld(given_from):
         phonefrom = skarabee_api.NO_NUMBER
     call = _call(step, given)
-    facts = {"businessid": businessid, "phoneto": target, "phonefrom": phonefrom}
+    facts = {"businessid": office.businessid, "phoneto": target, "phonefrom": phonefrom}
     if phoneto in section.phoneto:
         facts["mapped"] = "1"
     once = f"skarabee|{call}|{as_vendor_wants(target, numbers.country, 'national')}"
     lifetime = skarabee_api.LIFETIME_SECONDS
-    return Notification("skarabee", "skarabee", call, facts, clocks.wall(), lifetime, once)
+    return Notification(account_of("skarabee", office.name), "skarabee", call, facts, clocks.wall(), lifetime, once)
 
 
 def _called(step: Step, given: dict[str, str], section: Skarabee) -> str:
@@ -121,33 +122,26 @@ def _called(step: Step, given: dict[str, str], section: Skarabee) -> str:
     raise StepFault(f'phoneto: the extension "{seen}" names nobody; give phoneto, such as ${{EXTEN}}')
 
 
-def _owner(section: Skarabee, numbers: tuple[str, ...], country: str) -> str:
-    """The first office that lists one of `numbers`, else the section's own."""
-    for office in section.office:
-        if any(_is_listed(number, office.numbers, country) for number in numbers):
-            return office.businessid
-    return section.businessid
-
-
-@lru_cache(maxsize=4096)
-def _is_listed(number: str, listed: tuple[str, ...], country: str) -> bool:
-    """Whether `number`, in whatever notation, is one of `listed` or matches a pattern there."""
-    wanted, *others = (as_vendor_wants(number, country, form) for form in ("e164", "national", "asis"))
-    for entry in map(bare_number, listed):
-        if as_vendor_wants(entry, country, "e164") == wanted:
-            return True
-        try:
-            patterns = NumberPatterns((entry,))
-        except ValueError:  # a number written with spaces is no pattern
-            continue
-        if any(notation in patterns for notation in (wanted, *others)):
-            return True
-    return False
+def _office(section: Skarabee, account: str, businessid: str, numbers: tuple[str, ...], country: str) -> Office:
+    """The office of that account or id, else the first that lists one of `numbers`, else the section's own."""
+    offices = offices_of(section, country)
+    chosen = offices.by_name.get(name_of(account))
+    if chosen and businessid and chosen.businessid != businessid:
+        raise StepFault(
+            f"account {chosen.name} is office {chosen.businessid}, not {shown(businessid)}: give one of both"
+        )
+    if chosen:
+        return chosen
+    if not businessid:
+        return offices.owner_of(numbers)
+    if businessid not in offices.by_id:
+        raise StepFault(f"businessid {shown(businessid)}: no such office in the settings, known: {some(offices.by_id)}")
+    return offices.by_id[businessid]
 
 
 def _noojee(action: str) -> Callable[[Step, dict[str, str], Settings], Notification]:
     def notification(step: Step, given: dict[str, str], settings: Settings) -> Notification:
-        _section(settings, "noojee")
+        account = account_in(step, settings)
         whose = given.get("extenOrUniqueId") or step.fact("agi_uniqueid")
         if not whose or any(c.isspace() for c in whose):
             raise StepFault("extenOrUniqueId: wanted an extension or a unique id, without spaces")
@@ -155,7 +149,7 @@ def _noojee(action: str) -> Callable[[Step, dict[str, str], Settings], Notificat
         facts |= {name: given[name] for name in given if name in ("tag", "agentLoginName")}
         by_id = whose == step.fact("agi_uniqueid") or UNIQUE_ID.fullmatch(whose) is not None
         lifetime = noojee_api.LIFETIME_SECONDS[action] if by_id else noojee_api.BY_EXTENSION_LIFETIME_SECONDS
-        return Notification("noojee", action, _call(step, given), facts, clocks.wall(), lifetime)
+        return Notification(account, action, _call(step, given), facts, clocks.wall(), lifetime)
 
     return notification
 

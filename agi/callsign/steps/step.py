@@ -49,11 +49,16 @@ class Step(Record):
         text = self.env.get("agi_callingpres", "")
         return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
 
+    @property
+    def account(self) -> str:
+        """The option `account`, empty where the section itself is meant."""
+        return self.options.get("account", "").strip()
+
     def wait_seconds(self, default: float) -> float:
         """The option `wait`, how long the dialplan may be held.  Raises StepFault for another option or value."""
         for name in self.options:
-            if name != "wait":
-                raise StepFault(f"option {shown(name)}: unknown, the only option is wait=SECONDS")
+            if name not in ("wait", "account"):
+                raise StepFault(f"option {shown(name)}: unknown, the options are wait=SECONDS and account=NAME")
         text = self.options.get("wait")
         if text is None:
             return default
