@@ -22,7 +22,7 @@ from callsign.commands.cdr_joining import BadPart, Joined
 from callsign.delivery.conversation import lead
 from callsign.http.messages import Answer, Request
 from callsign.http.transport import HttpTransport
-from callsign.settings.sections import Kalliope, Settings
+from callsign.settings.sections import Kalliope
 from callsign.vendors.kalliope.last_call import by_days, by_period, register
 from callsign.vendors.kalliope.signing import Signer
 
@@ -56,6 +56,7 @@ class Failed(Exception):
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What may stand on the command line."""
     common.settings_option(parser)
+    common.account_option(parser)
     parser.add_argument("--from", dest="begin", required=True, metavar="DATE[ TIME]", help="on the PBX's clock")
     parser.add_argument("--to", dest="end", metavar="DATE[ TIME]", help="a date includes its day (default: today)")
     parser.add_argument("--style", choices=STYLES, default="summary", help="which fields (default %(default)s)")
@@ -70,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     settings = common.read_settings(options)
     wanted = (options.begin, options.end, options.style, options.format, options.output, options.url_form)
     try:
-        return _download(settings, *wanted)
+        return _download(common.section_for(settings, "kalliope", options.account), *wanted)
     except ValueError as fault:
         raise common.UsageFault(str(fault)) from None
 
@@ -117,12 +118,9 @@ def days_of(part: Part) -> str:
 
 
 def _download(
-    settings: Settings, begin: str, end: str | None, style: str, form: str, output: str | None, by_url: bool
+    section: Kalliope, begin: str, end: str | None, style: str, form: str, output: str | None, by_url: bool
 ) -> int:
     """Downloads, and writes to `output` or standard output.  0, or 1 with a line on stderr; ValueError for misuse."""
-    section = settings.kalliope
-    if section is None:
-        raise ValueError("the settings have no section [kalliope]")
     parts = months(begin_of(begin), end_of(end or str(datetime.now(ZoneInfo(section.timezone)).date())))
     requests = [_request(section, part, style, ACCEPT[form], by_url) for part in parts]
     target = Path(output) if output else None

@@ -49,13 +49,17 @@ def run(options: argparse.Namespace) -> int:
     if options.online:
         from callsign.commands.check_online import check_online
 
-        online = check_online(settings, found.systems)
+        online = check_online(settings)
     good = all(vendor.good for vendor in online)
     if options.json:
         asked = {"online": [asdict(vendor) for vendor in online]} if options.online else {}
         common.print_json({"ok": good, **asdict(found), **asked})
         return common.DONE if good else common.FAILED
     print(f"{found.settings}: good; vendors: {', '.join(found.systems) or 'none'}")
+    for file in found.folder:
+        print(f"{file}: read with it")
+    if further := [account for account in found.accounts if account not in found.systems]:
+        print(f"further accounts: {', '.join(further)}")
     for line in found.warnings:
         print(f"warning: {line}")
     for vendor in online:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from callsign import clocks
@@ -12,6 +11,7 @@ from callsign.http.transport import HttpTransport
 from callsign.log_text import where
 from callsign.notification import TryLater
 from callsign.record import Record, field
+from callsign.settings.accounts import account_of, name_of, place_named, system_of
 from callsign.settings.sections import Settings
 from callsign.vendors.interface import Probed
 from callsign.vendors.registry import VENDORS
@@ -19,11 +19,14 @@ from callsign.vendors.registry import VENDORS
 CHECK_SECONDS = 10.0
 """For all that one vendor is asked."""
 
+MOST_AT_ONCE = 64
+
 
 class Finding(Record):
     """One vendor, as it was found."""
 
     system: str
+    account: str  # of the vendor, empty for its own section
     good: bool  # nothing here would keep a call's request from being taken, as far as can be told
     address: str  # host and port
     reachable: bool  # it answered, whatever it said
@@ -43,7 +46,7 @@ class Finding(Record):
             far = "" if self.clock_good else ", too far: set this machine's time (NTP)"
             told.append(f"this clock is {abs(self.clock_ahead_seconds):g} s {side} its own{far}")
         told.append(f"credentials {self.credentials}")
-        return f"{self.system}: {'; '.join(told)}: {self.words}"
+        return f"{account_of(self.system, self.account)}: {'; '.join(told)}: {self.words}"
 
 
 class _Listening(Record, frozen=False):
@@ -61,18 +64,18 @@ class _Listening(Record, frozen=False):
         return reply
 
 
-def check_online(settings: Settings, systems: Sequence[str]) -> list[Finding]:
-    """Asks each of `systems`, which have a section, side by side.  Never raises."""
+def check_online(settings: Settings) -> list[Finding]:
+    """Asks the vendor of each account, side by side.  Never raises."""
     transport = HttpTransport()
     try:
-        with ThreadPoolExecutor(max(1, len(systems))) as pool:
-            return list(pool.map(lambda system: _check(settings, system, transport.send), systems))
+        with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
+            return list(pool.map(lambda account: _check(settings, account, transport.send), settings.accounts))
     finally:
         transport.close()
 
 
-def _check(settings: Settings, system: str, send: Send) -> Finding:
-    vendor, section = VENDORS[system], settings.section(system)
+def _check(settings: Settings, account: str, send: Send) -> Finding:
+    vendor, section = VENDORS[system_of(account)], settings.section(account)
     heard = _Listening(send)
     probed: Probed | TryLater
     try:
@@ -83,11 +86,12 @@ def _check(settings: Settings, system: str, send: Send) -> Finding:
     except Exception as fault:  # our own fault in one vendor must not hide the others
         probed = TryLater(f"a fault in callsign itself: {where(fault)}")
     good = probed.good if isinstance(probed, Probed) else False
-    words = probed.words if isinstance(probed, Probed) else probed.reason
+    words = place_named(account, probed.words if isinstance(probed, Probed) else probed.reason)
     skew = next((s for answer in heard.answers if (s := answer.clock_skew_seconds()) is not None), None)
     clock_good = skew is None or abs(skew) < vendor.clock_seconds
     return Finding(
-        system,
+        system_of(account),
+        name_of(account),
         good is not False and clock_good,
         heard.address,
         bool(heard.answers),

@@ -9,11 +9,11 @@ from contextlib import closing
 from ipaddress import ip_address
 from pathlib import Path
 
-from callsign import SYSTEMS
 from callsign.commands import health, unit_limits
 from callsign.outbox.outbox import OutboxError
 from callsign.outbox.reader import OutboxReader
 from callsign.record import Record
+from callsign.settings.accounts import system_of
 from callsign.settings.sections import Settings
 
 
@@ -21,7 +21,9 @@ class Checked(Record):
     """The settings as `check` found them, which have no fault."""
 
     settings: str  # the file
+    folder: list[str]  # further files that were read with it
     systems: list[str]  # vendors with a section
+    accounts: list[str]  # all accounts: "noojee", "noojee.antwerp"
     warnings: list[str]
 
 
@@ -34,13 +36,17 @@ def check(settings: Settings, warnings: Sequence[str]) -> Checked:
     metrics = settings.server.metrics
     if metrics is not None and not ip_address(metrics[0]).is_loopback:
         found.append(f"[server] metrics: whoever reaches {metrics[0]} can read them; 127.0.0.1 keeps them here")
-    sections = [name for name in SYSTEMS if getattr(settings, name) is not None]
-    if not sections:
+    accounts = settings.accounts
+    if not accounts:
         found.append("no vendor has a section: every path will answer ERROR")
-    for name in sections:
-        if str(getattr(settings, name).url).startswith("http://"):
-            found.append(f"[{name}] url: http:// sends calls and signatures unprotected; fit only for a sandbox")
-    return Checked(settings.source, sections, found)
+    told = set()  # an account may have the address of the section above
+    for account in accounts:
+        address = system_of(account), settings.section(account).url
+        if address not in told and address[1].startswith("http://"):
+            found.append(f"[{account}] url: http:// sends calls and signatures unprotected; fit only for a sandbox")
+        told.add(address)
+    systems = list(dict.fromkeys(map(system_of, accounts)))
+    return Checked(settings.source, list(map(str, settings.folder)), systems, list(accounts), found)
 
 
 def closed_to_us(store: Path) -> list[str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from callsign import SYSTEMS
 from callsign.log_text import visible, visible_json
 from callsign.outbox.owner import become_owner
+from callsign.settings.accounts import account_of, system_of, unknown
 from callsign.settings.load import DEFAULT_PATH, load, path_of
 from callsign.settings.sections import Settings
 
@@ -24,6 +26,34 @@ class UsageFault(Exception):
 def settings_option(parser: argparse.ArgumentParser) -> None:
     """Adds --config."""
     parser.add_argument("--config", metavar="FILE", help=f"settings, else $CALLSIGN_CONFIG, else {DEFAULT_PATH}")
+
+
+def account_option(parser: argparse.ArgumentParser) -> None:
+    """Adds --account."""
+    parser.add_argument("--account", default="", metavar="NAME", help="a further account, as ?account=NAME")
+
+
+def section_for(settings: Settings, system: str, name: str) -> Any:
+    """The section of a vendor's account.  Raises ValueError where the settings have none."""
+    account = account_of(system, name)
+    section = settings.section(account)
+    if section is None:
+        raise ValueError(unknown(account, settings.accounts, settings.source))
+    return section
+
+
+def system_option(parser: argparse.ArgumentParser, when: str) -> None:
+    """Adds --system."""
+    text = f"{when}of this vendor, or of one account of it: noojee.antwerp"
+    parser.add_argument("--system", type=_system_or_account, metavar="SYSTEM[.ACCOUNT]", help=text)
+
+
+def _system_or_account(text: str) -> str:
+    if system_of(text) not in SYSTEMS:
+        from argparse import ArgumentTypeError
+
+        raise ArgumentTypeError(f"{text} is no system, known are {', '.join(SYSTEMS)}")
+    return text
 
 
 def json_option(parser: argparse.ArgumentParser | argparse._MutuallyExclusiveGroup) -> None:

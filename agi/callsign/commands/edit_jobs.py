@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from callsign import SYSTEMS
 from callsign.commands import common, jobs
 from callsign.outbox.edits import Edit
 from callsign.outbox.reader import OutboxReader
@@ -28,7 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("jobs", metavar="JOB", nargs="*", type=common.job_number, help=text)
     text = "instead of numbers: all that are refused or expired"
     parser.add_argument("--failed", action="store_true", help=text)
-    parser.add_argument("--system", choices=SYSTEMS, help="with --failed: of this vendor")
+    common.system_option(parser, "with --failed: ")
     parser.add_argument("--since", metavar="WHEN", help="with --failed: 10:30, 2h, a date, or date and time")
 
 

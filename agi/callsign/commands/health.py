@@ -15,6 +15,7 @@ from callsign.record import asdict
 from callsign.sandbox.asterisk.behaviour import Conduct
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
+from callsign.settings.accounts import name_of, system_of
 from callsign.settings.sections import Settings
 
 PING_SECONDS = 2.0
@@ -31,8 +32,8 @@ def status(settings: Settings) -> dict[str, Any]:
     except StoreBroken as fault:
         trouble.append(f"{fault}; the server sets it aside within minutes, or at its next start")
     trouble += _missing(settings, running["running"])
-    used = [name for name in SYSTEMS if name in known or getattr(settings, name) is not None]
-    systems = {name: _of_system(known.get(name) or Summary({})) for name in [*used, *sorted(set(known) - set(used))]}
+    accounts = sorted({*known, *settings.accounts}, key=_in_order)
+    systems = {account: _of_account(account, known.get(account) or Summary({})) for account in accounts}
     totals = {what: sum(entry[what] for entry in systems.values()) for what in ("waiting", "delivered", "failed")}
     return {**running, "store_trouble": "; ".join(trouble), **totals, "systems": systems}
 
@@ -84,9 +85,16 @@ def _summaries(store: Path) -> dict[str, Summary]:
         reader.close()
 
 
-def _of_system(found: Summary) -> dict[str, Any]:
+def _in_order(account: str) -> tuple[int, str]:
+    system = system_of(account)
+    return SYSTEMS.index(system) if system in SYSTEMS else len(SYSTEMS), account
+
+
+def _of_account(account: str, found: Summary) -> dict[str, Any]:
     oldest = found.oldest_waiting_at
     return {
+        "system": system_of(account),
+        "account": name_of(account),
         "waiting": 0,
         "delivered": 0,
         "failed": sum(found.counts.get(state, 0) for state in FAILED),

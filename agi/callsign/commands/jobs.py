@@ -9,13 +9,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from callsign import SYSTEMS, clocks
+from callsign import clocks
 from callsign.commands import common, moments
 from callsign.commands.moments import shown as moment
 from callsign.notification import State
 from callsign.outbox.reader import OutboxReader
 from callsign.phone_numbers import as_vendor_wants, bare_number, may_be_same
 from callsign.record import asdict
+from callsign.settings.accounts import name_of, system_of
 
 if TYPE_CHECKING:
     import argparse
@@ -42,7 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", metavar="JOB", nargs="?", type=common.job_number, help="this one, with its life")
     states = [*(state.value for state in State), "failed"]
     parser.add_argument("--state", choices=states, help="failed: refused or expired")
-    parser.add_argument("--system", choices=SYSTEMS, help="of this vendor")
+    common.system_option(parser, "")
     parser.add_argument("--call", metavar="LINKEDID", help="of this call")
     parser.add_argument("--number", metavar="NUMBER", help="caller or called, in any notation")
     parser.add_argument("--since", metavar="WHEN", help="10:30, 2h, a date, or date and time")
@@ -125,6 +126,7 @@ def found(store: Path, wanted: Mapping[str, Any], show_numbers: bool = False) ->
         rows = reader.jobs(**wanted)
         jobs = [asdict(row) for row in rows]
         for row in jobs:
+            row["system"], row["account"] = system_of(row["system"]), name_of(row["system"])
             facts = row.pop("facts")
             if show_numbers:
                 row["numbers"] = {name: facts[name] for name in NUMBERS if name in facts and facts[name] != row["call"]}
@@ -138,10 +140,12 @@ def found(store: Path, wanted: Mapping[str, Any], show_numbers: bool = False) ->
 
 def lines(jobs: Sequence[Mapping[str, Any]]) -> list[str]:
     """A table for a person, with its header line; behind each job its life, if that was asked for."""
-    heads = ["JOB", "TIME", "STATE", "ACTION", "CALL", "TRIES", "NUMBERS", "REASON"]
-    rows = [heads, *([_cell(name, job) for name in heads] for job in jobs)]
+    heads = ["JOB", "TIME", "STATE", "ACTION", "ACCOUNT", "CALL", "TRIES", "NUMBERS", "REASON"]
+    if not any(job["account"] for job in jobs):
+        heads.remove("ACCOUNT")
     if not any("numbers" in job for job in jobs):
-        rows = [row[:6] + row[7:] for row in rows]
+        heads.remove("NUMBERS")
+    rows = [heads, *([_cell(name, job) for name in heads] for job in jobs)]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     lives = [[], *(_life_lines(job) for job in jobs)]
@@ -153,6 +157,8 @@ def _cell(head: str, job: Mapping[str, Any]) -> str:
         return moment(job["at"])
     if head == "TRIES":
         return str(job["attempts"])
+    if head == "ACCOUNT":
+        return str(job["account"]) or "-"
     if head == "NUMBERS":
         return " > ".join(job.get("numbers", {}).values())
     if head == "REASON":

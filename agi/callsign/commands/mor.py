@@ -14,7 +14,7 @@ from callsign.http.messages import NoAnswer
 from callsign.http.transport import HttpTransport
 from callsign.log_text import visible_json
 from callsign.notification import TryLater
-from callsign.settings.sections import Settings
+from callsign.settings.sections import Mor
 from callsign.vendors.mor import answer as mor_answer
 from callsign.vendors.mor import vendor as mor
 from callsign.vendors.mor.hash import misfit, unlisted
@@ -45,6 +45,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     common.json_option(parser)
     parser.add_argument("method", metavar="METHOD", help="as MOR's documentation names it: user_balance_get, …")
     parser.add_argument("values", metavar="NAME=VALUE", nargs="*", help="the method's parameters")
+    common.account_option(parser)
     parser.add_argument("--yes", action="store_true", help="for a method that moves money, sends or changes something")
 
 
@@ -53,16 +54,14 @@ def run(options: argparse.Namespace) -> int:
     given = common.given_values(options.values)
     settings = common.read_settings(options)
     try:
-        return _ask(settings, options.method, given, options.yes, options.json)
+        section = common.section_for(settings, "mor", options.account)
+        return _ask(section, options.method, given, options.yes, options.json)
     except ValueError as fault:
         raise common.UsageFault(str(fault)) from None
 
 
-def _ask(settings: Settings, method: str, given: Mapping[str, str], is_confirmed: bool, as_json: bool) -> int:
+def _ask(section: Mor, method: str, given: Mapping[str, str], is_confirmed: bool, as_json: bool) -> int:
     """Asks once and prints.  0 done, 1 refused or no answer; raises ValueError for what cannot be asked."""
-    section = settings.mor
-    if section is None:
-        raise ValueError(f"the settings have no section [mor]: add it to {settings.source or 'callsign.toml'}")
     _check(method, given)
     effect = effect_of(method)
     if effect and not is_confirmed:

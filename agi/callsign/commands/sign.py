@@ -34,6 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     common.json_option(parser)
     parser.add_argument("system", metavar="SYSTEM", help=f"one of {', '.join(SYSTEMS)}")
     parser.add_argument("values", metavar="NAME=VALUE", nargs="*", help="what is signed, see below")
+    common.account_option(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -41,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     given = common.given_values(options.values)
     settings = common.read_settings(options)
     try:
-        found = sign(options.system, given, settings)
+        found = sign(options.system, given, settings, options.account)
     except ValueError as fault:
         raise common.UsageFault(str(fault)) from None
     if options.json:
@@ -53,12 +54,9 @@ def run(options: argparse.Namespace) -> int:
     return common.DONE
 
 
-def sign(system: str, given: Mapping[str, str], settings: Settings) -> Explained:
+def sign(system: str, given: Mapping[str, str], settings: Settings, name: str = "") -> Explained:
     """The text to sign and the signature.  Raises ValueError naming what is wrong or missing."""
     vendor = VENDORS.get(system)
     if vendor is None:
         raise ValueError(f"system {system!r} is unknown, known are {', '.join(VENDORS)}")
-    section = settings.section(system)
-    if section is None:
-        raise ValueError(f"the settings have no section [{system}]")
-    return vendor.explain(section, given, clocks.wall())
+    return vendor.explain(common.section_for(settings, system, name), given, clocks.wall())

@@ -10,7 +10,6 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from callsign import SYSTEMS
 from callsign.settings.load import DEFAULT_PATH
 from callsign.settings.sections import Settings
 
@@ -59,11 +58,12 @@ def hidden(settings: Settings, lines: Lines) -> list[str]:
     homes = ["/home", "/root", "/run/user"] if last(lines, "ProtectHome") in ("yes", "true", "1", "on", "tmpfs") else []
     own_tmp = ["/tmp", "/var/tmp"] if last(lines, "PrivateTmp") in ("yes", "true", "1", "on") else []  # noqa: S108
     out_of_sight = [*homes, *own_tmp, *_all(lines, "InaccessiblePaths")]
-    sections = [getattr(settings, name) for name in SYSTEMS]
+    sections = map(settings.section, settings.accounts)
     authorities = [section.verify for section in sections if isinstance(getattr(section, "verify", True), str)]
     store = settings.outbox.path.parent
     found = []
-    for path in dict.fromkeys([settings.source, *map(str, settings.files), *authorities, str(store)]):
+    files = map(str, (*settings.folder, *settings.files))
+    for path in dict.fromkeys([settings.source, *files, *authorities, str(store)]):
         if below := _below(path, out_of_sight):
             found.append(f"{path}: {UNIT} keeps {below} out of the service's sight: let it lie elsewhere")
     writable = [*_all(lines, "ReadWritePaths"), *(f"/var/lib/{name}" for name in _all(lines, "StateDirectory"))]
