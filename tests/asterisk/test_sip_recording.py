@@ -34,6 +34,9 @@ exten => 056528996,1,Set(CHANNEL(hangup_handler_push)=callsign-noojee-hangup,s,1
 exten => 056528997,1,Set(CHANNEL(hangup_handler_push)=callsign-noojee-hangup,s,1)
  same => n,Gosub(callsign-noojee-start,s,1)
  same => n,Dial(PJSIP/201,20)
+exten => 056528998,1,Set(CALLSIGN_WAIT=60)
+ same => n,Gosub(callsign-noojee-start,s,1)
+ same => n,Dial(PJSIP/201,20)
 exten => 202,1,Dial(PJSIP/202,20)
 exten => 201,1,Goto(callsign-sample-ring,201,1)
 
@@ -113,6 +116,14 @@ def test_the_handler_holds_nobody_however_long_a_recorder_may_hold_others(stage:
     call.hang_up()
     taken.wait_end()
     stage.asterisk.wait_channels()  # not for 60 s
+
+
+def test_a_recorder_that_refuses_connections_holds_nobody_however_long_it_might(stage: Stage) -> None:
+    stage.box.stop()
+    for _ in range(3):
+        call, _ = stage.call("056528998")  # rings, and not after 60 s
+        stage.end(call)
+    stage.box.start()
 
 
 def test_a_blind_transfer_goes_on_being_recorded(stage: Stage) -> None:

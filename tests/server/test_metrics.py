@@ -20,6 +20,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from callsign import __version__
+from callsign.commands.health import FAILED
 from callsign.record import replace
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
@@ -410,6 +411,11 @@ def test_the_sample_alerts_name_only_what_the_page_has(product: Product, box: Sa
     assert used
     assert used - PROMETHEUS_OWN <= there
     assert set(re.findall(r'path="([^"]+)"', str(rules))) <= set(HANDLERS)
+
+
+def test_the_sample_alert_of_failures_names_every_state_that_status_counts_as_failed() -> None:
+    states = re.findall(r'callsign_jobs_ended_total\{state=~"([a-z|]+)"\}', RULES.read_text(encoding="utf-8"))
+    assert [set(found.split("|")) for found in states] == [set(FAILED)]
 
 
 def test_a_job_that_ended_without_an_attempt_is_no_attempt(tmp_path: Path) -> None:

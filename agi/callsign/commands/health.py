@@ -20,7 +20,7 @@ from callsign.settings.sections import Settings
 
 PING_SECONDS = 2.0
 HOUR_SECONDS = 3600.0
-FAILED = (State.REFUSED.value, State.EXPIRED.value)
+FAILED = (State.REFUSED.value, State.EXPIRED.value, State.SUPERSEDED.value)
 
 
 def status(settings: Settings) -> dict[str, Any]:

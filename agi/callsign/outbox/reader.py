@@ -171,7 +171,10 @@ class OutboxReader:
         return {(system, state): count for system, state, count in self._rows(sql.ENDED_COUNTS, ())}
 
     def failed_since(self, moment: float) -> dict[str, int]:
-        """By system, of those that have any: how many were refused or expired since then, and not retried."""
+        """By system, of those that have any: how many have failed since then, and were not retried.
+
+        A start that a stop overtook has failed too: that call was not recorded.
+        """
         return dict(self._rows(sql.FAILED_SINCE, (moment,)))
 
     def expired_lately(self, moment: float, most: int) -> list[Notification]:

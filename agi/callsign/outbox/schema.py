@@ -115,7 +115,8 @@ COUNTS = """
 ENDED_COUNTS = "SELECT system, state, count(*) FROM ended GROUP BY system, state"
 
 FAILED_SINCE = """
-    SELECT system, count(*) FROM ended WHERE state IN ('refused', 'expired') AND ended >= ? GROUP BY system"""
+    SELECT system, count(*) FROM ended
+    WHERE state IN ('refused', 'expired', 'superseded') AND ended >= ? GROUP BY system"""
 
 WAITING_COUNTS = "SELECT system, count(*), min(at) FROM job GROUP BY system"
 
@@ -123,7 +124,7 @@ WAITING = "SELECT system, min(at), min(coalesce(next_try, at)) FROM job GROUP BY
 
 LAST_OF_STATE = """
     SELECT system, state = 'delivered', max(ended), id, reason FROM ended
-    WHERE state IN ('delivered', 'refused', 'expired') GROUP BY system, state = 'delivered'"""
+    WHERE state IN ('delivered', 'refused', 'expired', 'superseded') GROUP BY system, state = 'delivered'"""
 
 LAST_ATTEMPT = """
     SELECT job.system, max(life.at), life.job, life.reason
