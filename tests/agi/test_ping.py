@@ -16,7 +16,7 @@ from agi_lines import say_that_it_was_all
 from callsign.agi import listener as fastagi_server
 from callsign.agi import ping
 from callsign.agi.listener import FastAgiServer
-from callsign.agi.ping import BLOCK, is_answered
+from callsign.agi.ping import BLOCK, is_answered, play
 from callsign.outbox.outbox import Outbox
 from callsign.server import listening
 from callsign.steps.step import Step
@@ -184,3 +184,37 @@ def test_a_server_that_is_full_is_well_as_long_as_its_calls_end(
         wait_until(lambda: server._own_call is not None)
         silent[0].close()
         assert look.result(LONG_SECONDS)
+
+
+@pytest.mark.parametrize("server", ["127.0.0.1"], indirect=True)
+def test_a_call_that_is_admitted_by_allow_hears_what_a_call_of_asterisks_hears(
+    server: FastAgiServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(server, "_allow", lambda: (ip_network("127.0.0.1"),))
+    assert play(server.address, LONG_SECONDS).endswith('\nSET VARIABLE "CALLSIGNSTATUS" "ping"\n')
+    wait_until(lambda: bool(caplog.records))
+    assert [record.levelname for record in caplog.records] == ["INFO"], caplog.text
+
+
+@pytest.mark.parametrize("server", ["127.0.0.1"], indirect=True)
+def test_a_call_that_is_not_admitted_hears_nothing(server: FastAgiServer) -> None:
+    assert play(server.address, LONG_SECONDS) == ""
+
+
+def test_a_server_that_says_nothing_is_no_answer_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(TimeoutError):
+        play(listener.getsockname()[:2], SHORT_SECONDS)
+
+
+def test_what_makes_sure_of_the_block_is_answered_as_asterisk_answers_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        said = pool.submit(play, listener.getsockname()[:2], LONG_SECONDS)
+        sock, _ = listener.accept()
+        with sock:
+            sock.settimeout(LONG_SECONDS)
+            sock.sendall(b"GET FULL VARIABLE 1f${CHANNEL(appdata)}1f\n")
+            with sock.makefile("rb") as lines:
+                assert lines.read(len(BLOCK)) == BLOCK
+                assert lines.readline() == b"200 result=1 (1fagi://own/ping1f)\n"
+        assert said.result(LONG_SECONDS) == "GET FULL VARIABLE 1f${CHANNEL(appdata)}1f\n"

@@ -2,6 +2,6 @@
 
 listener accepts and gives each call a thread; session speaks AGI over a connection, in bounded lines; block mistrusts
 the agi_* lines; waiting_peers ends the longest silence when places run short, peer_log says of each peer what is
-wrong with it; ping places one call to a server; fault_status sets a status where callsign itself has failed.
+wrong with it; ping plays Asterisk for one `ping`; fault_status sets a status where callsign itself has failed.
 Every wait is bounded in time, everything received in size.  Knows no setting and no vendor.
 """

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from callsign.commands import common
-from callsign.delivery.asking import Asking
-from callsign.http.transport import HttpTransport
-from callsign.outbox.outbox import Outbox
 from callsign.sandbox.asterisk.call import Call, unique_id
-from callsign.script.rounds import ScriptDelivery
-from callsign.settings.sections import Settings
-from callsign.steps.answer import Services, answer
-from callsign.steps.step import read_step
+from callsign.script.one_step import answer_one_step
 
 if TYPE_CHECKING:
     import argparse
@@ -57,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     lines = made_up.environment("callsign.agi", (), network=False)
     env = {name: value.strip() for name, _, value in (line.partition(":") for line in lines) if name}
     args = [*options.args, f"call={options.linkedid}"] if options.linkedid else options.args
-    variables = call(with_account(options.path, options.account), args, env, settings)
+    variables = answer_one_step(with_account(options.path, options.account), args, env, settings)
     if options.json:
         common.print_json(variables)
     else:
@@ -65,21 +58,6 @@ def run(options: argparse.Namespace) -> int:
             print(f"{name}={value}")
     status = next(value for name, value in variables.items() if name.endswith("STATUS"))
     return common.DONE if status in ("OK", "QUEUED", "SKIPPED") else common.FAILED
-
-
-def call(request: str, args: Sequence[str], env: Mapping[str, str], settings: Settings) -> dict[str, str]:
-    """Runs one handler as a plain AGI script would, and delivers unless another process does."""
-    outbox = Outbox(settings.outbox.path, settings.outbox.durability, settings.outbox.keep_days)
-    try:
-        share = ScriptDelivery(outbox, settings)
-        asking = Asking(lambda: settings, HttpTransport().send)
-        services = Services(lambda: settings, outbox, share.wait_for, asking.ask)
-        variables = answer(read_step(env, args, request=request), services)
-        if any(value for name, value in variables.items() if name.endswith("JOB")):
-            share.deliver_rest(linger=False)
-        return variables
-    finally:
-        outbox.close()
 
 
 def with_account(path: str, account: str) -> str:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from callsign import SYSTEMS, clocks
+from callsign.agi import ping
 from callsign.notification import State
 from callsign.outbox.aside import found_aside
 from callsign.outbox.outbox import OutboxError
 from callsign.outbox.reader import OutboxReader, Summary
 from callsign.outbox.values import StoreBroken
 from callsign.record import asdict
-from callsign.sandbox.asterisk.behaviour import Conduct
-from callsign.sandbox.asterisk.call import Call
-from callsign.sandbox.asterisk.play import run_fastagi
 from callsign.settings.accounts import name_of, system_of
 from callsign.settings.sections import Settings
 
@@ -59,12 +58,14 @@ def server(settings: Settings) -> dict[str, Any]:
     """Whether the server answers."""
     host, port = settings.server.listen
     shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    ping = run_fastagi(f"agi://{shown}/ping", Call(), conduct=Conduct(timeout_seconds=PING_SECONDS))
-    version = ping.variables.get("CALLSIGNVERSION", "")
-    trouble = ""
-    if not version:
-        listens = ping.status != "FAILURE"
-        trouble = "it listens but does not admit this machine: see [server] allow" if listens else ping.trouble
+    version = trouble = ""
+    try:
+        said = ping.play((host, port), PING_SECONDS)
+    except OSError as fault:
+        trouble = f"agi://{shown}/ping: {fault}"
+    else:
+        version = "".join(re.findall(r"CALLSIGNVERSION=([^,\"\n]+)", said))
+        trouble = "" if version else "it listens but does not admit this machine: see [server] allow"
     return {"running": bool(version), "address": shown, "version": version, "trouble": trouble}
 
 

@@ -1,5 +1,5 @@
 """callsign.agi: one process per call, started by Asterisk.
 
 fork is imported before all else and imports next to nothing; main is one session; rounds delivers afterwards,
-where no server does.
+where no server does.  one_step is the same without Asterisk.
 """
