@@ -1,4 +1,4 @@
-"""README's table of messages and the log hold together: what is logged as a trouble can be looked up there."""
+"""`callsign help messages` and the log hold together: what is logged as a trouble can be looked up there."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from product import PROJECT
 
 PACKAGE = PROJECT / "agi" / "callsign"
 TROUBLE = {"warning", "error", "exception", "critical"}
-LETTERS = 7  # a quotation with fewer would be found anywhere
+LETTERS = 7  # words with fewer would be found anywhere
 
 ELSEWHERE = {
     "%s": "a fault of the settings, which says itself where it is and what is wanted",
-    "peer %s%s%s: closed%s": "each reason has a row",
-    "%s: mend %s and reload, or give them up with callsign drop": "its row begins with what %s stands for",
+    "peer %s%s%s: closed%s": "each reason has an entry",
+    "%s: mend %s and reload, or give them up with callsign drop": "its entry begins with what %s stands for",
     "%s; calls go on with ERROR until it can: see [outbox] path": "the same",
 }
 
@@ -33,20 +33,19 @@ def logged() -> Iterator[tuple[str, str]]:
                         yield path.stem, re.sub(r"%[-.0-9]*[sdf]", "…", str(text.value))
 
 
-def quoted() -> set[str]:
-    """What stands between backticks in the first column of the tables, and whatever has a …."""
-    text = (PROJECT / "README.md").read_text(encoding="utf-8").partition("## When something is wrong")[2]
-    first_column = "\n".join(re.findall(r"^\|(.*?)\|", text, re.MULTILINE))
-    found = {*re.findall(r"`([^`\n]+)`", first_column), *re.findall(r"`([^`\n]*…[^`\n]*)`", text)}
+def listed() -> set[str]:
+    """The messages that the topic lists: its lines that are indented by two."""
+    text = (PACKAGE / "commands" / "help" / "messages.txt").read_text(encoding="utf-8")
+    found = set(re.findall(r"^  (\S.*)$", text, re.MULTILINE))
     return {words for words in found if sum(map(str.isalpha, words)) >= LETTERS}
 
 
 def is_said_by(words: str, text: str) -> bool:
-    """Whether a text of the log has these words of README's in it, where … stands for anything."""
+    """Whether a text of the log has these words of the topic's in it, where … stands for anything."""
     pieces = [re.escape(piece.strip()) for piece in words.split("…")]
     return re.search(".*".join(pieces), text) is not None
 
 
 @pytest.mark.parametrize(("module", "text"), sorted(set(logged())))
-def test_what_is_logged_as_a_trouble_is_in_readme(module: str, text: str) -> None:
-    assert any(is_said_by(words, text) for words in quoted()), f"{module}.py: a row for `{text}`"
+def test_what_is_logged_as_a_trouble_can_be_looked_up(module: str, text: str) -> None:
+    assert any(is_said_by(words, text) for words in listed()), f"{module}.py: an entry for `{text}`"
