@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from callsign.commands.help import topics
@@ -35,6 +37,17 @@ def test_a_topic_fits_a_terminal_and_begins_with_its_title(topic: str) -> None:
 @pytest.mark.parametrize("topic", topics())
 def test_readme_names_the_topic(topic: str) -> None:
     assert f"`callsign help {topic}`" in (PROJECT / "README.md").read_text(encoding="utf-8")
+
+
+def test_what_is_said_of_a_topic_is_said_of_one_that_there_is() -> None:
+    files = [PROJECT / "README.md", PROJECT / "install.sh", *(PROJECT / "agi" / "callsign").rglob("*.py")]
+    files += [file for folder in ("conf", "dialplan") for file in (PROJECT / folder).iterdir()]
+    named = {
+        topic
+        for file in [*files, *FOLDER.iterdir()]
+        for topic in re.findall(r"callsign help ([a-z][a-z-]+)", file.read_text("utf-8"))
+    }
+    assert named <= set(topics())
 
 
 @pytest.mark.parametrize("topic", ["nothing", "../help/freepbx", "freepbx.txt", ""])
