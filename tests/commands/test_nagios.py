@@ -14,13 +14,30 @@ FIGURES = re.compile(r"('[^'=]+'=-?[0-9.]+[a-z%]*;[0-9.]*;[0-9.]*;[0-9.]*;?( |$)
 """'label'=value[UOM];[warn];[crit];[min];[max], as the guidelines give it."""
 
 
-def entry(waiting: int = 0, age: float | None = None, failed: int = 0, trouble: str = "") -> dict[str, Any]:
+def asked(answered: int = 0, unanswered: int = 0, last_is_good: bool = False) -> dict[str, Any]:
+    last = {"action": "mor/balance", "reason": "HTTP 503", "status": "UNREACHABLE", "at": 2.0}
+    return {
+        "last_hour": answered + unanswered,
+        "unanswered_last_hour": unanswered,
+        "last_answer": {**last, "at": 3.0 if last_is_good else 1.0} if answered else None,
+        "last_trouble": last if unanswered else None,
+    }
+
+
+def entry(
+    waiting: int = 0,
+    age: float | None = None,
+    failed: int = 0,
+    trouble: str = "",
+    questions: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     return {
         "waiting": waiting,
         "delivered": 3,
         "oldest_waiting_seconds": age,
         "failed_last_hour": failed,
         "last_trouble": {"at": 0.0, "job": 1, "reason": trouble} if trouble else None,
+        "questions": questions or asked(),
     }
 
 
@@ -39,7 +56,7 @@ def test_a_running_server_with_nothing_old_and_nothing_failed_is_ok() -> None:
     assert (told.code, told.line) == (
         OK,
         "CALLSIGN OK - version 1.0.0, 3 waiting, none failed in the last hour"
-        "|'waiting'=3;;;0 'oldest'=12s;60;300;0 'failed'=0;0;;0",
+        "|'waiting'=3;;;0 'oldest'=12s;60;300;0 'failed'=0;0;;0 'unanswered'=0;;;0",
     )
 
 
@@ -65,6 +82,28 @@ def test_failed_jobs_in_the_last_hour_are_a_warning() -> None:
     assert told.code == WARNING
     assert "noojee: 2 failed in the last hour, last: HASH_MISMATCH" in told.words
     assert "'failed'=2;0;;0" in told.figures
+
+
+@pytest.mark.parametrize(
+    ("questions", "code"),
+    [
+        (asked(0, 1), WARNING),
+        (asked(100, 1), WARNING),  # the last one had no answer
+        (asked(100, 1, last_is_good=True), OK),
+        (asked(90, 10, last_is_good=True), WARNING),
+        (asked(100), OK),
+    ],
+)
+def test_questions_without_an_answer_are_a_warning_unless_they_are_few_and_over(
+    questions: dict[str, Any], code: int
+) -> None:
+    told = verdict(skarabee=entry(), mor=entry(questions=questions))
+    failed, total = questions["unanswered_last_hour"], questions["last_hour"]
+    assert told.code == code
+    assert f"'unanswered'={failed};;;0" in told.figures
+    if code == WARNING:
+        words = f"{failed} of {total} questions in the last hour had no answer"
+        assert told.words == f"mor: {words}, last: UNREACHABLE HTTP 503"
 
 
 def test_a_server_that_does_not_run_is_critical_and_still_has_its_figures() -> None:

@@ -16,11 +16,9 @@ from typing import NamedTuple
 from urllib.request import urlopen
 
 import pytest
-import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from callsign import __version__
-from callsign.commands.health import FAILED
 from callsign.record import replace
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
@@ -29,9 +27,8 @@ from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.server.metrics import Metrics
 from callsign.server.metrics_page import MOST_PEERS
 from callsign.settings.sections import OutboxSection
-from callsign.steps.handlers import HANDLERS
 from callsign.steps.step import read_step
-from product import PROJECT, Product, vendor_sections
+from product import Product, vendor_sections
 from script_play import PlainScript
 from store_play import SETTINGS, OtherProcess
 from waiting import wait_until
@@ -39,8 +36,6 @@ from waiting import wait_until
 ACCOUNTS = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
 CALLER, CALLED, UNIQUEID = "056528999", "056528998", "1700000000.5"
 CALL = Call(callerid=CALLER, calleridname="Alice Adams", extension=CALLED, uniqueid=UNIQUEID)
-RULES = PROJECT / "conf" / "callsign.rules.yml"
-PROMETHEUS_OWN = {"up"}  # made by Prometheus itself
 
 
 class Answer(NamedTuple):
@@ -392,30 +387,6 @@ def test_the_end_is_orderly_also_while_somebody_is_served(product: Product) -> N
         silent.sendall(b"GET /metr")
         assert product.stop() == 0
     assert product.log[-1].endswith("callsign has stopped")
-
-
-def test_the_sample_alerts_name_only_what_the_page_has(product: Product, box: Sandbox) -> None:
-    place_call(product, "skarabee?wait=10")
-    wait_until(lambda: "callsign_step_seconds_count{path=skarabee,status=OK}" in scrape(product))
-    samples = list(scrape(product))
-    there = {name.partition("{")[0] for name in samples}
-    rules = [rule for group in yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"] for rule in group["rules"]]
-    assert len(rules) >= 5
-    used = set()
-    for rule in rules:
-        assert {"alert", "expr", "labels", "annotations"} <= set(rule)
-        used |= set(re.findall(r"\b(?:callsign|process)_\w+|\bup\b", rule["expr"]))
-        for label, value in re.findall(r'(\w+)="([^"]+)"', rule["expr"]):
-            known = any(f"{label}={value}" in name for name in samples) or label == "job"
-            assert known, f"{rule['alert']}: no sample has {label}={value}"
-    assert used
-    assert used - PROMETHEUS_OWN <= there
-    assert set(re.findall(r'path="([^"]+)"', str(rules))) <= set(HANDLERS)
-
-
-def test_the_sample_alert_of_failures_names_every_state_that_status_counts_as_failed() -> None:
-    states = re.findall(r'callsign_jobs_ended_total\{state=~"([a-z|]+)"\}', RULES.read_text(encoding="utf-8"))
-    assert [set(found.split("|")) for found in states] == [set(FAILED)]
 
 
 def test_a_job_that_ended_without_an_attempt_is_no_attempt(tmp_path: Path) -> None:

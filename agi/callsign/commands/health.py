@@ -8,10 +8,11 @@ from typing import Any
 
 from callsign import SYSTEMS, clocks
 from callsign.agi import ping
+from callsign.commands import questions
 from callsign.notification import State
 from callsign.outbox.aside import found_aside
 from callsign.outbox.outbox import OutboxError
-from callsign.outbox.reader import OutboxReader, Summary
+from callsign.outbox.reader import OutboxReader, Questions, Summary
 from callsign.outbox.values import StoreBroken
 from callsign.record import asdict
 from callsign.settings.accounts import name_of, system_of
@@ -25,14 +26,22 @@ FAILED = (State.REFUSED.value, State.EXPIRED.value, State.SUPERSEDED.value)
 def status(settings: Settings) -> dict[str, Any]:
     """Whether the server answers, and what the store holds.  Raises OutboxError if it may not be read."""
     running = server(settings)
-    known, trouble = {}, store_troubles(settings.outbox.path)
+    known: dict[str, Summary] = {}
+    asked: dict[str, Questions] = {}
+    trouble = store_troubles(settings.outbox.path)
     try:
-        known = _summaries(settings.outbox.path)
+        known, asked = _summaries(settings.outbox.path)
     except StoreBroken as fault:
         trouble.append(f"{fault}; the server sets it aside within minutes, or at its next start")
     trouble += _missing(settings, running["running"])
-    accounts = sorted({*known, *settings.accounts}, key=_in_order)
-    systems = {account: _of_account(account, known.get(account) or Summary({})) for account in accounts}
+    accounts = sorted({*known, *asked, *settings.accounts}, key=_in_order)
+    systems = {
+        account: {
+            **_of_account(account, known.get(account) or Summary({})),
+            "questions": questions.values(asked.get(account)),
+        }
+        for account in accounts
+    }
     totals = {what: sum(entry[what] for entry in systems.values()) for what in ("waiting", "delivered", "failed")}
     return {**running, "store_trouble": "; ".join(trouble), **totals, "systems": systems}
 
@@ -69,10 +78,11 @@ def server(settings: Settings) -> dict[str, Any]:
     return {"running": bool(version), "address": shown, "version": version, "trouble": trouble}
 
 
-def _summaries(store: Path) -> dict[str, Summary]:
+def _summaries(store: Path) -> tuple[dict[str, Summary], dict[str, Questions]]:
+    """Of the notifications, and of the questions."""
     try:
         if not store.exists():
-            return {}
+            return {}, {}
     except PermissionError as fault:
         raise OutboxError(f"this user may not look into {store.parent}") from fault
     reader = OutboxReader(store)
@@ -81,7 +91,7 @@ def _summaries(store: Path) -> dict[str, Summary]:
         for system, count in reader.failed_since(clocks.wall() - HOUR_SECONDS).items():
             if system in found:
                 found[system].failed_last_hour = count
-        return found
+        return found, reader.questions(clocks.wall() - HOUR_SECONDS)
     finally:
         reader.close()
 

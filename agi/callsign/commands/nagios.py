@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from callsign.commands import health
+from callsign.commands import health, questions
 from callsign.log_text import printable
 from callsign.outbox.values import OutboxError
 from callsign.record import Record
@@ -58,13 +58,18 @@ def judge(found: Mapping[str, Any], warn_age: float, crit_age: float) -> Verdict
             troubles.append((CRITICAL if ages[name] > crit_age else WARNING, words + _why(entry)))
         if entry["failed_last_hour"]:
             troubles.append((WARNING, f"{name}: {entry['failed_last_hour']} failed in the last hour{_why(entry)}"))
+        if words := questions.trouble(entry["questions"]):
+            troubles.append((WARNING, f"{name}: {words}"))
     troubles.sort(key=lambda trouble: -trouble[0])
+    asked = [entry["questions"] for entry in found["systems"].values()]
+    unanswered = sum(one["unanswered_last_hour"] for one in asked)
     oldest, failed = max(ages.values(), default=0.0), sum(e["failed_last_hour"] for e in found["systems"].values())
     good = f"version {found['version']}, {found['waiting']} waiting, none failed in the last hour"
+    oldest_figure = f"'oldest'={oldest:.0f}s;{warn_age:g};{crit_age:g};0"
     return Verdict(
         troubles[0][0] if troubles else OK,
         "; ".join(words for _, words in troubles) or good,
-        f"'waiting'={found['waiting']};;;0 'oldest'={oldest:.0f}s;{warn_age:g};{crit_age:g};0 'failed'={failed};0;;0",
+        f"'waiting'={found['waiting']};;;0 {oldest_figure} 'failed'={failed};0;;0 'unanswered'={unanswered};;;0",
     )
 
 

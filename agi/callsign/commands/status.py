@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from callsign import clocks
-from callsign.commands import common
+from callsign.commands import common, questions
 from callsign.commands.health import status
 from callsign.commands.moments import shown as moment
 from callsign.notification import State
@@ -87,7 +87,9 @@ def status_lines(found: Mapping[str, Any]) -> list[str]:
     for system, entry in found["systems"].items():
         shown = ["waiting", "delivered", "failed", *(state.value for state in State)]
         counts = ", ".join(f"{name} {entry[name]}" for name in dict.fromkeys(shown) if name in entry)
-        lines.append(f"{system}: {counts}")
+        asked = questions.lines(entry["questions"])
+        only_asked = asked and not any(entry[name] for name in shown if name in entry)
+        lines.append(f"{system}:" if only_asked else f"{system}: {counts}")
         if entry["waiting"]:
             soon = "now" if entry["next_try"] <= clocks.wall() else moment(entry["next_try"])
             lines.append(f"    oldest waiting {_age(entry['oldest_waiting_seconds'])}, next try {soon}")
@@ -95,6 +97,7 @@ def status_lines(found: Mapping[str, Any]) -> list[str]:
             if (last := entry[name]) is not None:
                 head = f"    {name.replace('_', ' ')} {moment(last['at'])} job {last['job']}"
                 lines.append(f"{head} {last['reason']}".rstrip())
+        lines += asked
     return lines
 
 

@@ -94,6 +94,13 @@ class Outbox:
             ]
         )
 
+    def note_question(self, system: str, action: str, status: str, reason: str) -> None:
+        """Counts, at its leisure, a question and what became of it; not while the store cannot be written."""
+        if self._closed or self._writer.is_stuck:
+            return
+        now = clocks.wall()
+        self._incoming.change([(sql.NOTE_ASKED, (system, status, int(now // 60), now, action, reason))])
+
     def wait_written(self, seconds: float) -> None:
         """Waits up to `seconds` until all that has ended is written, as far as the store can be."""
         written = Written()

@@ -72,6 +72,23 @@ class Summary(Record, frozen=False):
     failed_last_hour: int = 0
 
 
+class LastQuestion(Record):
+    """The last question to one vendor that was answered, or was not."""
+
+    at: float
+    action: str
+    status: str
+    reason: str
+
+
+class Questions(Record, frozen=False):
+    """What became of the questions to one vendor."""
+
+    of_last_hour: dict[str, int]  # by status
+    last_answer: LastQuestion | None = None
+    last_trouble: LastQuestion | None = None
+
+
 def must_exist(store: Path) -> Inode:
     """Which file it is.  Raises OutboxError if there is no store or this user may not look."""
     try:
@@ -176,6 +193,17 @@ class OutboxReader:
         A start that a stop overtook has failed too: that call was not recorded.
         """
         return dict(self._rows(sql.FAILED_SINCE, (moment,)))
+
+    def questions(self, hour_ago: float) -> dict[str, Questions]:
+        """By account, of those that were asked something; `hour_ago` is in epoch seconds."""
+        found: defaultdict[str, Questions] = defaultdict(lambda: Questions({}))
+        if not self._rows(sql.HAS_ASKED, ()):  # a store that the server of an earlier callsign still runs on
+            return {}
+        for account, answered, *last in self._rows(sql.LAST_ASKED, ()):
+            setattr(found[account], "last_answer" if answered else "last_trouble", LastQuestion(*last))
+        for account, status, count in self._rows(sql.ASKED_SINCE, (int(hour_ago // 60) + 1,)):
+            found[account].of_last_hour[status] = count
+        return dict(found)
 
     def expired_lately(self, moment: float, most: int) -> list[Notification]:
         """What was attempted in vain, of those told since then and among the `most` latest jobs, which is quick."""

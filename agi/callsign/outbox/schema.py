@@ -28,6 +28,14 @@ STEPS = (
     """,
     # 1 -> 2.  How long what has ended would have been of use: for `retry`; 0 for what ended before.
     "ALTER TABLE ended ADD COLUMN lifetime REAL NOT NULL DEFAULT 0",
+    # 2 -> 3.  What became of questions, never what was asked: counts a minute, and the last one's action and reason.
+    """
+    CREATE TABLE asked (
+        system TEXT NOT NULL, status TEXT NOT NULL, minute INTEGER NOT NULL,
+        questions INTEGER NOT NULL, at REAL NOT NULL, action TEXT NOT NULL, reason TEXT NOT NULL,
+        PRIMARY KEY (system, status, minute)
+    ) WITHOUT ROWID;
+    """,
 )
 """`PRAGMA user_version` counts them.  A store of a later callsign is refused, an earlier one carried over."""
 
@@ -133,6 +141,25 @@ LAST_ATTEMPT = """
 EXPIRED_LATELY = """
     SELECT system, action, call, facts, at, lifetime FROM ended
     WHERE id > (SELECT max(id) FROM ended) - ? AND state = 'expired' AND attempts > 0 AND at > ?"""
+
+# Questions: what became of them.
+
+NOTE_ASKED = """
+    INSERT INTO asked (system, status, minute, questions, at, action, reason) VALUES (?, ?, ?, 1, ?, ?, ?)
+    ON CONFLICT (system, status, minute) DO UPDATE
+    SET questions = questions + 1, at = excluded.at, action = excluded.action, reason = excluded.reason"""
+
+HAS_ASKED = "SELECT 1 FROM sqlite_master WHERE name = 'asked'"
+
+ASKED_SINCE = "SELECT system, status, sum(questions) FROM asked WHERE minute >= ? GROUP BY system, status"
+
+LAST_ASKED = """
+    SELECT system, status = 'OK', max(at), action, status, reason FROM asked GROUP BY system, status = 'OK'"""
+
+FORGET_ASKED = """
+    DELETE FROM asked WHERE minute < :limit OR (minute < :hour AND EXISTS (
+        SELECT 1 FROM asked AS later
+        WHERE later.system = asked.system AND later.status = asked.status AND later.minute > asked.minute))"""
 
 # For `retry` and `drop`: what somebody at the shell changes.
 

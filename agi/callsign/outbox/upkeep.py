@@ -23,6 +23,9 @@ PRUNE_AT_ONCE = 200
 LEAST_ONCE_SECONDS = 86400.0
 """A call is known as notified for a day at least, also where `keep_days` is 0."""
 
+ASKED_SECONDS = 3600.0
+"""How far back questions are counted; of each kind the last one is kept for `keep_days`."""
+
 log = logging.getLogger("callsign.outbox")
 
 Transaction = Callable[[bool], AbstractContextManager[sqlite3.Connection]]
@@ -72,6 +75,8 @@ class Tidying:
                 for statement in sql.PRUNE:
                     db.executemany(statement, old)
                 db.execute(sql.FORGET_ONCE, (PRUNE_AT_ONCE, min(limit, now - LEAST_ONCE_SECONDS)))
+                hour = (now - ASKED_SECONDS) // 60
+                db.execute(sql.FORGET_ASKED, {"limit": min(limit // 60, hour), "hour": hour})
         except (sqlite3.Error, OSError, TimeoutError) as fault:
             log.debug("old jobs could not be forgotten: %s", fault)
         self.writes += len(old)

@@ -76,6 +76,11 @@ class OutboxWriter:
         """Whether the thread still runs."""
         return self._thread.is_alive()
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the store could not be written when that was last tried."""
+        return bool(self._told)
+
     def close(self) -> None:
         """Writes what is queued, closes the store and ends."""
         if self._check is not None:

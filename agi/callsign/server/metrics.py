@@ -24,20 +24,28 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from callsign import __version__, clocks
-from callsign.notification import State
+from callsign.notification import Refused, State, TryLater
 from callsign.outbox.outbox import OutboxError
 from callsign.outbox.reader import OutboxReader
+from callsign.question import Found, Unfit, Verdict
 from callsign.server.metrics_page import MetricsPage
 from callsign.settings.accounts import name_of, system_of
 from callsign.settings.sections import Settings
 from callsign.steps.answer import status_of
 from callsign.steps.handlers import HANDLERS
 from callsign.steps.step import Step
+from callsign.vendors.registry import VENDORS
 
 STEP_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 VENDOR_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # seconds; an attempt ends after 10
 TRY_LATER = "try later"
 OUTCOMES = (State.DELIVERED.value, State.REFUSED.value, State.EXPIRED.value, TRY_LATER)
+OUTCOME_OF: dict[type[Verdict], str] = {
+    Found: "answered",
+    Refused: State.REFUSED.value,
+    TryLater: "unreachable",
+    Unfit: "error",
+}
 STATUSES = frozenset(("OK", "QUEUED", "SKIPPED", "REFUSED", "UNREACHABLE", "ERROR"))
 UNKNOWN_PATH, NO_STATUS = "unknown", "none"
 
@@ -79,7 +87,8 @@ class Metrics:
         )
         self._attempts = Histogram(
             "callsign_vendor_seconds",
-            "One attempt at a delivery, by what came of it; expired: no verdict, and no time for another attempt",
+            "One attempt at a delivery, or one question, by what came of it; "
+            "expired: no verdict, and no time for another attempt",
             ["system", "account", "outcome"],
             buckets=VENDOR_BUCKETS,
             registry=registry,
@@ -89,9 +98,11 @@ class Metrics:
         )
         accounts = settings.accounts
         for account in accounts:  # from 0, for rate() sees no first one where there was nothing before
-            for outcome in OUTCOMES if not name_of(account) else ():  # 14 lines each: too many for 500 tenants
+            vendor = VENDORS[system_of(account)]
+            outcomes = (*(OUTCOMES if vendor.converse else ()), *(OUTCOME_OF.values() if vendor.asks else ()))
+            for outcome in outcomes if not name_of(account) else ():  # 14 lines each: too many for 500 tenants
                 self._attempts.labels(*_labels(account), outcome)
-            for state in State:
+            for state in State if vendor.converse else ():
                 if state not in (State.WAITING, State.RETRIED):
                     self._ended.labels(*_labels(account), state.value)
         Gauge("callsign_sessions", "AGI sessions under way", registry=registry).set_function(sessions)
@@ -120,6 +131,10 @@ class Metrics:
         path = step.path if step.path in HANDLERS else UNKNOWN_PATH
         status = status_of(told)
         self._steps.labels(path, status if status in STATUSES else NO_STATUS).observe(seconds)
+
+    def question(self, account: str, verdict: Verdict, seconds: float) -> None:
+        """A question has got its verdict."""
+        self._attempts.labels(*_labels(account), OUTCOME_OF[type(verdict)]).observe(seconds)
 
     def delivery(self, account: str, what: str, milliseconds: float | None) -> None:
         """A job has ended as `what` says, or is tried later; without `milliseconds` there was no attempt."""

@@ -124,7 +124,11 @@ class Server:
 
     def _ask(self, system: str, path: str, facts: Mapping[str, str], seconds: float) -> Verdict:
         self._calls.end()
-        return self._asking.ask(system, path, facts, seconds)
+        began = time.perf_counter()
+        verdict = self._asking.ask(system, path, facts, seconds)
+        if self._metrics is not None:
+            self._metrics.question(system, verdict, time.perf_counter() - began)
+        return verdict
 
     def start(self) -> None:
         """Answers calls; returns at once."""

@@ -44,6 +44,21 @@ class Services(Record):
 
 def answer(step: Step, services: Services) -> dict[str, str]:
     """The variables for the channel.  Never raises: whatever is wrong, the dialplan gets its status."""
+    told = _answer(step, services)
+    if isinstance(HANDLERS.get(step.path), Ask) and (status := status_of(told)) != "SKIPPED":
+        services.outbox.note_question(_asked_account(step, services.settings()), step.path, status, reason_of(told))
+    return told
+
+
+def _asked_account(step: Step, settings: Settings) -> str:
+    """Who was asked; the vendor where the settings have no account of that name, which anybody may have made up."""
+    try:
+        return account_in(step, settings)
+    except StepFault:
+        return system_of(step.path)
+
+
+def _answer(step: Step, services: Services) -> dict[str, str]:
     began = time.monotonic()
     path = step.path
     job = ""
@@ -133,10 +148,15 @@ def status_of(told: Mapping[str, str]) -> str:
     return next((value for name, value in told.items() if name.endswith("STATUS")), "-")
 
 
+def reason_of(told: Mapping[str, str]) -> str:
+    """The reason among the variables for the channel."""
+    return next((value for name, value in told.items() if name.endswith("REASON")), "")
+
+
 def log_step(step: Step, told: dict[str, str], milliseconds: float) -> None:
     """One line per call, without numbers."""
     status = status_of(told)
-    reason = next((v for n, v in told.items() if n.endswith("REASON")), "")
+    reason = reason_of(told)
     job = next((v for n, v in told.items() if n.endswith("JOB")), "")
     level = logging.WARNING if status in ("ERROR", "REFUSED", "UNREACHABLE") else logging.INFO
     words = f": {reason}" if reason else ""
