@@ -165,6 +165,9 @@ exten => given,1,Gosub(callsign-freepbx-tell,s,1(056528997))
  same => n,Set(WENTON=yes)
 exten => record,1,Gosub(callsign-freepbx-record,s,1())
  same => n,Set(WENTON=yes)
+ same => n,Set(NEXT=${THEN})
+ same => n,Set(THEN=)
+ same => n,GotoIf($["${NEXT}" != ""]?${NEXT})
 
 [ext-queues]
 exten => 400,1,Answer()

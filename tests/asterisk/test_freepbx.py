@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from asterisk_fixtures import LEFT_OUT
+from calls import Call
 from callsign.sandbox.vendors.record import Seen
 from callsign.sandbox.vendors.sandbox import Sandbox
 from freepbx_dialplan import FROM_QUEUE, HOOKS, freepbx
-from product import PROJECT, Product, vendor_sections
+from product import LONG_SECONDS, PROJECT, Product, vendor_sections
 from real_asterisk import RealAsterisk
 
 INCLUDED = (
@@ -77,24 +78,35 @@ class Stage:
             exten, "from-trunk", variables=variables, callerid=CALLER, report=[*report, "WENTON"]
         ).variables
 
+    def record(self, **given: str) -> Call:
+        """A call from outside whose route records it, and goes on to THEN."""
+        report = ["NOOJEESTATUS", "CALLSIGN_CALL", "WENTON"]
+        return self.asterisk.start(DID, "from-trunk", variables={"ROUTE": ROUTES["record"], **given}, report=report)
+
     def told(self, count: int) -> list[tuple[str, str]]:
         """Who called whom, as Skarabee was told.  One more is sent behind, so that a stray one has had its time."""
         self.asterisk.call("056520000", "callsign-freepbx-from-trunk", callerid=("Last", "056520001"))
-        seen = self._seen("skarabee", count + 1)
+
+        def told(seen: list[Seen]) -> list[Seen]:
+            return [s for s in seen if s.system == "skarabee"]
+
+        assert self.box.wait_for(lambda seen: len(told(seen)) > count, LONG_SECONDS), self.box.seen
+        seen = told(self.box.seen)
         assert [s.verdict for s in seen] == ["OK"] * (count + 1)
-        told = [(s.query["phonefrom"], s.query["phoneto"]) for s in seen]
-        return sorted(one for one in told if one != ("056520001", "056520000"))
+        pairs = [(s.query["phonefrom"], s.query["phoneto"]) for s in seen]
+        return sorted(one for one in pairs if one != ("056520001", "056520000"))
 
     def recorded(self, count: int) -> list[tuple[str, str]]:
-        seen = [s for s in self._seen("noojee", count) if s.path != "/Time"]
-        return [(s.path.rpartition("/")[2], s.query["extenOrUniqueId"]) for s in seen]
+        """What the recorder was told, and of which unique id, once there are so many commands."""
+        return self.recorded_when(lambda told: len(told) >= count)
 
-    def _seen(self, system: str, count: int) -> list[Seen]:
-        def those(seen: list[Seen]) -> list[Seen]:
-            return [s for s in seen if s.system == system]
+    def recorded_when(self, complete: Callable[[list[tuple[str, str]]], bool]) -> list[tuple[str, str]]:
+        def told(seen: list[Seen]) -> list[tuple[str, str]]:
+            mine = [s for s in seen if s.system == "noojee" and s.path != "/Time"]
+            return [(s.path.rpartition("/")[2], s.query["extenOrUniqueId"]) for s in mine]
 
-        assert self.box.wait_for(lambda seen: sum(s.path != "/Time" for s in those(seen)) >= count, 30), self.box.seen
-        return those(self.box.seen)
+        assert self.box.wait_for(lambda seen: complete(told(seen)), LONG_SECONDS), self.box.seen
+        return told(self.box.seen)
 
 
 @pytest.fixture
@@ -242,11 +254,25 @@ def test_what_sip_leaves_in_a_number_is_not_told(stage: Stage) -> None:
 
 
 def test_a_custom_destination_starts_recording_and_names_the_call_for_the_codes(stage: Stage) -> None:
-    result = stage.asterisk.call(
-        DID, "from-trunk", variables={"ROUTE": ROUTES["record"]}, report=["NOOJEESTATUS", "CALLSIGN_CALL", "WENTON"]
-    )
-    assert result.variables == {"NOOJEESTATUS": "QUEUED", "CALLSIGN_CALL": result.linkedid, "WENTON": "yes"}
-    assert stage.recorded(1) == [("start", result.linkedid)]
+    call = stage.record().wait()
+    assert call.variables == {"NOOJEESTATUS": "QUEUED", "CALLSIGN_CALL": call.uniqueid, "WENTON": "yes"}
+    assert stage.recorded(1)[0][1] == call.uniqueid
+
+
+@pytest.mark.parametrize("goes_to", ["", "queue", "phone", "record", "mobile"])
+def test_a_recording_ends_once_with_its_call_wherever_it_was_transferred_to(stage: Stage, goes_to: str) -> None:
+    stage.asterisk.load("parked", "[parked]\nexten => s,1,UserEvent(Parked)\n same => n,Wait(60)\n")
+    since = stage.asterisk.mark_events()
+    call = stage.record(THEN="parked,s,1")
+    stage.asterisk.wait_event(lambda event: event.get("UserEvent") == "Parked", since=since)
+    assert [action for action, _ in stage.recorded(1)] == ["start"]
+    context, exten, _ = ROUTES.get(goes_to, "from-trunk,nobody,1").split(",")
+    stage.asterisk.action("Redirect", Channel=call.channel, Context=context, Exten=exten, Priority="1")
+    stopped = ("stop", call.wait().uniqueid)
+    assert stage.recorded_when(lambda told: stopped in told).count(stopped) == 1
+    behind = ("stop", stage.record().wait().uniqueid)  # until that comes, a stray command has had its time
+    told = [action for action, whose in stage.recorded_when(lambda told: behind in told) if whose == stopped[1]]
+    assert (told[0], told[-1], told.count("stop")) == ("start", "stop", 1)
 
 
 def test_what_freepbx_never_records_is_not_recorded(stage: Stage) -> None:
@@ -254,7 +280,7 @@ def test_what_freepbx_never_records_is_not_recorded(stage: Stage) -> None:
     assert (never["NOOJEESTATUS"], never["WENTON"]) == ("SKIPPED", "yes")
     assert "REC_POLICY_MODE" in never["NOOJEEREASON"]
     assert stage.inbound("record", "NOOJEESTATUS", given={"REC_POLICY_MODE": "YES"})["NOOJEESTATUS"] == "QUEUED"
-    assert len(stage.recorded(1)) == 1
+    assert len({whose for _, whose in stage.recorded(1)}) == 1
 
 
 # Queues
