@@ -255,6 +255,8 @@ def test_a_withheld_caller_is_skipped_and_nothing_is_stored(desk: Desk) -> None:
     [
         ("skarabe", [], "CALLSIGN", f'path "skarabe" is unknown, did you mean skarabee? {KNOWN}'),
         ("Skarabee", [], "SKARABEE", f'path "Skarabee" is unknown, did you mean skarabee? {KNOWN}'),
+        ("noojee/begin", [], "NOOJEE", f'path "noojee/begin" is unknown, did you mean noojee/start? {KNOWN}'),
+        ("noojee/end", [], "NOOJEE", f'path "noojee/end" is unknown, did you mean noojee/stop? {KNOWN}'),
         ("noojee/strat", [], "NOOJEE", f'path "noojee/strat" is unknown, did you mean noojee/start? {KNOWN}'),
         ("mor/nothing", [], "MOR", f'path "mor/nothing" is unknown; {KNOWN}'),
         ("zzz?wait=1", [], "CALLSIGN", f'path "zzz" is unknown; {KNOWN}'),

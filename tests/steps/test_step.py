@@ -110,6 +110,12 @@ def test_arguments_that_cannot_be_used_are_named(args: list[str], fault: str) ->
     assert str(refusal.value) == fault
 
 
+def test_a_tag_that_is_too_long_is_cut_and_the_call_recorded() -> None:
+    assert a_step("noojee/start", "tag=" + "é" * 300).arguments(("tag",)) == {"tag": "é" * 255}
+    with pytest.raises(StepFault, match="wanted one line"):
+        a_step("noojee/start", "agentLoginName=" + "é" * 300).arguments(("agentLoginName",))
+
+
 def test_a_name_is_known_in_any_case() -> None:
     args = ("agentloginname=Anne", "extenOrUniqueId=201")
     found = a_step("noojee/stop", *args).arguments(("extenOrUniqueId", "agentLoginName"))

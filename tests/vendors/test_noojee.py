@@ -355,6 +355,12 @@ def test_what_is_no_time_is_worth_another_try(body: bytes) -> None:
     assert outcome == TryLater("HTTP 200, and no timestamp from Time")
 
 
+@pytest.mark.parametrize("words", ["Authentication failed", "authentication Failed."])
+def test_a_key_that_the_recorder_does_not_take_says_what_to_check(words: str) -> None:
+    answer = Answer(200, {}, json.dumps({"Message": words, "Code": -1}).encode())
+    assert noojee.judge(answer, Secret("k")) == Refused(f"{words}; check [noojee] key and auth")
+
+
 @pytest.mark.parametrize("http", [201, 204, 302, 408, 429, 500, 503])
 def test_a_time_under_another_status_is_none(http: int) -> None:
     assert talk([Answer(http, {}, STAMP.encode())])[1] == TryLater(f"HTTP {http}, and no timestamp from Time")

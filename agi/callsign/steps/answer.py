@@ -30,6 +30,12 @@ STATUS_OF = {
 
 STATUS_OF_VERDICT = {Found: "OK", Refused: "REFUSED", TryLater: "UNREACHABLE", Unfit: "ERROR"}
 
+MEANT = {
+    **dict.fromkeys(("noojee/begin", "noojee/record", "noojee/on", "noojee/resume", "noojee"), "noojee/start"),
+    **dict.fromkeys(("noojee/end", "noojee/off", "noojee/pause"), "noojee/stop"),
+}
+"""Words for a path that are spelt otherwise than its own."""
+
 log = logging.getLogger("callsign.step")
 
 
@@ -138,7 +144,8 @@ def _unknown(path: str) -> str:
     seen = f'path "{shown(path)}" is unknown' if path else "no path given"
     from difflib import get_close_matches
 
-    close = get_close_matches(path.lower()[:MAX_REASON_CHARACTERS], HANDLERS, n=1)
+    lowered = path.lower()[:MAX_REASON_CHARACTERS]
+    close = [MEANT[lowered]] if lowered in MEANT else get_close_matches(lowered, HANDLERS, n=1)
     hint = f", did you mean {close[0]}?" if close else ";"
     return f"{seen}{hint} known are {', '.join(HANDLERS)}"
 

@@ -22,6 +22,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 FREE_TEXT = frozenset(("tag", "agentLoginName"))
 """Arguments that may themselves look like name=value."""
 
+CUT = frozenset(("tag",))
+"""Arguments that are for people to read: too long a text is no reason not to record a call."""
+
 _IN_QUOTES = re.compile(r'"([^"]*)"')
 _NAME = re.compile(r"[A-Za-z][A-Za-z_]*")
 
@@ -99,6 +102,8 @@ class Step(Record):
                 raise StepFault(f"{position} arguments, but {self.path} takes {_listed(names)}")
             if name in found:
                 raise StepFault(f"argument {name} is given twice")
+            if name in CUT:
+                value = value[:MAX_ARGUMENT_CHARACTERS]
             found[name] = _usable(f"argument {name}", value)
         return found
 

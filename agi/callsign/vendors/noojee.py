@@ -36,6 +36,9 @@ BY_EXTENSION_LIFETIME_SECONDS = 10.0
 
 EXPIRED = "Expired TimeStamp"
 
+_WRONG_KEY = re.compile(r"\bauth(?:entication|orisation|orization)\b", re.IGNORECASE)
+"""In what the recorder says where it does not take the key; the documents have no list of its words."""
+
 _WRONG_PAGE = "; is [noojee] url the recorder's …/servicemanager/rest?"
 STATUS_HINTS = {
     401: "; check [noojee] key and auth",
@@ -197,7 +200,7 @@ def judge(reply: Reply, key: Secret) -> Outcome:
     words = vendor_words(message, hidden=key.reveal())
     fine = 200 <= reply.status < 300
     if code is not None and code < 0:
-        return Refused(words or f"Code {code}")
+        return Refused(f"{words}{STATUS_HINTS[401]}" if _WRONG_KEY.search(words) else words or f"Code {code}")
     if fine and code is not None:
         return Delivered((words or f"warning, Code {code}") if code > 0 else "")
     if fine and not reply.body.strip():
