@@ -84,6 +84,16 @@ def test_nothing_is_included_in_a_way_that_drops_what_stands_behind_it_where_it_
     assert re.findall(r'.*#include\s+["<]?[\w/]+\.conf.*', file.read_text(encoding="utf-8")) == []
 
 
+def test_why_a_freepbx_piece_skips_a_call_can_be_looked_up_in_its_help() -> None:
+    text = "\n".join(lines(FOLDER / "extensions_callsign_freepbx.conf"))
+    reasons = re.findall(r"(?:callsign-freepbx-skip,s,1\(|NOOJEEREASON=)(.+)\)$", text, re.MULTILINE)
+    told = (PROJECT / "agi/callsign/commands/help/freepbx.txt").read_text(encoding="utf-8")
+    entries = re.findall(r"^    (\S.*?)  ", told.partition("WHEN SOMETHING IS WRONG")[2], re.MULTILINE)
+    assert len(reasons) == len(entries) > 3
+    for reason in reasons:
+        assert any(reason.startswith(entry) for entry in entries), reason
+
+
 def test_a_code_is_not_the_beginning_of_another_and_none_of_freepbxs() -> None:
     entries = [line.partition("=>")[2].strip().split(",")[0] for line in lines(FOLDER / "features_callsign.conf")]
     taken = ["*1", "*2", "**", "##", "*0", "*3"]  # FreePBX's, and what features.conf's sample proposes
