@@ -46,7 +46,7 @@ def test_the_examples_of_a_command_are_such_as_it_takes(program: str) -> None:
     parser = parser_for(program)
     assert examples_of(parser)
     for example in examples_of(parser):
-        words = shlex.split(example.partition(" | ")[0].replace("sudo ", "", 1))
+        words = shlex.split(re.split(r" \| | >", example)[0].replace("sudo ", "", 1))
         assert words[: len(parser.prog.split())] == parser.prog.split()
         parser.parse_intermixed_args(words[len(parser.prog.split()) :])
 

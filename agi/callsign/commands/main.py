@@ -31,6 +31,7 @@ COMMANDS = {
     "retry": "a failed job once more",
     "drop": "gives a waiting or failed job up",
     "cdr": "the call register of the KalliopePBX for a period",
+    "backup": "a copy of the store as it is now, while the server goes on",
     "sandbox": "stand-ins of the vendors on loopback, to try a dialplan without an account",
     "help": "what README leaves out, by topic",
 }

@@ -9,8 +9,9 @@ import sqlite3
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from callsign.notification import Notification, State
@@ -23,6 +24,8 @@ from callsign.outbox.watch import Inode
 from callsign.record import Record, field
 
 _NO_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
+
+T = TypeVar("T")
 
 log = logging.getLogger("callsign.outbox")
 
@@ -225,6 +228,11 @@ class OutboxReader:
         if words != "ok":
             raise StoreBroken(f"the store {self.path} is broken: {' '.join(words.split())}", self._inode)
 
+    def copy_to(self, path: Path) -> None:
+        """Writes the store, as it is at one moment, to a new file: whole, without side files."""
+        with closing(sqlite3.connect(path)) as copy:
+            self._do(lambda db: db.backup(copy))
+
     def close(self) -> None:
         """Closes the connection; the next question opens one again."""
         with self._guard:
@@ -252,12 +260,18 @@ class OutboxReader:
         fits: Callable[[object], bool] | None = None,
     ) -> list[tuple[Any, ...]]:
         """What the store says; `fits` is the statement's function of that name."""
+
+        def ask(db: sqlite3.Connection) -> list[tuple[Any, ...]]:
+            if fits is not None:
+                db.create_function("fits", 1, fits)
+            return db.execute(statement, values).fetchall()
+
+        return self._do(ask)
+
+    def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
         with self._guard:
             try:
-                db = self._opened()
-                if fits is not None:
-                    db.create_function("fits", 1, fits)
-                return db.execute(statement, values).fetchall()
+                return work(self._opened())
             except sqlite3.Error as fault:
                 self._close()
                 words = f"the store {self.path} cannot be read: {fault}"

@@ -1,0 +1,44 @@
+"""`callsign backup`: a copy of the store as it is at this moment, while the server goes on."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from callsign.commands import common
+from callsign.outbox.reader import OutboxReader
+
+if TYPE_CHECKING:
+    import argparse
+
+EPILOG = """\
+example:
+  sudo callsign backup >store.new && mv store.new store.db
+
+The copy is one whole file, without -wal and -shm.  It holds callers' numbers: `umask 077` first.
+`callsign help backup` says what else to save, and how to put it back.
+exit status: 0 done, 1 the store cannot be read or the copy not written, 2 wrong usage or settings"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What may stand on the command line."""
+    common.settings_option(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Writes the copy to standard output."""
+    if sys.stdout.isatty():
+        raise common.UsageFault("it is no text: wanted callsign backup >FILE")
+    store = common.settings_and_store(options).outbox.path
+    with tempfile.TemporaryDirectory(prefix="callsign-") as folder:
+        copy = Path(folder) / store.name
+        with closing(OutboxReader(store)) as reader:
+            reader.check()
+            reader.copy_to(copy)
+        with copy.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+    return common.DONE

@@ -1,0 +1,72 @@
+"""`callsign backup`: a whole copy of the store while the server runs, and nothing where that cannot be had."""
+
+from __future__ import annotations
+
+import os
+import pty
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.play import run_fastagi
+from callsign.sandbox.vendors.messages import Trouble
+from callsign.sandbox.vendors.sandbox import Sandbox
+from command_line import callsign
+from product import COMMAND, LONG_SECONDS, Product, vendor_sections
+from settings_file import write
+
+ACCOUNTS = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
+CALLER = Call(callerid="056528999", extension="056528998", uniqueid="1700000000.1")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    return write(tmp_path, f'[outbox]\npath = "{tmp_path}/outbox.db"\n')
+
+
+def test_what_waits_is_in_the_copy_and_goes_out_where_that_is_put_back(tmp_path: Path) -> None:
+    with Sandbox(accounts=ACCOUNTS) as box, Product(tmp_path, vendor_sections(box)) as running:
+        box.trouble["skarabee"] = Trouble(http_status=503)
+        assert run_fastagi(f"{running.url}/skarabee", CALLER).variables["SKARABEESTATUS"] == "QUEUED"
+        done = callsign("backup", "--config", str(running.settings))
+        assert (done.returncode, done.stderr) == (0, b"")
+        running.kill()
+        for file in tmp_path.glob("outbox.db*"):
+            file.unlink()
+        running.store.write_bytes(done.stdout)
+        del box.trouble["skarabee"]
+        running.start()
+        assert box.wait_for(lambda seen: any(one.verdict == "OK" for one in seen), LONG_SECONDS)
+
+
+def test_of_a_store_that_is_broken_there_is_no_copy(settings: Path, tmp_path: Path) -> None:
+    store = tmp_path / "outbox.db"
+    with sqlite3.connect(store) as db:
+        db.execute("CREATE TABLE many (text)")
+        db.executemany("INSERT INTO many VALUES (?)", [("x" * 1000,)] * 100)
+    db.close()
+    with store.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 20_000)
+    done = callsign("backup", "--config", str(settings))
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.startswith(b"callsign backup: the store ")
+
+
+def test_where_there_is_no_store_there_is_no_copy(settings: Path) -> None:
+    done = callsign("backup", "--config", str(settings))
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"there is no store at" in done.stderr
+
+
+def test_a_terminal_is_spared_the_copy(settings: Path) -> None:
+    terminal, other_end = pty.openpty()
+    command = [sys.executable, str(COMMAND), "backup", "--config", str(settings)]
+    done = subprocess.run(command, stdout=other_end, stderr=subprocess.PIPE, timeout=LONG_SECONDS, check=False)
+    os.close(other_end)
+    os.close(terminal)
+    assert (done.returncode, done.stderr) == (2, b"callsign backup: it is no text: wanted callsign backup >FILE\n")
