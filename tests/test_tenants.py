@@ -216,15 +216,15 @@ def test_check_lists_the_files_and_the_accounts_and_asks_each_vendor(both: Tenan
     assert "noojee.antwerp: answers at" in shown
 
 
-def test_sign_call_and_mor_take_an_account(both: Tenants) -> None:
+def test_sign_call_and_api_take_an_account(both: Tenants) -> None:
     office = run("sign", "skarabee", "phoneto=1", "phonefrom=2", "--account", "antwerp", "--json", *both.config)
     assert json.loads(office.stdout)["values"]["businessid"] == "9001"
     stamp = ("sign", "noojee", "timestamp=1392356108888", "--json")
     main, further = (run(*stamp, *more, *both.config).stdout for more in ((), ("--account", "antwerp")))
     assert json.loads(main)["signature"] != json.loads(further)["signature"]
     assert run("call", "noojee/start?wait=5", "--account", "antwerp", *both.config).stdout.startswith("NOOJEESTATUS=OK")
-    assert run("mor", "user_balance_get", "username=demo", "--account", "antwerp", *both.config).returncode == 0
-    for command in (stamp, ("mor", "user_balance_get"), ("cdr", "--from", "2026-01-01")):
+    assert run("api", "mor", "user_balance_get", "username=demo", "--account", "antwerp", *both.config).returncode == 0
+    for command in (stamp, ("api", "mor", "user_balance_get"), ("cdr", "--from", "2026-01-01")):
         done = run(*command, "--account", "nobody", *both.config)
         assert done.returncode == 2
         assert "nobody" in done.stderr or "no section [kalliope]" in done.stderr

@@ -87,7 +87,7 @@ def send(
     finally:
         connection.close()
     if "Server-Authorization" in reply.headers and not signed:
-        resource = {"content": reply.body, "content_type": JSON}
+        resource = {"content": reply.body, "content_type": reply.headers.get("Content-Type", "")}
         sender.accept_response(
             reply.headers["Server-Authorization"],
             **resource,
@@ -200,7 +200,7 @@ def test_what_is_not_there_is_404(box: Sandbox, path: str) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("POST", "/tokens/ck_1"), ("PUT", PHONES), ("DELETE", PHONE), ("PATCH", PHONE), ("PUT", PROFILES)],
+    [("POST", "/tokens/ck_1"), ("PUT", PHONES), ("DELETE", PHONES), ("PATCH", PHONE), ("PUT", PROFILES)],
 )
 def test_an_unsupported_method_is_405(box: Sandbox, method: str, path: str) -> None:
     reply = send(box, path, method)
@@ -306,3 +306,15 @@ def test_the_screen_shows_no_signature(box: Sandbox) -> None:
     (seen,) = box.seen
     assert seen.headers["authorization"].startswith("Hawk ")
     assert "Hawk" not in seen.masked()
+
+
+def test_a_phone_is_created_once_and_deleted_without_a_body(box: Sandbox) -> None:
+    phone = {**{name: value for name, value in send(box, PHONE).json.items() if name != "links"}, "mac": "000413000001"}
+    made = send(box, PHONES, "POST", json.dumps(phone).encode())
+    assert (made.status, made.json) == (201, phone)
+    assert made.headers["Location"].endswith(f"{PHONES}000413000001")
+    again = send(box, PHONES, "POST", json.dumps(phone).encode())
+    assert (again.status, again.why) == (403, "taken_mac_or_forbidden")
+    gone = send(box, f"{PHONES}000413000001", "DELETE")
+    assert (gone.status, gone.body) == (204, b"")
+    assert send(box, f"{PHONES}000413000001").status == 404

@@ -9,8 +9,8 @@ commands share.
     status        of health and questions; with --check as nagios judges it
     jobs          and retry, drop by edit_jobs; moments is what --since and --until name
     call          one handler            sign            text and signature
-    mor           mor METHOD             cdr             with cdr_joining for its monthly parts
-    help          the texts in help/         backup          a copy of the store
+    api           any call of a vendor   cdr             with cdr_joining for its monthly parts
+    help          the texts in help/     backup          a copy of the store
     asterisk_conf where Asterisk keeps what, and whom it runs as: for check and agi_debug
     access        what install.sh runs to let the service and Asterisk in
     demo          install.sh demo: server, stand-in vendors and Asterisk, and a call of each kind

@@ -25,7 +25,7 @@ COMMANDS = {
     "check": "reads the settings and says what is wrong",
     "call": "runs one handler from the shell and prints the variables it would set",
     "sign": "the text to sign (secret masked) and the signature",
-    "mor": "one method of the MOR API, its answer as JSON",
+    "api": "any call of a vendor's API, its answer as JSON",
     "status": "is it running, what waits, what was last delivered and last failed",
     "jobs": "the jobs and their history",
     "retry": "a failed job once more",

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Generator, Mapping
 
 from callsign import clocks
-from callsign.http.messages import Answer, NoAnswer, Reply, Request
+from callsign.http.messages import MAX_ANSWER_BYTES, Answer, NoAnswer, Reply, Request
 from callsign.log_text import vendor_words
 from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
 from callsign.record import Record, field
@@ -127,7 +127,7 @@ def _with_pair(section: Noojee, job: Notification, memory: Memory) -> Generator[
             return (yield from _with_new_pair(section, job, memory))
     finally:
         memory.renewal.release()
-    reply = yield _command(section, job, _proof(pair))
+    reply = yield _command(section, job, proof(pair.key, pair.timestamp))
     if is_expired(reply):
         pair.is_spent = True  # not memory.pair: that may be the new one of another that had this answer
     return reply
@@ -135,26 +135,39 @@ def _with_pair(section: Noojee, job: Notification, memory: Memory) -> Generator[
 
 def _with_new_pair(section: Noojee, job: Notification, memory: Memory) -> Generator[Request, Reply, Reply | Outcome]:
     """Fetches a timestamp and gives the command with it; what the recorder took is kept for the others."""
-    reply = yield Request("POST", f"{section.url.rstrip('/')}/Time", verify=section.verify)
-    timestamp = reply.body.decode("latin-1").strip() if isinstance(reply, Answer) else ""
-    if not (isinstance(reply, Answer) and reply.status == 200 and _is_timestamp(timestamp)):
-        return _no_time(reply)
+    reply = yield time_request(section)
+    timestamp = timestamp_in(reply)
+    if not timestamp:
+        return no_time(reply)
     pair = Pair(section.key, section.url, timestamp, memory.steady())
-    reply = yield _command(section, job, _proof(pair))
+    reply = yield _command(section, job, proof(pair.key, pair.timestamp))
     if not is_expired(reply) and not isinstance(judge(reply, section.key), TryLater):
         memory.pair = pair
     return reply
 
 
-def _proof(pair: Pair) -> tuple[tuple[str, str], ...]:
-    return ("timeStamp", pair.timestamp), ("hash", sha256_hex(text_to_sign(pair.key, pair.timestamp)))
+def proof(key: Secret, timestamp: str) -> tuple[tuple[str, str], ...]:
+    """What goes along with a command."""
+    return ("timeStamp", timestamp), ("hash", sha256_hex(text_to_sign(key, timestamp)))
+
+
+def time_request(section: Noojee) -> Request:
+    """Asks for a timestamp, which changes nothing."""
+    return Request("POST", f"{section.url.rstrip('/')}/Time", verify=section.verify, is_safe=True)
+
+
+def timestamp_in(reply: Reply) -> str:
+    """What Time answered, empty if that is no timestamp."""
+    text = reply.body.decode("latin-1").strip() if isinstance(reply, Answer) and reply.status == 200 else ""
+    return text if _is_timestamp(text) else ""
 
 
 def _is_timestamp(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 20
 
 
-def _no_time(reply: Reply) -> Outcome:
+def no_time(reply: Reply) -> Refused | TryLater:
+    """Why a reply holds no timestamp."""
     if isinstance(reply, NoAnswer):
         return TryLater(reply.reason)
     said = f"HTTP {reply.status}, and no timestamp from Time"
@@ -163,12 +176,22 @@ def _no_time(reply: Reply) -> Outcome:
     return TryLater(said + STATUS_HINTS.get(reply.status, ""), reply.retry_after_seconds())
 
 
-def _command(section: Noojee, job: Notification, proof: tuple[tuple[str, str], ...]) -> Request:
-    method = job.action.partition("/")[2]
+def _command(section: Noojee, job: Notification, auth: tuple[tuple[str, str], ...]) -> Request:
     names = ("extenOrUniqueId", "tag", "agentLoginName")
     given = tuple((name, job.facts[name]) for name in names if job.facts.get(name))
+    return command(section, job.action.partition("/")[2], given + auth)
+
+
+def command(
+    section: Noojee,
+    method: str,
+    query: tuple[tuple[str, str], ...],
+    most_bytes: int = MAX_ANSWER_BYTES,
+    is_safe: bool = False,
+) -> Request:
+    """The POST of one method."""
     url = f"{section.url.rstrip('/')}/CallManagementAPI/{method}"
-    return Request("POST", url, query=given + proof, verify=section.verify)
+    return Request("POST", url, query=query, verify=section.verify, max_bytes=most_bytes, is_safe=is_safe)
 
 
 def is_expired(reply: Reply) -> bool:
@@ -230,10 +253,10 @@ def explain(section: Noojee, given: Mapping[str, str], now: float) -> Explained:
 
 def probe(section: Noojee, _memory: object) -> Generator[Request, Reply, Probed]:
     """Time is all that the recorder answers without doing something."""
-    reply = yield Request("POST", f"{section.url.rstrip('/')}/Time", verify=section.verify, is_safe=True)
-    if isinstance(reply, Answer) and reply.status == 200 and _is_timestamp(reply.body.decode("latin-1").strip()):
+    reply = yield time_request(section)
+    if timestamp_in(reply):
         return Probed(None, "Time answers; no call that only checks the key is known, the first recording shows it")
-    return Probed(False, _no_time(reply).reason)
+    return Probed(False, no_time(reply).reason)
 
 
 VENDOR = Vendor(

@@ -96,12 +96,16 @@ class Kalliope:
         parts = request.path.strip("/").split("/")
         if parts[:2] == ["rest", "salt"] and len(parts) == 3:
             return self._salt_of(request, parts[2])
-        if parts[:2] != ["rest", "cdr"] or len(parts) < 3 or parts[2] not in STYLES:
+        is_register = parts[:2] == ["rest", "cdr"] and len(parts) > 2 and parts[2] in STYLES
+        is_call = parts[:3] == ["rest", "phoneServices", "c2c"] and len(parts) == 5
+        if not is_register and not is_call and parts != ["rest", "account"]:
             return _no(404, "no such resource")
         if fault := self._fault_in(request):
             return _no(401, fault)
         if trouble.refuse_status is not None:
             return _no(403, trouble.refuse_status)
+        if not is_register:
+            return self._other(request, is_call)
         try:
             if request.method == "GET" and not request.body:
                 period = of_url(parts[3:], self._now(request))
@@ -112,6 +116,14 @@ class Kalliope:
         except BadPeriod as fault:
             return _no(400, str(fault))
         return self._register(request, parts[2], period)
+
+    def _other(self, request: Request, is_call: bool) -> Answer:
+        """A click to call, and the extensions; of their answers no form is documented."""
+        if request.method != "GET" or request.body:
+            return _no(405, "wanted GET without a body")
+        if is_call:
+            return Answer("OK", b"")
+        return Answer("OK", json.dumps([{"extension": extension} for extension in ("205", "206")]).encode())
 
     def _salt_of(self, request: Request, domain: str) -> Answer:
         if request.method != "GET":

@@ -48,6 +48,8 @@ class Trouble:
     """The answer waits so long; the request is judged and recorded on arrival."""
     http_status: int | None = None
     """This status with an HTML page, as a proxy in front of the vendor would send; nothing is judged."""
+    retry_after: str | None = None
+    """Goes along with that status, as its Retry-After."""
     body: bytes | None = None
     """Sent instead of the judged body."""
     refuse_status: str | None = None

@@ -21,10 +21,23 @@ TARGET = "extenOrUniqueId"
 """The one parameter that start and stop cannot do without; names are case-sensitive."""
 
 METHODS = {
-    "/CallManagementAPI/start": ("Recording started", (TARGET, "tag", "agentLoginName")),
-    "/CallManagementAPI/stop": ("Recording stopped", (TARGET, "agentLoginName")),
+    "/CallManagementAPI/start": ("Recording started", (TARGET,), ("tag", "agentLoginName")),
+    "/CallManagementAPI/stop": ("Recording stopped", (TARGET,), ("agentLoginName",)),
+    "/CallManagementAPI/hangup": ("Channel Hungup", (TARGET,), ()),
+    "/CallManagementAPI/dial": (
+        "Dialing",
+        ("number", TARGET),
+        ("autoAnswer", "callerId", "phoneCaption", "monitored", "record", "tag"),
+    ),
+    "/CallManagementAPI/subscribe": ("OK", ("exten",), ("lastSequenceNumber", "timeOut", "instanceId")),
 }
-"""Path -> Message when done, own parameters."""
+"""Path -> Message when done, parameters that it needs, further ones."""
+
+MORE: dict[str, dict[str, object]] = {
+    "/CallManagementAPI/dial": {"SessionID": "1"},
+    "/CallManagementAPI/subscribe": {"seq": 1, "Data": {}},
+}
+"""What some answers have besides Message and Code."""
 
 CREDENTIALS = {"hash": ("timeStamp", "hash"), "apikey": ("apiKey",)}
 """The older and the newer (4.9.0.10) way to prove knowledge of the key -> its parameters."""
@@ -42,7 +55,7 @@ TOO_MANY = "Too many concurrent authentication attempts"
 
 
 class Noojee:
-    """Judges start, stop and Time for one recorder.
+    """Judges the methods above and Time for one recorder.
 
     Args:
         account: `key`, the pre-shared API key, and `auth`, "hash" or "apikey".
@@ -89,9 +102,11 @@ class Noojee:
         return Answer("OK", stamp.encode(), content_type="text/plain", when_answered=done)
 
     def _method(self, request: Request, trouble: Trouble) -> Answer:
-        message, own = METHODS[request.path]
+        message, needed, further = METHODS[request.path]
         credentials = CREDENTIALS[self._auth]
-        if fault := _fault_in_query(request, required=(TARGET, *credentials), allowed=(*own, *credentials)):
+        if fault := _fault_in_query(
+            request, required=(*needed, *credentials), allowed=(*needed, *further, *credentials)
+        ):
             return _answer(-1, fault)
         fault, done = self._authenticate(request)
         if fault or trouble.refuse_status is not None:
@@ -99,7 +114,7 @@ class Noojee:
         elif trouble.warning is not None:
             answer = _answer(1, trouble.warning)
         else:
-            answer = _answer(0, message)
+            answer = _answer(0, message, MORE.get(request.path))
         return replace(answer, when_answered=done)
 
     def _authenticate(self, request: Request) -> tuple[str | None, Callable[[], None]]:
@@ -186,9 +201,9 @@ def _fault_in_query(request: Request, required: tuple[str, ...], allowed: tuple[
     return None
 
 
-def _answer(code: int, message: str) -> Answer:
+def _answer(code: int, message: str, more: Mapping[str, object] | None = None) -> Answer:
     """Code 0: done, negative: an error, positive: done, with a warning."""
-    return Answer("OK" if code == 0 else message, as_json({"Message": message, "Code": code}))
+    return Answer("OK" if code == 0 else message, as_json({"Message": message, "Code": code, **(more or {})}))
 
 
 def _no_api_call(status: int, why: str, headers: Mapping[str, str] | None = None) -> Answer:

@@ -175,7 +175,8 @@ class Sandbox:
         if trouble.http_status is not None:
             page = trouble.body if trouble.body is not None else _page(trouble.http_status)
             verdict = f"HTTP {trouble.http_status}"
-            return Answer(verdict, page, trouble.http_status, content_type="text/html")
+            headers = {} if trouble.retry_after is None else {"Retry-After": trouble.retry_after}
+            return Answer(verdict, page, trouble.http_status, content_type="text/html", headers=headers)
         answer = self._vendors[system].judge(request, trouble)
         return answer if trouble.body is None else replace(answer, body=trouble.body)
 

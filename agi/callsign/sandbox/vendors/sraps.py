@@ -91,7 +91,8 @@ class Sraps:
         if isinstance(given, Turned):
             return _no(401, given.why, {"WWW-Authenticate": given.challenge})
         answer = self._answered(request, trouble)
-        proof = self._hawk.signed_answer(request, given, answer.body, answer.content_type)
+        kind = "" if answer.status == 204 else answer.content_type  # a body that is none has no type
+        proof = self._hawk.signed_answer(request, given, answer.body, kind)
         return Answer(
             answer.verdict, answer.body, answer.status, headers={**answer.headers, "Server-Authorization": proof}
         )
@@ -107,10 +108,12 @@ class Sraps:
         known = (f"/tokens/{self._key_id}", company, f"{company}/endpoints/", f"{company}/provisioning-profiles/")
         if not (phone and phone[1]) and request.path not in known:
             return _no(404, "not found")
-        if request.method not in (("GET", "PUT") if phone and phone[1] else ("GET",)):
-            return _no(405, f"a {request.method} is not for this", {"Allow": "GET, PUT" if phone else "GET"})
-        if request.method == "GET" and request.body:
-            return _no(400, "a GET has no body")
+        verbs = ["GET", "PUT", "DELETE"] if phone and phone[1] else ["GET"]
+        verbs += ["POST"] if request.path == known[2] else []
+        if request.method not in verbs:
+            return _no(405, f"a {request.method} is not for this", {"Allow": ", ".join(verbs)})
+        if request.method in ("GET", "DELETE") and request.body:
+            return _no(400, f"a {request.method} has no body")
         if phone and phone[1]:
             return self._phone(request, trouble, phone[1])
         if trouble.refuse_status is not None:
@@ -121,6 +124,8 @@ class Sraps:
             here = f"{self.base_path}{company}"
             links = {"endpoints": f"{here}/endpoints/", "provisioning-profiles": f"{here}/provisioning-profiles/"}
             return _yes({"uuid": COMPANY, "name": "Example", "links": links})
+        if request.method == "POST":
+            return self._new_phone(request)
         return self._page(request, self._profiles if request.path == known[3] else list(self._phones.values()))
 
     def _page(self, request: Request, entries: list[dict[str, object]] | list[dict[str, str]]) -> Answer:
@@ -148,22 +153,32 @@ class Sraps:
             if request.method == "GET":
                 links = {"company": f"{self.base_path}/companies/{COMPANY}"}
                 return _yes({**self._phones[mac], "links": links})
-            if request.headers.get("content-type", "").split(";")[0].strip() != "application/json":
-                return _no(400, "the body is no application/json")
-            try:
-                phone = json.loads(request.body)
-            except ValueError:
-                return _no(400, "the body is no JSON")
-            if fault := self._fault_of(phone, mac):
-                return _no(400, fault)
+            if request.method == "PUT":
+                phone, fault = _phone_in(request)
+                if fault := fault or self._fault_of(phone, mac):
+                    return _no(400, fault)
             if trouble.refuse_status is not None:
                 return _no(403, trouble.refuse_status)
+            if request.method == "DELETE":
+                del self._phones[mac]
+                return Answer("OK", b"", 204)
             self._phones[mac] = phone
         return _yes({"message": trouble.warning}, 202) if trouble.warning is not None else _yes(phone)
 
-    def _fault_of(self, phone: object, mac: str) -> str:
-        if not isinstance(phone, dict):
-            return "a phone is an object"
+    def _new_phone(self, request: Request) -> Answer:
+        """201 with Location, and the phone in the body."""
+        phone, fault = _phone_in(request)
+        mac = str(phone.get("mac"))
+        if fault := fault or self._fault_of(phone, mac):
+            return _no(400, fault)
+        with self._lock:
+            if mac in self._phones or not re.fullmatch("[0-9a-f]{12}", mac):
+                return _no(403, "taken_mac_or_forbidden")
+            self._phones[mac] = phone
+        location = f"{self.base_path}/companies/{COMPANY}/endpoints/{mac}"
+        return Answer("OK", json.dumps(phone).encode(), 201, headers={"Location": location})
+
+    def _fault_of(self, phone: Mapping[str, Any], mac: str) -> str:
         if set(phone) != set(FIELDS):
             return f"fields missing or unknown: {', '.join(sorted(set(phone) ^ set(FIELDS)))}"
         if wrong := [name for name, kind in FIELDS.items() if not isinstance(phone[name], kind)]:
@@ -173,6 +188,17 @@ class Sraps:
         if phone["provisioning_profile"] not in [profile["uuid"] for profile in self._profiles]:
             return "there is no such provisioning_profile"
         return ""
+
+
+def _phone_in(request: Request) -> tuple[dict[str, Any], str]:
+    """What a body describes, and what is wrong with it."""
+    if request.headers.get("content-type", "").split(";")[0].strip() != "application/json":
+        return {}, "the body is no application/json"
+    try:
+        phone = json.loads(request.body)
+    except ValueError:
+        return {}, "the body is no JSON"
+    return (phone, "") if isinstance(phone, dict) else ({}, "a phone is an object")
 
 
 def _yes(document: Mapping[str, object], status: int = 200) -> Answer:

@@ -1,11 +1,9 @@
-"""What an answer of snom SRAPS says: the next page, or why there is nothing to be had.
+"""What an answer of snom SRAPS says where there is nothing to be had: why.
 
 Source: "SRAPS REST API", its table of statuses; names in an error's body as public clients read them.
 """
 
 from __future__ import annotations
-
-import re
 
 from callsign.http.messages import Answer
 from callsign.log_text import vendor_words
@@ -30,18 +28,6 @@ STATUS_WORDS = {
     504: f"{_DOWN}: it took too long",
 }
 """The document's table, in words for who has to mend it."""
-
-_LINK = re.compile(r'<([^<>]*)>((?:\s*;\s*[\w*!-]+\s*=\s*(?:"[^"]*"|[^\s",;]+))*)')
-_NEXT = re.compile(r';\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next)(?=\s*(?:;|$))', re.IGNORECASE)
-
-
-def next_link(answer: Answer, document: object) -> str | None:
-    """The next page: by the Link header (RFC 8288), by some of the service's clients in the body."""
-    for target, parameters in _LINK.findall(answer.headers.get("link", "")):
-        if _NEXT.search(parameters):
-            return str(target)
-    following = document.get("next") if isinstance(document, dict) else None
-    return following if isinstance(following, str) and following else None
 
 
 def text_of(value: object) -> str:

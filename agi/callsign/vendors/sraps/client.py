@@ -9,15 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote
 
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.log_text import vendor_words
 from callsign.notification import Refused, TryLater
 from callsign.question import Unfit
 from callsign.settings.sections import Sraps
+from callsign.vendors.links import next_link, origin, resolved
 from callsign.vendors.sraps import hawk
-from callsign.vendors.sraps.answers import CHECK_URL, judge, next_link, text_of
+from callsign.vendors.sraps.answers import CHECK_URL, judge, text_of
 from callsign.vendors.sraps.memory import Kept, Memory
 
 JSON = "application/json"
@@ -35,8 +36,6 @@ MAX_LIST_BYTES = 8 << 20
 MOST_TRIES = 4
 """Of one request: with another clock, and after the pauses that the service asks for."""
 
-# What RFC 3986 lets into an address as it is: anything else would be sent otherwise than it is signed.
-_PLAIN_URL = re.compile(r"[A-Za-z0-9._~:/?#@!$&'()*+,;=%\[\]-]*")
 Talk = Generator[Request, Reply, Any]
 
 
@@ -112,7 +111,7 @@ class Service:
 
     def token(self) -> Talk:
         """The API key's own record; that it is given proves key and clock."""
-        url = self.follow(self._base(), f"tokens/{quote(self.section.key_id, safe='')}")
+        url = self.follow(self.base(), f"tokens/{quote(self.section.key_id, safe='')}")
         return self.document((yield from self.send("GET", url)))
 
     def links(self) -> Talk:
@@ -121,8 +120,8 @@ class Service:
         if kept is not None and self.memory.steady() - kept.at < LINKS_SECONDS:
             return kept.value
         token = yield from self.token()
-        company = self.document((yield from self.send("GET", self._linked(token, "company"))))
-        found = {name: self._linked(company, name) for name in ("endpoints", "provisioning-profiles")}
+        company = self.document((yield from self.send("GET", self.linked(token, "company"))))
+        found = {name: self.linked(company, name) for name in ("endpoints", "provisioning-profiles")}
         self.known.links = Kept(found, self.memory.steady())
         self._has_new_links = True
         return found
@@ -184,42 +183,26 @@ class Service:
         """The verdict on a reply that is none of the good ones."""
         return TryLater(reply.reason) if isinstance(reply, NoAnswer) else judge(reply, self.section.key_secret)
 
-    def _base(self) -> str:
+    def base(self) -> str:
+        """The API's address, what is asked for goes behind it."""
         return self.section.url.rstrip("/") + "/"
 
-    def _linked(self, document: object, name: str) -> str:
+    def linked(self, document: object, name: str) -> str:
+        """Where a link in a document leads."""
         links = document.get("links") if isinstance(document, dict) else None
         link = links.get(name) if isinstance(links, dict) else None
         if not isinstance(link, str):
             raise Ended(TryLater(f"the service's answer has no link to {name}{CHECK_URL}"))
-        return self.follow(self._base(), link)
+        return self.follow(self.base(), link)
 
     def follow(self, base: str, link: str) -> str:
         """Where a link leads; nothing is signed for another server than that of the settings."""
-        own, url = _origin(self.section.url), _resolved(base, link)
-        found = _origin(url)
+        own, url = origin(self.section.url), resolved(base, link)
+        found = origin(url)
         if not found or found != own:
             where = vendor_words(found, 60) or "an address that is none"
             raise Ended(Unfit(f"a link of the service leads to {where}, not to {own}, and is not followed{CHECK_URL}"))
         return re.sub("%[0-9a-fA-F]{2}", lambda escape: escape[0].upper(), url.partition("#")[0])  # as it is sent
-
-
-def _resolved(base: str, link: str) -> str:
-    """The address of a link, empty where it cannot be one that goes out as it is written."""
-    try:
-        return urljoin(base, link) if _PLAIN_URL.fullmatch(link) else ""
-    except ValueError:  # brackets that hold no IPv6 address
-        return ""
-
-
-def _origin(url: str) -> str:
-    """Scheme, host and port; empty for what is no address, and where a user stands before the host."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:
-        return ""
-    return f"{parts.scheme}://{parts.hostname}:{port}" if parts.hostname and "@" not in parts.netloc else ""
 
 
 def _joined(url: str, rest: str) -> str:

@@ -1,4 +1,4 @@
-"""`callsign mor` and `callsign sign mor` as an administrator types them, against the stand-in."""
+"""`callsign api mor` and `callsign sign mor` as an administrator types them, against the stand-in."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ def run(settings: Path, *arguments: str | bytes) -> subprocess.CompletedProcess[
 
 
 def test_the_answer_is_json(settings: Path, box: Sandbox) -> None:
-    done = run(settings, "mor", "user_balance_get", "currency=USD", "username=bob")
+    done = run(settings, "api", "mor", "user_balance_get", "currency=USD", "username=bob")
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == {"page": {"balance": "13.5740"}}
-    short = run(settings, "mor", "--json", "user_balance_get", "username=bob")
+    short = run(settings, "api", "mor", "--json", "user_balance_get", "username=bob")
     assert short.stdout == '{"page": {"balance": "12.3400"}}\n'
     assert [seen.verdict for seen in box.seen] == ["OK", "OK"]
 
 
 def test_a_gzipped_file_is_json_too(settings: Path) -> None:
-    done = run(settings, "mor", "cli_info_get", "cli=056528999")
+    done = run(settings, "api", "mor", "cli_info_get", "cli=056528999")
     assert json.loads(done.stdout) == {"page": {"cli": {"device": {"user_id": "2", "device_id": "7"}}}}
     assert "sent and not hashed" in done.stderr
     assert "cli" in done.stderr
@@ -68,37 +68,37 @@ def test_a_gzipped_file_is_json_too(settings: Path) -> None:
 
 def test_what_is_not_known_to_only_read_needs_a_yes(settings: Path, box: Sandbox) -> None:
     for line in (["user_balance_update", "user_id=5", "balance=10"], ["callback_init", "device=7", "src=201"], ["new"]):
-        done = run(settings, "mor", *line)
+        done = run(settings, "api", "mor", *line)
         assert (done.returncode, done.stdout) == (2, "")
         assert "--yes" in done.stderr
-    assert "moves money" in run(settings, "mor", "user_balance_update").stderr
+    assert "moves money" in run(settings, "api", "mor", "user_balance_update").stderr
     assert box.seen == []
-    done = run(settings, "mor", "--yes", "user_balance_update", "user_id=5", "balance=10")
+    done = run(settings, "api", "mor", "--yes", "user_balance_update", "user_id=5", "balance=10")
     assert (done.returncode, json.loads(done.stdout)["page"]["user"]["balance"]) == (0, "10")
     assert len(box.seen) == 1
 
 
 def test_mors_no_is_exit_1_with_its_words(settings: Path) -> None:
-    done = run(settings, "mor", "user_balance_get", "username=unknown")
+    done = run(settings, "api", "mor", "user_balance_get", "username=unknown")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("callsign mor: REFUSED: User was not found; ")
-    told = json.loads(run(settings, "mor", "user_balance_get", "username=unknown", "--json").stdout)
+    assert done.stderr.startswith("callsign api: REFUSED: User was not found; ")
+    told = json.loads(run(settings, "api", "mor", "user_balance_get", "username=unknown", "--json").stdout)
     assert (told["status"], told["reason"].startswith("User was not found")) == ("REFUSED", True)
 
 
 def test_a_status_that_says_no_is_exit_1(settings: Path) -> None:
-    done = run(settings, "mor", "callback_init", "device=7", "--yes")
+    done = run(settings, "api", "mor", "callback_init", "device=7", "--yes")
     assert (done.returncode, "REFUSED: No source" in done.stderr) == (1, True)
 
 
 def test_a_server_in_trouble_is_exit_1_and_not_asked_again(settings: Path, box: Sandbox) -> None:
     box.trouble["mor"] = Trouble(http_status=502)
-    read = run(settings, "mor", "user_balance_get", "username=bob")
+    read = run(settings, "api", "mor", "user_balance_get", "username=bob")
     assert (read.returncode, "UNREACHABLE: HTTP 502" in read.stderr, "may have been" in read.stderr) == (1, True, False)
-    done = run(settings, "mor", "--yes", "user_balance_update", "user_id=5", "balance=10")
+    done = run(settings, "api", "mor", "--yes", "user_balance_update", "user_id=5", "balance=10")
     assert (done.returncode, "it may have been done" in done.stderr) == (1, True)
     box.trouble["mor"] = Trouble(drop=True)
-    done = run(settings, "mor", "--yes", "user_balance_update", "user_id=5", "balance=10")
+    done = run(settings, "api", "mor", "--yes", "user_balance_update", "user_id=5", "balance=10")
     assert (done.returncode, "it may have been done" in done.stderr) == (1, True)
     assert len(box.seen) == 3
 
@@ -106,7 +106,7 @@ def test_a_server_in_trouble_is_exit_1_and_not_asked_again(settings: Path, box: 
 def test_what_never_left_was_not_done(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    done = run(write(tmp_path, section(f"http://127.0.0.1:{port}/api")), "mor", "--yes", "sms_send", "dst=1")
+    done = run(write(tmp_path, section(f"http://127.0.0.1:{port}/api")), "api", "mor", "--yes", "sms_send", "dst=1")
     assert (done.returncode, "refuses connections" in done.stderr, "may have" in done.stderr) == (1, True, False)
 
 
@@ -124,7 +124,7 @@ def test_a_page_that_is_no_mor_is_exit_1(tmp_path: Path) -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         url = f"http://127.0.0.1:{server.getsockname()[1]}/api"
-        done = run(write(tmp_path, section(url)), "mor", "system_version_get")
+        done = run(write(tmp_path, section(url)), "api", "mor", "system_version_get")
         thread.join(30)
     assert (done.returncode, done.stdout) == (1, "")
     assert "is [mor] url MOR's" in done.stderr
@@ -148,14 +148,14 @@ def test_a_page_that_is_no_mor_is_exit_1(tmp_path: Path) -> None:
 def test_what_cannot_be_asked_is_exit_2_and_asks_nothing(
     settings: Path, box: Sandbox, arguments: list[str | bytes], words: str
 ) -> None:
-    done = run(settings, "mor", *arguments)
+    done = run(settings, "api", "mor", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr
     assert box.seen == []
 
 
 def test_without_a_section_it_says_so(tmp_path: Path) -> None:
-    done = run(write(tmp_path, ""), "mor", "system_version_get")
+    done = run(write(tmp_path, ""), "api", "mor", "system_version_get")
     assert (done.returncode, "[mor]" in done.stderr) == (2, True)
 
 

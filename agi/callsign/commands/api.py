@@ -1,0 +1,181 @@
+"""`callsign api SYSTEM …`: any call of a vendor's API, signed, and its answer as JSON.
+
+What is not known to only read wants the caller's word for it, and nothing is repeated once it may have had an effect.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from callsign import clocks
+from callsign.commands import common
+from callsign.delivery.conversation import lead
+from callsign.http.messages import Reply, Request
+from callsign.http.transport import HttpTransport
+from callsign.log_text import visible, visible_json
+from callsign.record import fields
+from callsign.settings.secret import Secret
+from callsign.vendors import noojee_api
+from callsign.vendors.api import Call, Told, secrets_in
+from callsign.vendors.kalliope import api as kalliope
+from callsign.vendors.mor import api as mor
+from callsign.vendors.registry import VENDORS
+from callsign.vendors.sraps import api as sraps
+
+if TYPE_CHECKING:
+    import argparse
+
+EPILOG = """\
+examples:
+  callsign api mor user_balance_get username=bob
+  callsign api noojee hangup extenOrUniqueId=1700000000.5 --account antwerp --yes
+  callsign api kalliope GET /cdr/summary/2026/11/28
+  callsign api sraps GET '/companies/{company}/endpoints/' --all
+  callsign api sraps PUT '/companies/{company}/endpoints/000413aabbcc' --data @phone.json --yes
+
+callsign help api says more.
+exit status: 0 done, 1 the vendor refuses or does not answer, 2 wrong usage or settings"""
+
+SECONDS = 60.0
+"""For one answer: a list of calls takes the server its time."""
+
+ALL_SECONDS = 3600.0
+"""For all pages of a list, with the pauses that the vendor asks for."""
+
+LEAST_HIDDEN = 8
+"""Characters of a secret that is taken out of an answer: a shorter one would spoil words and numbers."""
+
+
+class Api(Protocol):
+    """What a vendor's module for this command has."""
+
+    NAMES: bool  # METHOD NAME=VALUE…; else VERB PATH
+
+    def effect(self, section: Any, call: Call) -> str: ...
+    def converse(self, section: Any, call: Call, memory: Any) -> Generator[Request, Reply, Told]: ...
+
+
+APIS = {
+    "mor": cast(Api, mor),
+    "noojee": cast(Api, noojee_api),
+    "kalliope": cast(Api, kalliope),
+    "sraps": cast(Api, sraps),
+}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What may stand on the command line."""
+    common.settings_option(parser)
+    common.json_option(parser)
+    common.account_option(parser)
+    parser.add_argument("system", metavar="SYSTEM", choices=tuple(APIS), help=f"one of {', '.join(APIS)}")
+    words = "mor, noojee: METHOD NAME=VALUE…; kalliope, sraps: VERB PATH"
+    parser.add_argument("words", metavar="WORD", nargs="+", help=words)
+    parser.add_argument("--data", metavar="JSON", default="", help="the body; @FILE: what is in the file")
+    parser.add_argument("--accept", metavar="TYPE", default="", help="the form of the answer, such as text/csv")
+    parser.add_argument("--all", action="store_true", help="every page of a list")
+    parser.add_argument("--yes", action="store_true", help="for what is not known to only read")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Asks once, and prints the answer."""
+    api = APIS[options.system]
+    given = common.given_values(options.words[1:]) if api.NAMES else {}
+    words = tuple(options.words[:1] if api.NAMES else options.words)
+    settings = common.read_settings(options)
+    try:
+        call = Call(words, given, _data(options.data), options.accept, options.all)
+        section = common.section_for(settings, options.system, options.account)
+        effect = api.effect(section, call)
+        if effect and not options.yes:
+            raise ValueError(f"{words[0]} {effect}: with --yes it is asked for")
+        told, hidden = _asked(options.system, section, call)
+    except ValueError as fault:
+        raise common.UsageFault(str(fault)) from None
+    return _shown(told, hidden | _secrets_of(section), options.json)
+
+
+def _data(text: str) -> bytes:
+    """Raises ValueError."""
+    if not text.startswith("@"):
+        return text.encode()  # a lone surrogate, a byte that is no UTF-8, is a ValueError too
+    try:
+        data = Path(text[1:]).read_bytes()
+    except OSError as fault:
+        raise ValueError(f"--data {text}: cannot be read: {fault.strerror}") from None
+    if not data:
+        raise ValueError(f"--data {text}: is empty")
+    return data
+
+
+def _asked(system: str, section: Any, call: Call) -> tuple[Told, set[str]]:
+    """What came of it, and what proved who asked."""
+    proofs: set[str] = set()
+    transport = HttpTransport()
+
+    def send(request: Request, seconds: float) -> Reply:
+        proofs.update(secrets_in(request))
+        return transport.send(request, min(seconds, SECONDS))
+
+    conversation = APIS[system].converse(section, call, VENDORS[system].new_memory())
+    longest = ALL_SECONDS if call.every_page else SECONDS
+    try:
+        told = lead(conversation, send, clocks.steady, math.inf, longest)
+    finally:
+        transport.close()
+    return (told if isinstance(told, Told) else Told("UNREACHABLE", told.reason)), proofs
+
+
+def _secrets_of(section: Any) -> set[str]:
+    values = (getattr(section, name) for name in fields(type(section)))
+    return {value.reveal() for value in values if isinstance(value, Secret)}
+
+
+def _shown(told: Told, secrets: set[str], as_json: bool) -> int:
+    """Prints it, and gives the exit status."""
+    hidden = {secret for secret in secrets if len(secret) >= LEAST_HIDDEN and not secret.isdigit()}
+    is_good = told.status == "OK"
+    document = told.document if is_good else {"status": told.status, "reason": told.reason}
+    if told.body:
+        is_good = _body_shown(told, hidden, as_json) and is_good
+    elif document is not None and (as_json or is_good):
+        print(_without(visible_json(document, None if as_json else 2), hidden))
+    elif as_json:
+        print("null")
+    if told.reason:
+        common.complain(
+            "api", _without(visible(f"{told.status}: {told.reason}" if not is_good else told.reason), hidden)
+        )
+    return common.DONE if is_good else common.FAILED
+
+
+def _body_shown(told: Told, hidden: set[str], as_json: bool) -> bool:
+    """Prints an answer that is no JSON: as it is into a file or a pipe.  Whether it could."""
+    try:
+        text = _without(told.body.decode("utf-8-sig"), hidden)
+    except UnicodeDecodeError:
+        if as_json or sys.stdout.isatty():
+            kind = visible(told.content_type) or "an unnamed kind"
+            common.complain(
+                "api", f"the answer is {len(told.body)} bytes of {kind}: write it to a file, without --json"
+            )
+            return False
+        sys.stdout.flush()
+        sys.stdout.buffer.write(told.body)
+        return True
+    if as_json:
+        common.print_json(text)
+    else:
+        print(visible(text) if sys.stdout.isatty() else text, end="" if text.endswith("\n") else "\n")
+    return True
+
+
+def _without(text: str, hidden: set[str]) -> str:
+    for secret in sorted(hidden, key=len, reverse=True):
+        for form in (secret, visible_json(secret)[1:-1]):
+            text = text.replace(form, "…")
+    return text

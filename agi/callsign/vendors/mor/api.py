@@ -1,0 +1,39 @@
+"""Any method of the MOR API, for `callsign api`."""
+
+from __future__ import annotations
+
+from callsign.record import replace
+from callsign.settings.sections import Mor
+from callsign.vendors.api import MOST_BYTES, Call, Talk, Told, told_no
+from callsign.vendors.api_usage import method_of
+from callsign.vendors.mor import answer as mor_answer
+from callsign.vendors.mor.hash import misfit, unlisted
+from callsign.vendors.mor.methods import effect_of
+from callsign.vendors.mor.vendor import OUTSIDE, request
+from callsign.vendors.mor.xml import Element
+
+NAMES = True
+
+
+def effect(_section: Mor, call: Call) -> str:
+    """What the method does besides answering, empty where it only reads.
+
+    Raises ValueError for what cannot be asked.
+    """
+    method = method_of(call, "user_balance_get", "user_id", OUTSIDE)
+    if fault := misfit(method, call.given):
+        raise ValueError(fault)
+    return effect_of(method)
+
+
+def converse(section: Mor, call: Call, _memory: object) -> Talk:
+    """One request."""
+    method = call.words[0]
+    reply = yield request(section, method, call.given, MOST_BYTES)
+    answer = mor_answer.read(reply, section.key, MOST_BYTES)
+    names = unlisted(method, call.given)
+    remark = f"sent and not hashed, as MOR's list has no {', '.join(names)}" if names else ""
+    if isinstance(answer, Element):
+        return Told("OK", remark, document=answer.as_json())
+    told = told_no(answer, reply, effect_of(method))
+    return replace(told, reason=f"{told.reason}; {remark}") if remark else told

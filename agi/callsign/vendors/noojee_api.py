@@ -1,0 +1,58 @@
+"""Any method of Noojee's CallManagementAPI, for `callsign api`.
+
+Source: the recorder's call management pages; the recordings' look-ups stood there in older versions.
+"""
+
+from __future__ import annotations
+
+from callsign.http.messages import Answer
+from callsign.notification import Delivered, Refused, TryLater
+from callsign.settings.sections import Noojee
+from callsign.vendors import noojee
+from callsign.vendors.api import MOST_BYTES, Call, Talk, Told, told_no, told_yes
+from callsign.vendors.api_usage import method_of
+
+NAMES = True
+
+READS = frozenset(("subscribe", "retrieveMetaData", "retrieveMetaDataByUniqueId", "retrieveMetaDataByHour"))
+EFFECTS = {
+    "start": "starts a recording",
+    "stop": "stops a recording",
+    "dial": "rings phones",
+    "hangup": "ends a call",
+    "answer": "answers a call",
+}
+"""Method -> what it does; one that stands in neither table is not known to be harmless."""
+
+RESERVED = ("apiKey", "timeStamp", "hash")
+
+
+def effect(_section: Noojee, call: Call) -> str:
+    """What the method does besides answering, empty where it only reads.
+
+    Raises ValueError for what cannot be asked.
+    """
+    method = method_of(call, "subscribe", "extenOrUniqueId", RESERVED)
+    return "" if method in READS else EFFECTS.get(method, "is not known to only read")
+
+
+def converse(section: Noojee, call: Call, _memory: object) -> Talk:
+    """One request, in hash mode with a timestamp fetched for it."""
+    method = call.words[0]
+    what = "" if method in READS else method
+    proof: tuple[tuple[str, str], ...] = (("apiKey", section.key.reveal()),)
+    if section.auth == "hash":
+        reply = yield noojee.time_request(section)
+        timestamp = noojee.timestamp_in(reply)
+        if not timestamp:
+            return told_no(noojee.no_time(reply))
+        proof = noojee.proof(section.key, timestamp)
+    given = tuple((name, value) for name, value in call.given.items() if value)
+    reply = yield noojee.command(section, method, given + proof, MOST_BYTES, is_safe=not what)
+    verdict = noojee.judge(reply, section.key)
+    has_json = isinstance(reply, Answer) and 200 <= reply.status < 300 and reply.json() is not None
+    if isinstance(reply, Answer) and (isinstance(verdict, Delivered) or (has_json and isinstance(verdict, TryLater))):
+        told = told_yes(reply)
+        return Told("OK", verdict.reason if isinstance(verdict, Delivered) else "", document=told.document)
+    assert isinstance(verdict, Refused | TryLater)  # noqa: S101
+    return told_no(verdict, reply, what)
