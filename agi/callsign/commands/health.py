@@ -43,7 +43,9 @@ def status(settings: Settings) -> dict[str, Any]:
         for account in accounts
     }
     totals = {what: sum(entry[what] for entry in systems.values()) for what in ("waiting", "delivered", "failed")}
-    return {**running, "store_trouble": "; ".join(trouble), **totals, "systems": systems}
+    differ = running["running"] and bool(settings.stamp) and are_other_settings(settings)
+    about = {"settings": settings.source, "settings_differ": differ, "store_trouble": "; ".join(trouble)}
+    return {**running, **about, **totals, "systems": systems}
 
 
 def store_troubles(store: Path) -> list[str]:
@@ -76,6 +78,16 @@ def server(settings: Settings) -> dict[str, Any]:
         version = "".join(re.findall(r"CALLSIGNVERSION=([^,\"\n]+)", said))
         trouble = "" if version else "it listens but does not admit this machine: see [server] allow"
     return {"running": bool(version), "address": shown, "version": version, "trouble": trouble}
+
+
+def are_other_settings(settings: Settings) -> bool:
+    """Whether the server runs with other settings than those that lie there now; False where it does not say."""
+    try:
+        said = ping.play(settings.server.listen, PING_SECONDS, path=ping.WITH_SETTINGS)
+    except OSError:
+        return False
+    runs = re.findall(r"CALLSIGNSETTINGS=([0-9a-f]+)", said)
+    return bool(runs) and runs != [settings.stamp]
 
 
 def _summaries(store: Path) -> tuple[dict[str, Summary], dict[str, Questions]]:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from callsign import clocks
 from callsign.commands import common, questions
-from callsign.commands.health import status
+from callsign.commands.health import server, status
 from callsign.commands.moments import shown as moment
 from callsign.notification import State
-from callsign.settings.load import ConfigError
+from callsign.outbox.owner import become_owner
+from callsign.outbox.values import OutboxError
+from callsign.settings.load import ConfigError, path_of, places
+from callsign.settings.sections import Settings
 
 if TYPE_CHECKING:
     import argparse
@@ -27,7 +30,7 @@ examples:
   callsign status
   callsign status --check --warn-age 30
 
-exit status: 0 it runs, and its store is well; 1 not so; 2 wrong usage or settings
+exit status: 0 it runs, and its store is well; 1 not so; 2 wrong usage, or settings that cannot be used
 with --check: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (settings or store cannot be read)"""
 
 
@@ -58,12 +61,31 @@ def run(options: argparse.Namespace) -> int:
     """Prints what is found."""
     if options.check:
         return _check(options)
-    found = status(common.settings_and_store(options))
+    settings, faults = _settings_or_places(options)
+    try:
+        found = status(settings)
+    except OutboxError as fault:
+        if not faults:
+            raise
+        found = {**server(settings), "store_trouble": str(fault), "systems": {}}
+    found["settings_faults"] = faults
     if options.json:
         common.print_json(found)
     else:
         common.print_lines(status_lines(found))
+    if faults:
+        return common.MISUSED
     return common.DONE if found["running"] and not found["store_trouble"] else common.FAILED
+
+
+def _settings_or_places(options: argparse.Namespace) -> tuple[Settings, list[str]]:
+    """The settings; of faulty ones what leads to server and store, and the faults: the server goes on without them."""
+    try:
+        return common.settings_and_store(options), []
+    except ConfigError as fault:
+        settings = places(path_of(options.config))
+        become_owner(settings.outbox.path)
+        return settings, fault.faults
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -83,6 +105,13 @@ def status_lines(found: Mapping[str, Any]) -> list[str]:
     """`status` for a person."""
     running = f"running, version {found['version']}" if found["running"] else f"NOT RUNNING: {found['trouble']}"
     lines = [f"server at {found['address']}: {running}"]
+    if found["settings_faults"]:
+        goes_on = "; the server goes on with those that it has read" if found["running"] else ""
+        lines.append(f"the settings cannot be used{goes_on}:")
+        lines += [f"    {fault}" for fault in found["settings_faults"]]
+    elif found["settings_differ"]:
+        reload = "systemctl reload callsign, or SIGHUP; see its log if they stay"
+        lines.append(f"the settings in {found['settings']} are not those that it runs with: {reload}")
     lines += [found["store_trouble"]] if found["store_trouble"] else []
     for system, entry in found["systems"].items():
         shown = ["waiting", "delivered", "failed", *(state.value for state in State)]

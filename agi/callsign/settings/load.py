@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,11 @@ def load(path: Path, thorough: bool = False) -> tuple[Settings, list[str]]:
     warnings: list[str] = []
     faults: list[str] = []
     trees: dict[Path, dict[str, Any]] = {}
+    stamps: list[object] = []
     for file in (path, *_in_folder(path.parent / FOLDER, faults)):
         try:
-            content, found = _settled(file)
+            content, found, stamp = _settled(file)
+            stamps.append((file.name, *stamp))
             trees[file] = config_text.tree(content, SECTIONS)
             warnings += found
         except OSError as fault:
@@ -71,7 +74,32 @@ def load(path: Path, thorough: bool = False) -> tuple[Settings, list[str]]:
     if walk.faults:
         raise ConfigError(walk.faults)
     others = tuple(file for file in trees if file != path)
-    return replace(settings, source=str(path), files=tuple(walk.files), folder=others), warnings + walk.warnings
+    stamps += [(str(file), *_stamp(file.stat())) for file in dict.fromkeys(walk.files)]
+    told = replace(settings, source=str(path), files=tuple(walk.files), folder=others, stamp=_digest(stamps))
+    return told, warnings + walk.warnings
+
+
+def places(path: Path) -> Settings:
+    """Where server and store are, as far as a file says so that cannot be used as a whole.  Never raises."""
+    try:
+        tree = config_text.tree(path.read_bytes(), SECTIONS)
+    except (OSError, ValueError):
+        return Settings(source=str(path))
+    found: dict[str, Any] = {}
+    for name in ("server", "outbox"):
+        walk, keys = Walk(path), tree.get(name, {})
+        section = walk.section(SECTIONS[name], f"[{name}]", keys) if isinstance(keys, dict) else None
+        if section is not None and not walk.faults:
+            found[name] = section
+    return Settings(source=str(path), **found)
+
+
+def _stamp(read: os.stat_result) -> tuple[int, int]:
+    return read.st_mtime_ns, read.st_size
+
+
+def _digest(stamps: list[object]) -> str:
+    return f"{zlib.crc32(repr(stamps).encode()):08x}"
 
 
 def _in_folder(folder: Path, faults: list[str]) -> list[Path]:
@@ -86,8 +114,8 @@ def _in_folder(folder: Path, faults: list[str]) -> list[Path]:
     return [folder / name for name in names if name.endswith(".toml") and not name.startswith(".")]
 
 
-def _settled(path: Path) -> tuple[bytes, list[str]]:
-    """What is in the file once nobody has written to it for `SETTLE_SECONDS`, and warnings.  Raises OSError."""
+def _settled(path: Path) -> tuple[bytes, list[str], tuple[int, int]]:
+    """What is in the file once nobody has written to it for `SETTLE_SECONDS`, warnings, its stamp.  Raises OSError."""
     for _ in range(MOST_LOOKS):
         with path.open("rb") as file:
             warnings = open_to_others(path, file.fileno())
@@ -97,4 +125,4 @@ def _settled(path: Path) -> tuple[bytes, list[str]]:
         if abs(age) >= SETTLE_SECONDS or not stat.S_ISREG(read.st_mode):  # what comes through a pipe comes once
             break
         time.sleep(SETTLE_SECONDS - abs(age))
-    return content, warnings
+    return content, warnings, _stamp(read)

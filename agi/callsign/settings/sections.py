@@ -129,6 +129,7 @@ class Settings(Record):
     source: str = ""  # the file's name, for messages
     files: tuple[Path, ...] = ()  # further files that were read, of one key each
     folder: tuple[Path, ...] = ()  # those of callsign.d that were read
+    stamp: str = field(default="", compare=False)  # of all these files, as they were when they were read
     further: Mapping[str, Record] = field(default_factory=dict)  # the sections of further accounts: "noojee.antwerp"
 
     def section(self, account: str) -> Any:

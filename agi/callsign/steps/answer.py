@@ -12,7 +12,7 @@ from callsign.outbox.outbox import ADD_SECONDS, COMMIT_SECONDS, Outbox, OutboxEr
 from callsign.question import Found, Unfit, Verdict
 from callsign.record import Record
 from callsign.settings.sections import Settings
-from callsign.steps.handlers import HANDLERS, Direct, Skipped, account_in, facts_to_ask, system_of
+from callsign.steps.handlers import HANDLERS, PING, Direct, Skipped, account_in, facts_to_ask, system_of
 from callsign.steps.step import Step, StepFault, shown
 from callsign.vendors.interface import Ask
 
@@ -35,6 +35,9 @@ MEANT = {
     **dict.fromkeys(("noojee/end", "noojee/off", "noojee/pause"), "noojee/stop"),
 }
 """Words for a path that are spelt otherwise than its own."""
+
+WITH_SETTINGS = "ping/settings"
+"""What `callsign status` asks, and no dialplan: a ping, and of what state of the files the settings are."""
 
 log = logging.getLogger("callsign.step")
 
@@ -72,6 +75,8 @@ def _answer(step: Step, services: Services) -> dict[str, str]:
         if step.fault:
             raise StepFault(step.fault)
         handler = HANDLERS.get(path)
+        if path == WITH_SETTINGS:
+            return {**PING.variables(), "CALLSIGNSETTINGS": services.settings().stamp}
         if handler is None:
             raise StepFault(_unknown(path))
         given = step.arguments(handler.names)

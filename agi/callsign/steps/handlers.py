@@ -165,10 +165,12 @@ def _ping() -> dict[str, str]:
     return {"CALLSIGNSTATUS": "OK", "CALLSIGNREASON": "", "CALLSIGNVERSION": __version__}
 
 
+PING = Direct((), _ping)
+
 HANDLERS: dict[str, Notify | Direct | Ask] = {
     "skarabee": Notify(("phonefrom", "phoneto", "businessid", "call"), 0.0, skarabee),
     "noojee/start": Notify(("extenOrUniqueId", "tag", "agentLoginName", "call"), 2.0, _noojee("noojee/start")),
     "noojee/stop": Notify(("extenOrUniqueId", "agentLoginName", "call"), 2.0, _noojee("noojee/stop")),
     **{path: ask for vendor in VENDORS.values() for path, ask in vendor.asks.items()},
-    "ping": Direct((), _ping),
+    "ping": PING,
 }

@@ -1,0 +1,108 @@
+"""`callsign status` where the settings that lie there are not those that run: it says so, and still answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from callsign.sandbox.asterisk.call import Call
+from callsign.sandbox.asterisk.play import run_fastagi
+from callsign.sandbox.vendors.sandbox import Sandbox
+from callsign.settings.sections import OutboxSection
+from callsign.settings.sections import Server as ServerSection
+from command_line import callsign_text as run
+from product import Product, looks_old, vendor_sections
+from waiting import wait_until
+
+ACCOUNTS = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
+NOT_THOSE = "are not those that it runs with: systemctl reload callsign"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Product]:
+    with Sandbox(accounts=ACCOUNTS) as box, Product(tmp_path, vendor_sections(box)) as running:
+        running.write_settings(vendor_sections(box), f"127.0.0.1:{running.port}")  # for the command to find it
+        running.process.send_signal(signal.SIGHUP)
+        running.wait_log(lambda line: "read again" in line)
+        run_fastagi(f"{running.url}/skarabee?wait=10", Call(callerid="056528999", extension="056528998"))
+        yield running
+
+
+def status(server: Product) -> tuple[int, str]:
+    done = run("status", "--config", str(server.settings))
+    assert done.stderr == ""
+    return done.returncode, done.stdout
+
+
+def change(file: Path, text: str, at: int) -> None:
+    file.write_text(text)
+    os.utime(file, (at, at))
+
+
+def test_settings_that_were_changed_since_are_told_until_they_are_read(server: Product) -> None:
+    assert NOT_THOSE not in status(server)[1]
+    change(server.settings, server.settings.read_text() + "# changed\n", 1)
+    code, shown = status(server)
+    assert (code, NOT_THOSE in shown) == (0, True)
+    assert "skarabee: waiting 0, delivered 1" in shown
+    assert json.loads(run("status", "--json", "--config", str(server.settings)).stdout)["settings_differ"] is True
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: NOT_THOSE not in status(server)[1])
+
+
+def test_a_further_file_and_a_key_file_count_too(server: Product, tmp_path: Path) -> None:
+    (tmp_path / "callsign.d").mkdir()
+    tenant = tmp_path / "callsign.d" / "antwerp.toml"
+    key = tmp_path / "antwerp.key"
+    for file in (tenant, key):
+        file.touch(mode=0o600)
+    change(key, "one-key", 1)
+    change(tenant, f'[noojee.antwerp]\nurl = "http://127.0.0.1:1/rest"\nkey_file = "{key}"\n', 1)
+    assert NOT_THOSE in status(server)[1]
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: NOT_THOSE not in status(server)[1])
+    change(key, "two-key", 2)
+    assert NOT_THOSE in status(server)[1]
+
+
+@pytest.mark.parametrize("text", ["[nojee]\n", "[noojee\n"])
+def test_faulty_settings_are_named_and_what_runs_is_told_all_the_same(
+    text: str, server: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = server.settings.read_text()
+    change(server.settings, good + text, 1)
+    if text == "[noojee\n":  # not even where server and store are can be read: those by default are meant
+        monkeypatch.setitem(ServerSection._defaults, "listen", ("127.0.0.1", server.port))
+        monkeypatch.setitem(OutboxSection._defaults, "path", server.store)
+    code, shown = status(server)
+    assert code == 2
+    assert f"server at 127.0.0.1:{server.port}: running" in shown
+    assert "the settings cannot be used; the server goes on with those that it has read:\n" in shown
+    assert f"    {server.settings}: " in shown
+    assert "skarabee: waiting 0, delivered 1" in shown
+
+
+def test_a_server_that_does_not_run_goes_on_with_nothing(server: Product) -> None:
+    assert server.stop() == 0
+    change(server.settings, server.settings.read_text() + "[nojee]\n", 1)
+    code, shown = status(server)
+    assert code == 2
+    assert "NOT RUNNING" in shown
+    assert "the settings cannot be used:\n" in shown
+    looks_old(server.settings)
+
+
+def test_a_store_that_cannot_be_read_either_is_told_in_a_line(server: Product, tmp_path: Path) -> None:
+    change(server.settings, server.settings.read_text() + "[nojee]\n", 1)
+    for file in tmp_path.glob("outbox.db*"):
+        file.rename(tmp_path / f"away-{file.name}")
+    (tmp_path / "outbox.db").mkdir()
+    code, shown = status(server)
+    assert code == 2
+    assert "running, version" in shown
+    assert "cannot be read" in shown
