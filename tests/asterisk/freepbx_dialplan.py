@@ -16,13 +16,15 @@ HOOKS = (
     "macro-dial-ringall-predial-hook",
     "macro-dial-hunt-predial-hook",
 )
+BUSY = "Hangup(17)"
 DIDS = ("056528998", "+3256528998", "reception", "*5600", "7")
 """With an inbound route of their own; any other is found by the route for any DID."""
 
 
-def freepbx(version: str, custom: str) -> str:
+def freepbx(version: str, custom: str, phone: str = BUSY) -> str:
     """extensions_additional.conf, `custom` in place of extensions_custom.conf, and what extensions.conf itself has."""
     text = _ADDITIONAL + "".join(_ROUTE.replace("<did>", did) for did in DIDS) + custom + _STATIC
+    text = text.replace("<phone>", phone)
     text += "".join(f"[{name}]\nexten => s,1,<end>\n" for name in HOOKS)
     call, end = (r"Gosub(macro-\1,s,1(\2))", "Return()") if version == "17" else (r"Macro(\1,\2)", "MacroExit()")
     return re.sub(r"<call>\(([a-z-]+),?(.*)\)$", call, text, flags=re.MULTILINE).replace("<end>", end)
@@ -96,7 +98,7 @@ exten => s,1,Set(DEXTEN=${ARG3})
  same => n,<end>
 
 [phones]
-exten => _2XX,1,Hangup(17)
+exten => _2XX,1,<phone>
 
 [ext-findmefollow]
 exten => 250,1,<call>(user-callerid)
