@@ -75,10 +75,14 @@ class SipPhone:
         `nobody`: From has no user part.
         """
         who = f"sip:{self.here}" if nobody else f"sip:{caller or self.name}@{self.here}"
-        uri = f"sip:{called}@{self.peer[0]}:{self.peer[1]}"
+        uri = self.uri_of(called)
         dialog = self._dialog(uri, (f'"{name}" ' if name else "") + f"<{who}>", f"<{uri}>")
         dialog.request("INVITE", {**(headers or {}), "Content-Type": "application/sdp"}, dialog.offer())
         return dialog
+
+    def uri_of(self, called: str) -> str:
+        """Where an extension of Asterisk's is reached."""
+        return f"sip:{called}@{self.peer[0]}:{self.peer[1]}"
 
     def wait_call(self) -> Dialog:
         """The next call that comes, or came and was not asked for yet."""
@@ -169,7 +173,7 @@ class Dialog:
 
     def refer(self, to: str, replaces: Dialog | None = None) -> None:
         """Sends the other side to extension `to`, or joins it to the other side of our second call."""
-        target = f"sip:{to}@{self.phone.peer[0]}:{self.phone.peer[1]}"
+        target = self.phone.uri_of(to)
         if replaces:
             tags = f"to-tag%3D{tag(replaces.theirs)}%3Bfrom-tag%3D{tag(replaces.ours)}"
             target += f"?Replaces={replaces.call_id}%3B{tags}"

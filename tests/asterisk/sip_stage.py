@@ -5,7 +5,7 @@ A test's dialplan dials its phones as PJSIP/201 and has `056528000@from-sip`, a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,12 +46,13 @@ class Stage:
     phones: dict[str, SipPhone]
     trunk: SipPhone
     _since: int = 0  # where the last call's events begin
+    _called: str = ""  # and what it dialled
     _told: int = 0
     _recorded: int = 0
 
     def ring(self, called: str, at: str = "201", **what: Any) -> tuple[Dialog, Dialog]:
         """A call from outside that has reached the phone `at`: both ends."""
-        self._since = self.asterisk.mark_events()
+        self._since, self._called = self.asterisk.mark_events(), called
         call = self.trunk.call(called, **{"caller": CALLER, **what})
         taken = self.phones[at].wait_call()
         taken.ring()
@@ -70,17 +71,17 @@ class Stage:
         call.hang_up()
         self.asterisk.wait_channels(0)
 
-    def assert_told(self, *called: str, caller: str = CALLER) -> None:
+    def assert_told(self, *called: str, caller: str = CALLER, also: tuple[tuple[str, str], ...] = ()) -> None:
         """Since the last look Skarabee was told that `caller` calls each of `called`, once, and of nobody else.
 
-        One more call is told behind them, so that a stray one has had its time.
+        `also`: and of these, who calls whom.  One more call is told behind them, so that a stray one has had its time.
         """
-        before, self._told = self._told, self._told + len(called) + 1
+        expected = [*((caller, phone) for phone in called), *also, LAST]
+        before, self._told = self._told, self._told + len(expected)
         self.trunk.call(LAST[1], caller=LAST[0]).wait_end()
         seen = self._seen("skarabee", self._told)[before:]
         told = sorted((s.query["phonefrom"], s.query["phoneto"]) for s in seen)
-        expected = sorted([*((caller, phone) for phone in called), LAST])
-        assert told == expected, f"told {told}, expected {expected}"
+        assert told == sorted(expected), f"told {told}, expected {expected}"
 
     def assert_recorded(self, *commands: str, of: str = "PJSIP/trunk") -> None:
         """Since the last look the recorder was given these commands, in this order, for that channel of the last call.
@@ -88,22 +89,30 @@ class Stage:
         One more call is told behind them, whose job has the next number.
         """
         before, self._recorded = self._recorded, self._recorded + len(commands)
+        self.recorded(self._recorded)
         self._told += 1
         self.trunk.call(LAST[1], caller=LAST[0]).wait_end()
         last = f"path=skarabee job={self._told + self._recorded} QUEUED"
         self.server.wait_log(lambda line: last in line)
-        seen = self._seen("noojee", self._recorded)[before:]
-        given = [(s.path.rpartition("/")[2], s.query["extenOrUniqueId"]) for s in seen]
+        given = self.recorded(self._recorded)[before:]
         expected = [(command, self.unique_id(of)) for command in commands]
         assert given == expected, f"given {given}, expected {expected}"
 
+    def recorded(self, count: int) -> list[tuple[str, str]]:
+        """The commands that reached the recorder, at least `count`, each with the unique id it names."""
+        return [(s.path.rpartition("/")[2], s.query["extenOrUniqueId"]) for s in self._seen("noojee", count)]
+
     def unique_id(self, endpoint: str) -> str:
         """Of the first channel of that endpoint in the last call."""
+        caller = self._new_channel(lambda event: event["Exten"] == self._called)
+        if caller["Channel"].startswith(f"{endpoint}-"):
+            return caller["Uniqueid"]
+        return self._new_channel(
+            lambda event: event["Linkedid"] == caller["Uniqueid"] and event["Channel"].startswith(f"{endpoint}-")
+        )["Uniqueid"]
 
-        def is_it(event: Message) -> bool:
-            return event["Event"] == "Newchannel" and event["Channel"].startswith(f"{endpoint}-")
-
-        return self.asterisk.wait_event(is_it, since=self._since)["Uniqueid"]
+    def _new_channel(self, is_it: Callable[[Message], bool]) -> Message:
+        return self.asterisk.wait_event(lambda e: e["Event"] == "Newchannel" and is_it(e), since=self._since)
 
     def _seen(self, system: str, count: int) -> list[Seen]:
         def those(seen: list[Seen]) -> list[Seen]:

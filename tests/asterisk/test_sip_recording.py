@@ -9,17 +9,36 @@ import pytest
 
 from callsign.sandbox.vendors.messages import Trouble
 from real_asterisk import RealAsterisk
+from sip_phone import Dialog
 from sip_stage import TOLD_AND_OVER, Stage, sip_stage, stage_files
+from waiting import wait_until
 
-FILES = stage_files("extensions_callsign.conf", "extensions_sample_inbound.conf")
+FILES = {
+    **stage_files(
+        "extensions_callsign.conf",
+        "extensions_sample_inbound.conf",
+        "extensions_callsign_features.conf",
+        "features_callsign.conf",
+    ),
+    "features.conf": """
+[general]
+featuredigittimeout = 5000
+[applicationmap]
+#include features_callsign.conf
+""",
+}
 
 DIALPLAN = (
     TOLD_AND_OVER
     + r"""
 #include extensions_callsign.conf
 #include extensions_sample_inbound.conf
+#include extensions_callsign_features.conf
 
 [from-sip]
+exten => 056528990,1,Set(CHANNEL(hangup_handler_push)=callsign-noojee-hangup,s,1)
+ same => n,Gosub(callsign-noojee-start,s,1)
+ same => n,Dial(PJSIP/201,20,b(callsign-features-allow^s^1))
 exten => 056528991,1,Goto(recorded,201,1)
 exten => 056528992,1,Dial(Local/201@recorded,20)
 exten => 056528993,1,Dial(Local/201@recorded/n,20)
@@ -55,6 +74,17 @@ exten => 201,1,Dial(Local/201@recorded,20)
 def stage(asterisk: RealAsterisk, tmp_path: Path) -> Iterator[Stage]:
     with sip_stage(asterisk, tmp_path) as running:
         yield running
+
+
+def press(phone: Dialog, code: str) -> None:
+    for digit in code:
+        phone.press(digit)
+
+
+def channels_in(stage: Stage, *applications: str) -> bool:
+    """Whether a channel is in one of these applications."""
+    lines = stage.asterisk.command("core show channels concise").splitlines()
+    return any(line.split("!")[5] in applications for line in lines)
 
 
 LEGS = {  # what is dialled, and how many channels stay once both have answered
@@ -103,6 +133,14 @@ def test_the_sample_gives_no_command_for_a_call_that_nobody_answers(stage: Stage
     stage.assert_recorded()
 
 
+def test_a_start_that_the_recorder_refuses_is_not_stopped(stage: Stage) -> None:
+    stage.box.trouble["noojee"] = Trouble(refuse_status="Authentication failed")
+    call, _ = stage.call("056528997")
+    stage.end(call)
+    stage.trunk.call("056528000", caller="0478999999").wait_end()
+    stage.server.wait_log(lambda line: "path=skarabee job=2 QUEUED" in line)
+
+
 def test_what_was_stopped_is_not_stopped_again(stage: Stage) -> None:
     call, _ = stage.call("056528995")
     stage.end(call)
@@ -136,3 +174,50 @@ def test_a_blind_transfer_goes_on_being_recorded(stage: Stage) -> None:
     stage.end(other)
     call.wait_end()
     stage.assert_recorded("stop")
+
+
+def test_the_codes_come_by_info_and_what_they_start_again_is_stopped_at_the_end(stage: Stage) -> None:
+    call, taken = stage.call("056528990")
+    stage.assert_recorded("start")
+    for code, command in (("*50", "stop"), ("*51", "start")):
+        press(taken, code)
+        stage.assert_recorded(command)
+        wait_until(lambda: not channels_in(stage, "Gosub", "AGI", "Playback"))  # no code meanwhile
+    stage.end(call)
+    stage.assert_recorded("stop")
+
+
+def test_what_a_code_has_stopped_is_not_stopped_again_at_the_end(stage: Stage) -> None:
+    call, taken = stage.call("056528990")
+    press(taken, "*50")
+    stage.assert_recorded("start", "stop")
+    taken.wait_voice()
+    stage.end(call)
+    stage.assert_recorded()
+
+
+def test_an_attended_transfer_goes_on_being_recorded(stage: Stage) -> None:
+    call, taken = stage.call("056528997")
+    second = stage.phones["201"].call("202")
+    other = stage.phones["202"].wait_call()
+    other.answer()
+    second.wait_status(200)
+    taken.refer("202", replaces=second)
+    second.wait_end()
+    taken.hang_up()
+    other.wait_voice()
+    stage.assert_recorded("start")
+    stage.end(other)
+    call.wait_end()
+    stage.assert_recorded("stop")
+
+
+def test_a_caller_who_gives_up_in_the_middle_of_a_step_leaves_nothing(stage: Stage) -> None:
+    stage.box.trouble["noojee"] = Trouble(delay_seconds=1)
+    call = stage.trunk.call("056528997")
+    wait_until(lambda: channels_in(stage, "AGI"))
+    call.cancel()
+    call.wait_status(487)
+    stage.asterisk.wait_channels()
+    assert stage.phones["201"].waiting == 0
+    assert [command for command, _ in stage.recorded(2)] == ["start", "stop"]

@@ -41,12 +41,16 @@ exten => 056528997,1,Gosub(callsign-skarabee,s,1)
  same => n,Dial(PJSIP/201,20,g)
  same => n,Gosub(callsign-skarabee,s,1(056528998))
 exten => 056528998,1,Dial(Local/056528991@from-sip&Local/203@from-sip,20)
+exten => 056528990,1,Gosub(callsign-skarabee,s,1)
+ same => n,Dial(PJSIP/201,20,b(callsign-skarabee-called^s^1))
 exten => 201,1,Dial(PJSIP/201,20)
 exten => 202,1,Gosub(callsign-skarabee,s,1)
  same => n,Dial(PJSIP/202,20)
 exten => 203,1,Dial(PJSIP/203,20,b(callsign-skarabee-called^s^1))
 
 [ring]
+exten => 056528990,1,Gosub(callsign-skarabee,s,1)
+ same => n,Dial(PJSIP/201,20,b(callsign-skarabee-called^s^1))
 exten => 201,1,Dial(PJSIP/201,20)
 
 [named]
@@ -138,3 +142,63 @@ def test_a_phone_that_asterisk_rings_to_place_its_call_is_the_caller(stage: Stag
     other.answer()
     stage.end(other)
     stage.assert_told("202")
+
+
+# What becomes of a call to DID and 201 that goes on to 202 or 203; None: the caller's number is shown.
+SHOWN_OR_WITHHELD = pytest.mark.parametrize("headers", [None, *WITHHELD.values()], ids=["shown", *WITHHELD])
+DID = "056528990"
+
+
+def assert_each_is_told(stage: Stage, headers: dict[str, str] | None, *called: str) -> None:
+    stage.assert_told(*(called if headers is None else ()))
+
+
+@SHOWN_OR_WITHHELD
+def test_a_phone_that_sends_its_calls_elsewhere_is_told_and_so_is_that(
+    stage: Stage, headers: dict[str, str] | None
+) -> None:
+    call, sends = stage.ring(DID, headers=headers)
+    sends.refuse("302 Moved Temporarily", stage.trunk.uri_of("203"))
+    taken = stage.phones["203"].wait_call()
+    taken.answer()
+    taken.wait_voice()
+    stage.end(call)
+    assert_each_is_told(stage, headers, DID, "201", "203")
+
+
+@SHOWN_OR_WITHHELD
+def test_a_blind_transfer_tells_who_rings_next(stage: Stage, headers: dict[str, str] | None) -> None:
+    call, taken = stage.call(DID, headers=headers)
+    taken.refer("203")
+    other = stage.phones["203"].wait_call()
+    other.answer()
+    other.wait_voice()
+    stage.end(call)
+    assert_each_is_told(stage, headers, DID, "201", "203")
+
+
+@SHOWN_OR_WITHHELD
+def test_an_attended_transfer_tells_the_phones_own_call_and_nobody_new(
+    stage: Stage, headers: dict[str, str] | None
+) -> None:
+    call, taken = stage.call(DID, headers=headers)
+    second = stage.phones["201"].call("203")
+    other = stage.phones["203"].wait_call()
+    other.answer()
+    second.wait_status(200)
+    other.wait_voice()
+    taken.refer("203", replaces=second)
+    second.wait_end()
+    taken.hang_up()  # Asterisk leaves that one to the phone
+    other.wait_voice()
+    stage.end(call)
+    stage.assert_told(*([DID, "201"] if headers is None else []), also=(("201", "203"),))
+
+
+@SHOWN_OR_WITHHELD
+def test_a_caller_who_gives_up_was_told(stage: Stage, headers: dict[str, str] | None) -> None:
+    call, _ = stage.ring(DID, headers=headers)
+    call.cancel()
+    call.wait_status(487)
+    stage.asterisk.wait_channels()
+    assert_each_is_told(stage, headers, DID, "201")
