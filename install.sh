@@ -1,28 +1,31 @@
 #!/bin/sh
 # Installs callsign.  `./install.sh --help` lists what it can do.
 #
-# The installation on a PBX is the list in `system_install`.  Each step looks first, says what it changes, and
-# changes nothing with --dry-run; a step that finds all as it should be says nothing.
+# The installation is the list in `system_install`.  Each step looks first, says what it changes, and changes nothing
+# with --dry-run; a step that finds all as it should be says nothing.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 root=''      # --root: in front of every path below
+half=''      # --server or --dialplan: server or dialplan alone
 dry_run=''
 purge=''
 wheels=''    # --wheels: instead of a package index
 changes=0
 changed=''   # whether the last step had something to change
-for_service='' # whether the Python is to run as the service
+python=''    # none with --dialplan
+system_wide='' # whether the Python is to run as the service
 restart=''   # why the service has to be started anew
 notes=''     # said at the end
 work=''      # a folder for files that are being made
 
 home=/opt/callsign
-parts='agi conf dialplan README.md install.sh'  # what home gets: what runs, and what takes it away again
 settings=/etc/callsign/callsign.toml
 store=/var/lib/callsign
 unit=/etc/systemd/system/callsign.service
 account=callsign  # user and group
+bin=/usr/local/bin
+stamp=callsign-requirements.txt # in an environment: what it is made of
 
 usage() {
   cat <<'TEXT'
@@ -31,6 +34,8 @@ usage() {
 
 sudo ./install.sh        on a PBX: /opt/callsign, commands, plain AGI script, settings, dialplan file, service;
                          also upgrades; safe to run twice
+     --server            on a machine without Asterisk: all but dialplan file and plain script
+     --dialplan          on a PBX whose server is on another machine: the dialplan file alone, without Python
      --dry-run           says what it would change, and changes nothing
      --root DIR          builds the tree in DIR for a package: no users, no service
      --wheels DIR        takes the Python packages from DIR instead of a package index (demo and --local too)
@@ -49,7 +54,7 @@ fail() {
   exit 1
 }
 
-misused() {
+usage_error() {
   say "install.sh: $*" >&2
   usage >&2
   exit 2
@@ -66,9 +71,9 @@ is_usable() { # by its word: other programs, like `true`, end well too
   [ "$("$1" -c 'import sys, venv, ensurepip, sqlite3, ssl; print(sys.version_info >= (3, 10))' 2>/dev/null)" = True ]
 }
 
-is_hidden() { # from the service's user, whom the unit keeps out of all home folders
+is_in_a_home_folder() { # the unit keeps the service's user out of all of them
   case $("$1" -c 'import os, sys; print(os.path.realpath(sys.base_prefix))') in
-    /home/* | /root/*) [ -n "$for_service" ] ;;
+    /home/* | /root/*) [ -n "$system_wide" ] ;;
     *) return 1 ;;
   esac
 }
@@ -76,13 +81,13 @@ is_hidden() { # from the service's user, whom the unit keeps out of all home fol
 find_python() { # VENV: the Python that it is made of, if there is one, is the first choice
   if [ -n "${PYTHON:-}" ]; then
     is_usable "$PYTHON" || fail "PYTHON=$PYTHON is no Python 3.10+ with venv, sqlite3 and ssl"
-    ! is_hidden "$PYTHON" || fail "PYTHON=$PYTHON lies in a home folder, which the service's user cannot enter"
+    ! is_in_a_home_folder "$PYTHON" || fail "PYTHON=$PYTHON lies in a home folder, which the service's user cannot enter"
     command -v "$PYTHON"
     return
   fi
   before=$("$1/bin/python" -c 'import sys; print(sys._base_executable)' 2>/dev/null) || before=python3
   for name in "$before" python3 /usr/bin/python3 python3.14 python3.13 python3.12 python3.11 python3.10; do
-    if command -v "$name" >/dev/null 2>&1 && is_usable "$name" && ! is_hidden "$name"; then
+    if command -v "$name" >/dev/null 2>&1 && is_usable "$name" && ! is_in_a_home_folder "$name"; then
       command -v "$name"
       return
     fi
@@ -92,23 +97,19 @@ $(python_advice)"
 }
 
 python_advice() {
-  os=$(os_release ID) version=$(os_release VERSION_ID)
-  elsewhere="Either PYTHON=/path/to/python3 names a newer one that you have installed, outside of /home and /root,
-or callsign runs on another machine, and this one's dialplan reaches it at its address: see README, \"another host\"."
-  if python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
-    case $os in
-      debian | ubuntu | raspbian) say "apt-get install python3-venv" ;;
-      *) say "This python3 lacks venv, ensurepip, sqlite3 or ssl: install what brings them." ;;
-    esac
-    return
-  fi
-  case $os.$version in
-    debian.1[2-9] | ubuntu.2[2-9].* | raspbian.1[2-9]) say "apt-get install python3 python3-venv" ;;
-    rhel.[89]* | rocky.[89]* | almalinux.[89]* | ol.[89]* | centos.[89]*) say "dnf install python3.11" ;;
-    fedora.* | rhel.* | rocky.* | almalinux.* | ol.*) say "dnf install python3" ;;
-    opensuse* | sles.*) say "zypper install python311" ;;
-    *) say "The Python of ${os:-this system} ${version:-} is too old: $(python3 --version 2>/dev/null || echo none). $elsewhere" ;;
+  found=$(python3 -c 'import sys; print("new" if sys.version_info >= (3, 10) else "Python " + sys.version.split()[0])' 2>/dev/null) ||
+    found=none
+  case $found in
+    new)
+      say "This python3 lacks venv, ensurepip, sqlite3 or ssl.  Debian, Ubuntu: apt-get install python3-venv"
+      return
+      ;;
+    none) say "There is no python3 here.  Debian 12, Ubuntu 22.04 and later: apt-get install python3-venv" ;;
+    *) say "The Python of $(os_release ID) $(os_release VERSION_ID) is too old: $found.  Red Hat 8 and 9: dnf install python3.11" ;;
   esac
+  say "Either PYTHON=/path/to/python3 names a newer one that you have installed, outside of /home and /root, or callsign runs on
+another machine: there sudo ./install.sh --server, here sudo ./install.sh --dialplan, which needs no Python.  See README,
+\"Another host\"."
 }
 
 os_release() { # NAME: its value
@@ -121,8 +122,8 @@ requirements_of() { # PYTHON: what an environment is made of; equal text, equal 
 }
 
 # Whole when its stamp, written last, says what is wanted; a half-made one is made anew.
-is_whole() { # VENV PYTHON
-  is_usable "$1/bin/python" && requirements_of "$2" | cmp -s - "$1/callsign-requirements.txt"
+is_complete() { # VENV PYTHON
+  is_usable "$1/bin/python" && requirements_of "$2" | cmp -s - "$1/$stamp"
 }
 
 make_environment() { # VENV PYTHON: wheels alone, and only those of the lock: nothing of a package runs before it was compared
@@ -132,11 +133,7 @@ make_environment() { # VENV PYTHON: wheels alone, and only those of the lock: no
     fail "the packages of agi/requirements.lock could not be installed: is a package index reachable?  Without one: --wheels"
 }
 
-stamp() { # VENV PYTHON
-  requirements_of "$2" >"$1/callsign-requirements.txt"
-}
-
-starter() { # PYTHON SCRIPT: the text of a command that runs one with the other
+wrapper_script() { # PYTHON SCRIPT: the text of a command that runs one with the other
   printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$1" "$2"
 }
 
@@ -146,14 +143,14 @@ local_install() {
   venv="$here/.venv"
   cd "$here" # Python looks for modules where it stands
   python=$(find_python "$venv")
-  if ! is_whole "$venv" "$python"; then
+  if ! is_complete "$venv" "$python"; then
     say "Making .venv with $("$python" --version) …"
     make_environment "$venv" "$python"
-    stamp "$venv" "$python"
+    requirements_of "$python" >"$venv/$stamp"
   fi
   for script in bin/callsign bin/agi-debug agi-bin/callsign.agi; do
     command="$venv/bin/$(basename "$script")"
-    starter "$venv/bin/python" "$here/agi/$script" >"$command"
+    wrapper_script "$venv/bin/python" "$here/agi/$script" >"$command"
     chmod 755 "$command"
   done
 }
@@ -172,7 +169,7 @@ announce() {
   if [ -n "$dry_run" ]; then say "Would change:"; else say "Changes:"; fi
 }
 
-looks() { # PATH MODE OWNER: a package's tree has no owners yet
+has_owner_and_mode() { # PATH MODE OWNER: a package's tree has no owners yet
   if [ -n "$root" ]; then
     [ "$(stat -c %a "$1" 2>/dev/null)" = "$2" ]
   else
@@ -180,18 +177,12 @@ looks() { # PATH MODE OWNER: a package's tree has no owners yet
   fi
 }
 
-dress() { # PATH MODE OWNER
-  [ -n "$root" ] || chown "$3" "$1"
-  chmod "$2" "$1"
+install_folder() { # PATH MODE OWNER
+  has_owner_and_mode "$root$1" "$2" "$3" || change "folder $1  $3 $2" make_folder "$root$1" "$2" "$3"
 }
 
-folder() { # PATH MODE OWNER
-  looks "$root$1" "$2" "$3" || change "folder $1  $3 $2" make_folder "$root$1" "$2" "$3"
-}
-
-make_folder() {
-  mkdir -p "$1"
-  dress "$1" "$2" "$3"
+make_folder() { # PATH MODE OWNER
+  if [ -n "$root" ]; then install -d -m "$2" "$1"; else install -d -m "$2" -o "${3%:*}" -g "${3#*:}" "$1"; fi
 }
 
 # Whoever may put names into a folder can put a link there: so root itself works only where nobody but root may.
@@ -214,13 +205,13 @@ as_owner() { # FOLDER COMMAND…: runs it in that folder, as its owner, with no 
   )
 }
 
-file() { # NEW PATH MODE OWNER
+install_file() { # NEW PATH MODE OWNER
   changed=''
-  cmp -s "$1" "$root$2" && looks "$root$2" "$3" "$4" && return
-  change "file $2  $4 $3" place "$1" "$root$2" "$3" "$4"
+  cmp -s "$1" "$root$2" && has_owner_and_mode "$root$2" "$3" "$4" && return
+  change "file $2  $4 $3" write_file "$1" "$root$2" "$3" "$4"
 }
 
-place() { # NEW PATH MODE OWNER: whole or not at all
+write_file() { # NEW PATH MODE OWNER: whole or not at all
   [ -d "$(dirname "$2")" ] || mkdir -p "$(dirname "$2")"
   [ -z "$root" ] || set -- "$1" "$2" "$3" ''
   # shellcheck disable=SC2016 # the inner shell's
@@ -228,23 +219,14 @@ place() { # NEW PATH MODE OWNER: whole or not at all
     mv -f "$1.new" "$1"' sh "$(basename "$2")" "$3" "$4" <"$1"
 }
 
-swap_in() { # NEW PATH: a folder in place of another; plain scripts that start meanwhile find one of them
+replace_folder() { # NEW PATH: a folder in place of another; plain scripts that start meanwhile find one of them
   rm -rf "$2.old"
-  if [ -e "$2" ] && exchange "$1" "$2"; then
+  if [ -e "$2" ] && [ -n "$python" ] && "$python" -I "$here/agi/callsign/commands/exchange.py" "$1" "$2" 2>/dev/null; then
     mv "$1" "$2.old"
     return
   fi
   [ ! -e "$2" ] || mv "$2" "$2.old"
   mv "$1" "$2"
-}
-
-exchange() { # ONE OTHER: at one stroke, where kernel and file system can (renameat2(2), RENAME_EXCHANGE)
-  "$python" - "$1" "$2" 2>/dev/null <<'PYTHON'
-import ctypes, os, sys
-
-one, other = map(os.fsencode, sys.argv[1:])
-sys.exit(ctypes.CDLL(None).renameat2(-100, one, -100, other, 2) != 0)  # AT_FDCWD
-PYTHON
 }
 
 remove() { # PATH
@@ -255,18 +237,32 @@ remove() { # PATH
 
 # -- What there is -------------------------------------------------------------------------------------
 
-find_asterisk() {
-  for conf in /etc/asterisk/asterisk.conf /usr/local/etc/asterisk/asterisk.conf; do
-    [ ! -r "$root$conf" ] || break
-  done
-  if [ -r "$root$conf" ]; then
-    asterisk_conf=$conf
-  elif [ -n "$root" ]; then
-    asterisk_conf=/etc/asterisk/asterisk.conf # a package's tree holds no Asterisk: its defaults
-  else
-    fail "no Asterisk found: there is no /etc/asterisk/asterisk.conf.  On a machine without Asterisk callsign
-runs too, see README, \"another host\": ./install.sh --local, and its dialplan file on the PBX."
+look_around() {
+  asterisk_conf=/etc/asterisk/asterisk.conf
+  [ -r "$root$asterisk_conf" ] || [ ! -r "$root/usr/local$asterisk_conf" ] || asterisk_conf=/usr/local$asterisk_conf
+  choose_half
+  asterisk_user=root freepbx='' dialplan_entry='' globals=''
+  if [ "$half" != server ]; then
+    find_asterisk
+    find_freepbx
   fi
+}
+
+choose_half() { # or refuses the one that was asked for
+  if [ "$half" = dialplan ] && [ -e "$root$home/venv" ]; then
+    fail "the server is installed here, and its dialplan file with it: sudo ./install.sh keeps both up to date.
+If the server is to run on another machine, take this one away first: sudo $home/install.sh --uninstall"
+  fi
+  if [ -r "$root$asterisk_conf" ]; then
+    [ "$half" != server ] || fail "--server is for a machine without Asterisk, and here is $asterisk_conf: sudo ./install.sh"
+  elif [ -z "$root" ]; then # a package's tree needs no Asterisk
+    [ "$half$what" != uninstall ] || half=server
+    [ "$half" = server ] || fail "no Asterisk found: there is no /etc/asterisk/asterisk.conf.
+The server runs without Asterisk too: here sudo ./install.sh --server, on the PBX sudo ./install.sh --dialplan."
+  fi
+}
+
+find_asterisk() {
   etc=$(asterisk_folder astetcdir "$(dirname "$asterisk_conf")")
   data=$(asterisk_folder astdatadir /var/lib/asterisk)
   agi_bin=$(asterisk_folder astagidir "$data/agi-bin")
@@ -290,30 +286,38 @@ asterisk_option() { # NAME: from asterisk.conf, "name => value" or "name = value
 
 # FreePBX's /etc/freepbx.conf names its web folder, whose framework module carries FreePBX's version.
 find_freepbx() {
-  freepbx=''
-  dialplan_entry=$etc/extensions.conf
+  dialplan_entry=$etc/extensions.conf globals='[globals] of extensions.conf'
   [ -e "$root/etc/freepbx.conf" ] || return 0
   admin=$(sed -n "s|.*require_once(['\"]\(.*\)/bootstrap\.php['\"]).*|\1|p" "$root/etc/freepbx.conf" 2>/dev/null | tail -n 1)
   freepbx=$(sed -n 's|.*<version>\([0-9][^<]*\)</version>.*|\1|p' \
     "$root${admin:-/var/www/html/admin}/modules/framework/module.xml" 2>/dev/null | head -n 1)
   freepbx=${freepbx:-of unknown version}
-  dialplan_entry=$etc/extensions_custom.conf
+  dialplan_entry=$etc/extensions_custom.conf globals=globals_custom.conf
   say "FreePBX: $freepbx"
 }
 
 has_systemd() { [ -d /run/systemd/system ] && command -v systemctl >/dev/null; }
 
+is_running() { # whether a server answers at the address that the settings name
+  "$bin/callsign" status --json 2>/dev/null | grep -q '"running": true'
+}
+
 # -- What must not be --------------------------------------------------------------------------------
+
+refuse_what_is_not_ours() {
+  [ -n "$root" ] || [ ! -e "$home" ] || [ "$(stat -c %U "$home")" = root ] || fail "$home is not root's: move it away first"
+  programs="$bin/callsign $bin/agi-debug"
+  [ "$half" = server ] || programs="$programs $agi_bin/callsign.agi"
+  for program in $programs; do
+    [ ! -e "$root$program" ] || grep -q "$home/" "$root$program" ||
+      fail "$program is there and is not of this installer: move it away first"
+  done
+}
 
 refuse_what_would_hurt() {
   if [ -n "$freepbx" ] && grep -Eq '^[[:space:]]*listen[[:space:]]*=.*:4573"' "$root$settings" 2>/dev/null; then
     fail "$settings: [server] listen: port 4573 belongs to FreePBX's own FastAGI server; take 4591"
   fi
-  [ -n "$root" ] || [ ! -e "$home" ] || [ "$(stat -c %U "$home")" = root ] || fail "$home is not root's: move it away first"
-  for program in /usr/local/bin/callsign /usr/local/bin/agi-debug "$agi_bin/callsign.agi"; do
-    [ ! -e "$root$program" ] || grep -q "$home/" "$root$program" ||
-      fail "$program is there and is not of this installer: move it away first"
-  done
   ours=$root$etc/extensions_callsign.conf
   if [ -e "$ours" ] && ! cmp -s "$ours" "$here/dialplan/extensions_callsign.conf" &&
     ! cmp -s "$ours" "$root$home/dialplan/extensions_callsign.conf"; then
@@ -326,6 +330,7 @@ refuse_what_would_hurt() {
   [ -z "$taken" ] || fail "a context of callsign's is defined already, and two of one name would be mixed line by line:
 $taken
 Rename yours, or merge by calling it from your own dialplan: Gosub(callsign-…,s,1) then your lines."
+  refuse_what_is_gone
 }
 
 refuse_what_is_gone() { # a file of an earlier version that the dialplan includes
@@ -351,7 +356,7 @@ Remove these lines, reload the dialplan, and run the installer again."
   [ ! -L "$root$dialplan_entry" ] || ours='^$' # whoever wrote it through the link takes it out again
   others=$(
     {
-      includes_ours -Rn "$root$etc" --include='*.conf' | grep -Ev "$ours" || :
+      includes_our_file -Rn "$root$etc" --include='*.conf' | grep -Ev "$ours" || :
       grep -REn "^[[:space:]]*#(try)?include[^;]*($home/|_callsign_|features_callsign)" "$root$etc" --include='*.conf' 2>/dev/null
     } | cut -d: -f1-2 | sort -u
   ) || true
@@ -363,16 +368,14 @@ Remove this line, and run the installer again."
 # -- The steps on a PBX --------------------------------------------------------------------------------
 
 account_step() {
+  readers=$account
+  [ "$asterisk_user" = root ] || readers="$account and $asterisk_user"
   [ -z "$root" ] || return 0
-  getent passwd "$account" >/dev/null || change "user and group $account" make_account
+  getent passwd "$account" >/dev/null || change "user and group $account" useradd --system --user-group --no-create-home \
+    --home-dir "$store" --shell /usr/sbin/nologin --comment "callsign's server" "$account"
   if [ "$asterisk_user" != root ] && ! id -nG "$asterisk_user" | tr ' ' '\n' | grep -qx "$account"; then
     change "$asterisk_user joins the group $account" usermod -aG "$account" "$asterisk_user"
   fi
-}
-
-make_account() {
-  useradd --system --user-group --no-create-home --home-dir "$store" --shell /usr/sbin/nologin \
-    --comment "callsign's server" "$account"
 }
 
 choose_python() {
@@ -382,7 +385,7 @@ choose_python() {
 }
 
 environment_step() {
-  is_whole "$venv" "$python" && return
+  is_complete "$venv" "$python" && return
   restart='new environment'
   change "environment $home/venv" make_system_environment
 }
@@ -396,12 +399,14 @@ make_system_environment() { # without what only made it: pip, and scripts that n
   sed -i '/^command/d' "$new/pyvenv.cfg"
   find "$new" -name __pycache__ -prune -exec rm -r {} +
   "$new/bin/python" -m compileall -qq -s "$new" -p "$home/venv" "$new/lib" || true # pyst2 has a module of Python 2
-  stamp "$new" "$python"
+  requirements_of "$python" >"$new/$stamp"
   chmod -R u=rwX,go=rX "$new"
-  swap_in "$new" "$venv"
+  replace_folder "$new" "$venv"
 }
 
-code_step() {
+code_step() { # what runs, and what takes it away again
+  parts='agi conf dialplan README.md install.sh'
+  [ "$half" != dialplan ] || parts='dialplan README.md install.sh'
   for part in $parts; do
     diff -rq -x __pycache__ "$here/$part" "$root$home/$part" >/dev/null 2>&1 && continue
     [ "$part" != agi ] || restart='new code'
@@ -412,6 +417,7 @@ code_step() {
 copy_part() {
   new=$root$home/$1.new
   rm -rf "$new"
+  mkdir -p "$root$home"
   cp -R "$here/$1" "$new"
   find "$new" -name __pycache__ -prune -exec rm -r {} +
   chmod -R u=rwX,go=rX "$new"
@@ -419,9 +425,8 @@ copy_part() {
     "$root$home/venv/bin/python" -m compileall -q -s "$new" -p "$home/agi" "$new" || fail "$new could not be compiled"
     check_settings "$new"
   fi
-  swap_in "$new" "$root$home/$1"
+  replace_folder "$new" "$root$home/$1"
 }
-
 
 check_settings() { # CODE: as the service will read them, before it takes the place of one that works
   [ -z "$root" ] && [ -e "$settings" ] || return 0
@@ -432,21 +437,23 @@ $(cat "$work/check")"
 
 commands_step() {
   for name in callsign agi-debug; do
-    starter "$home/venv/bin/python" "$home/agi/bin/$name" >"$work/$name"
-    file "$work/$name" "/usr/local/bin/$name" 755 root:root
+    wrapper_script "$home/venv/bin/python" "$home/agi/bin/$name" >"$work/$name"
+    install_file "$work/$name" "$bin/$name" 755 root:root
   done
-  # No link: FreePBX's chown follows links and removes those that lead nowhere.  Its owner is whose the folder is.
-  starter "$home/venv/bin/python" "$home/agi/agi-bin/callsign.agi" >"$work/callsign.agi"
-  file "$work/callsign.agi" "$agi_bin/callsign.agi" 755 "$(owner_of "$root$agi_bin")"
+}
+
+script_step() { # no link: FreePBX's chown follows links and removes those that lead nowhere; its owner is whose the folder is
+  wrapper_script "$home/venv/bin/python" "$home/agi/agi-bin/callsign.agi" >"$work/callsign.agi"
+  install_file "$work/callsign.agi" "$agi_bin/callsign.agi" 755 "$(owner_of "$root$agi_bin")"
 }
 
 settings_step() { # /etc/asterisk is no place for keys: FreePBX makes all in it readable to its web server
-  folder "$(dirname "$settings")" 750 "root:$account"
-  [ -e "$root$settings" ] || file "$here/conf/callsign.toml.example" "$settings" 640 "root:$account"
+  install_folder "$(dirname "$settings")" 750 "root:$account"
+  [ -e "$root$settings" ] || install_file "$here/conf/callsign.toml.example" "$settings" 640 "root:$account"
 }
 
 store_step() { # new files in it belong to its group
-  looks "$root$store" 2770 "$account:$account" || change "folder $store  $account:$account 2770" make_store
+  has_owner_and_mode "$root$store" 2770 "$account:$account" || change "folder $store  $account:$account 2770" make_store
 }
 
 make_store() { # or takes over one that somebody made by hand: root has it first, so that no more names come into it
@@ -461,30 +468,32 @@ make_store() { # or takes over one that somebody made by hand: root has it first
 access_step() {
   [ -z "$root" ] || return 0
   access look "$(dirname "$settings")" settings ||
-    change "$account and $asterisk_user may read $(dirname "$settings")" access grant "$(dirname "$settings")" settings
-  access look "$store" store || change "$account and $asterisk_user may use $store" access grant "$store" store
+    change "$readers may read $(dirname "$settings")" access grant "$(dirname "$settings")" settings
+  access look "$store" store || change "$readers may use $store" access grant "$store" store
 }
 
 access() { # look|grant FOLDER settings|store
-  [ -d "$2" ] && [ -x "$home/venv/bin/python" ] && id "$asterisk_user" >/dev/null 2>&1 || return 1
+  if [ ! -d "$2" ] || [ ! -x "$home/venv/bin/python" ]; then # a dry run; new folders are the service's, not yet Asterisk's
+    [ "$asterisk_user" = root ]
+    return
+  fi
   as_owner "$2" "$home/venv/bin/python" -I - "$1" "$3" "$asterisk_user" <"$here/agi/callsign/commands/access.py"
 }
 
 dialplan_step() {
   entry=$root$dialplan_entry
   owner=$(owner_of "$root$etc")
+  mode=640
   if [ -e "$entry" ]; then
+    mode=$(stat -L -c %a "$entry")
     [ "${owner%:*}" != root ] || owner=$(stat -L -c %U:%G "$entry")
-    file "$here/dialplan/extensions_callsign.conf" "$etc/extensions_callsign.conf" "$(stat -L -c %a "$entry")" "$owner"
-  else
-    file "$here/dialplan/extensions_callsign.conf" "$etc/extensions_callsign.conf" 640 "$owner"
-    note "There is no $dialplan_entry: put \`$include_line\` into your dialplan."
   fi
+  install_file "$here/dialplan/extensions_callsign.conf" "$etc/extensions_callsign.conf" "$mode" "$owner"
   if [ ! -e "$entry" ]; then
-    :
+    note "There is no $dialplan_entry: put \`$include_line\` into your dialplan."
   elif [ ! -L "$entry" ] && grep -qxE "$our_lines" "$entry" && ! grep -qxF "$include_line" "$entry"; then
     change "line  $include_line  in $dialplan_entry, in place of #include" rewrite_entry "sed -E 's/^$our_lines\$/$include_line/' \"\$1\""
-  elif includes_ours -q "$entry" "$root$etc/extensions.conf"; then
+  elif includes_our_file -q "$entry" "$root$etc/extensions.conf"; then
     :
   elif [ -L "$entry" ]; then
     note "$dialplan_entry is a link: put \`$include_line\` at the top of what it leads to."
@@ -502,7 +511,7 @@ dialplan_step() {
 include_line='#tryinclude extensions_callsign.conf' # were the file missing, all behind an #include would be gone too
 our_lines='#(try)?include extensions_callsign\.conf'   # earlier versions wrote #include
 
-includes_ours() { # GREP'S ARGUMENTS: lines that include our file, in any of Asterisk's ways of writing it
+includes_our_file() { # GREP'S ARGUMENTS: lines that include our file, in any of Asterisk's ways of writing it
   grep -E '^[[:space:]]*#(try)?include[[:space:]]+["<]?([^;]*/)?extensions_callsign\.conf' "$@" 2>/dev/null
 }
 
@@ -518,16 +527,16 @@ reload_dialplan() {
 }
 
 service_step() {
-  if [ -n "$root" ]; then
-    file "$here/conf/callsign.service" "$unit" 644 root:root
-    return
-  fi
-  if ! has_systemd; then
+  if [ -z "$root" ] && ! has_systemd; then
     note "No systemd here.  Let your own service manager run this, as the user $account:
     $home/venv/bin/python $home/agi/bin/callsign serve"
+    if [ -n "$restart" ] && is_running; then
+      note "The server that runs now goes on with the old code: end it, and start it again."
+    fi
     return
   fi
-  file "$here/conf/callsign.service" "$unit" 644 root:root
+  install_file "$here/conf/callsign.service" "$unit" 644 root:root
+  [ -z "$root" ] || return 0
   if [ -n "$changed" ]; then
     restart=${restart:-new unit}
     change 'systemctl daemon-reload' systemctl daemon-reload
@@ -544,88 +553,99 @@ $(journalctl --unit callsign --lines 10 --output cat --no-pager 2>/dev/null)"
 }
 
 try_step() {
-  [ -z "$root" ] && [ -z "$dry_run" ] && has_systemd || return 0
-  address=$("$home/venv/bin/python" - "$home/agi" "$settings" <<'PYTHON'
-import pathlib, sys
-
-sys.path.insert(0, sys.argv[1])
-from callsign.agi.ping import LOOPBACK_OF
-from callsign.settings.load import load
-
-host, port = load(pathlib.Path(sys.argv[2]))[0].server.listen
-host = LOOPBACK_OF.get(host, host)
-print(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
-PYTHON
-  ) || fail "$settings cannot be used: see callsign check"
+  [ -z "$root$dry_run" ] && { has_systemd || is_running; } || return 0
+  address=$("$bin/callsign" status --json | sed -n 's/.*"address": "\([^"]*\)".*/\1/p')
   say "A simulated call through the service:"
-  /usr/local/bin/agi-debug --timeout 10 "agi://$address/ping" >"$work/ping" 2>&1 || true
+  "$bin/agi-debug" --timeout 10 "agi://$address/ping" >"$work/ping" 2>&1 || true
   grep -E '^(CALLSIGN|AGISTATUS|time)' "$work/ping" | sed 's/^/  /'
-  grep -q '^CALLSIGNSTATUS=OK' "$work/ping" || fail "the service did not answer it: see journalctl -u callsign
+  grep -q '^CALLSIGNSTATUS=OK' "$work/ping" || fail "the service did not answer it, see journalctl -u callsign
+$("$bin/callsign" status 2>&1 | head -n 1)
 $(cat "$work/ping")"
 }
 
-warn_step() { # what runs, and should be looked at all the same
+show_warnings() { # what runs, and should be looked at all the same
   [ -z "$dry_run" ] || return 0
   check_settings "$home/agi"
   [ ! -e "$work/check" ] || sed -n 's/^warning: /     &/p' "$work/check"
 }
 
 next_steps() {
-  where="In ${dialplan_entry##*/}, where a call comes in:  same => n,Gosub(callsign-skarabee,s,1)
+  how='reload' log='journalctl -u callsign'
+  [ "$half" != server ] || how=restart # for listen
+  how="&& systemctl $how callsign"
+  has_systemd || how=', and start the server anew' log="the server's log"
+  call="In ${dialplan_entry##*/}, where a call comes in:  same => n,Gosub(callsign-skarabee,s,1)
      then: asterisk -rx \"dialplan reload\""
-  [ -z "$freepbx" ] || where='callsign help freepbx: which piece for which wish, and where to click'
-  cat <<TEXT
-Next:
-  1. \$EDITOR $settings, then: callsign check && systemctl reload callsign
-  2. $where
-  3. Place a call, then: callsign jobs; journalctl -u callsign
+  [ -z "$freepbx" ] || call="${half:+On the server: }callsign help freepbx: which piece for which wish, and where to click"
+  say 'Next:'
+  case $half in
+    server) cat <<TEXT ;;
+  1. \$EDITOR $settings: the vendors; then: callsign check $how
+  2. callsign help another-host: how the PBX reaches this machine, and nobody else does
+  3. On the PBX: sudo ./install.sh --dialplan
 TEXT
+    dialplan) cat <<TEXT ;;
+  1. In $globals, where A.B.C.D is the server's address, or 127.0.0.1 with a tunnel in between:
+         CALLSIGN_AGI=agi://A.B.C.D:4591
+         CALLSIGN_FALLBACK=no
+  2. $call
+  3. Place a call, then on the server: callsign jobs
+TEXT
+    *) cat <<TEXT ;;
+  1. \$EDITOR $settings, then: callsign check $how
+  2. $call
+  3. Place a call, then: callsign jobs; $log
+TEXT
+  esac
 }
 
 system_install() {
-  find_asterisk
-  find_freepbx
-  choose_python
-  refuse_what_would_hurt
-  refuse_what_is_gone
+  look_around
+  steps='environment account settings store access code commands script service dialplan'
+  case $half in
+    server) steps='environment account settings store access code commands service' ;;
+    dialplan) steps='code dialplan' ;;
+  esac
+  [ "$half" = dialplan ] || choose_python
+  [ "$half" = dialplan ] || refuse_what_is_not_ours
+  [ "$half" = server ] || refuse_what_would_hurt
   announce
-  environment_step
-  account_step
-  settings_step
-  store_step
-  access_step
-  code_step
-  commands_step
-  service_step
-  dialplan_step
+  for step in $steps; do "${step}_step"; done
   [ "$changes" -gt 0 ] || say "  nothing, all is as it should be"
-  try_step
-  warn_step
+  if [ "$half" != dialplan ]; then
+    try_step
+    show_warnings
+  fi
   [ -z "$notes" ] || say "Note:$notes"
   [ -n "$root$dry_run" ] || next_steps
 }
 
 system_uninstall() {
-  find_asterisk
-  find_freepbx
-  refuse_while_called
+  look_around
+  [ "$half" = server ] || refuse_while_called
+  if [ -z "$root" ] && ! has_systemd && is_running; then
+    fail "the server runs still, and there is no systemd to end it: end it, and run the installer again."
+  fi
   announce
-  [ ! -e "$root$dialplan_entry" ] || ! grep -qxE "$our_lines" "$root$dialplan_entry" ||
-    change "line  $include_line  out of $dialplan_entry" rewrite_entry "sed -E '/^$our_lines\$/d' \"\$1\""
-  remove "$etc/extensions_callsign.conf"
-  reload_dialplan
+  if [ "$half" != server ]; then
+    [ ! -e "$root$dialplan_entry" ] || ! grep -qxE "$our_lines" "$root$dialplan_entry" ||
+      change "line  $include_line  out of $dialplan_entry" rewrite_entry "sed -E '/^$our_lines\$/d' \"\$1\""
+    remove "$etc/extensions_callsign.conf"
+    reload_dialplan
+  fi
   if [ -z "$root" ] && [ -e "$unit" ] && has_systemd; then
     change 'systemctl disable --now callsign' systemctl disable --quiet --now callsign
   fi
   remove "$unit"
   [ -n "$root$dry_run" ] || ! has_systemd || systemctl daemon-reload
-  remove "$agi_bin/callsign.agi"
-  remove /usr/local/bin/callsign
-  remove /usr/local/bin/agi-debug
+  [ "$half" = server ] || remove "$agi_bin/callsign.agi"
+  remove "$bin/callsign"
+  remove "$bin/agi-debug"
   remove "$home"
   [ -z "$purge" ] || purge_step
   [ "$changes" -gt 0 ] || say "  nothing, it is not installed"
-  [ -n "$purge" ] || say "Kept: $(dirname "$settings") and $store, with the user $account; --purge takes them too."
+  [ -n "$purge" ] || [ ! -e "$root$store" ] ||
+    say "Kept: $(dirname "$settings") and $store, with the user $account; --purge takes them too."
 }
 
 purge_step() {
@@ -647,10 +667,10 @@ clean_up() { # also after a step that failed
 }
 
 on_a_pbx() { # install|uninstall
-  [ -n "$root" ] || [ "$(id -u)" = 0 ] || fail "a PBX is root's: sudo ./install.sh"
+  [ -n "$root" ] || [ "$(id -u)" = 0 ] || fail "a PBX is root's: sudo ./install.sh${half:+ --$half}"
   umask 022
   cd / # Python looks for modules where it stands
-  for_service=yes
+  system_wide=yes
   work=$(mktemp -d)
   trap clean_up EXIT
   "system_$1"
@@ -661,13 +681,17 @@ main() {
   while [ $# -gt 0 ]; do
     case $1 in
       demo | --local | --uninstall)
-        [ "$what" = install ] || misused "$1 does not go with $what"
+        [ "$what" = install ] || usage_error "$1 does not go with $what"
         what=${1#--}
+        ;;
+      --server | --dialplan)
+        [ -z "$half" ] || usage_error "$1 does not go with --$half: the whole is sudo ./install.sh"
+        half=${1#--}
         ;;
       --dry-run) dry_run=yes ;;
       --purge) purge=yes ;;
       --root | --wheels)
-        case ${2:-} in '' | -*) misused "$1 wants a folder" ;; esac
+        case ${2:-} in '' | -*) usage_error "$1 wants a folder" ;; esac
         folder=$(readlink -m "$2")
         if [ "$1" = --root ]; then root=$folder; else wheels=$folder; fi
         shift
@@ -676,16 +700,16 @@ main() {
         usage
         exit
         ;;
-      *) misused "unknown: $1" ;;
+      *) usage_error "unknown: $1" ;;
     esac
     shift
   done
-  [ -z "$wheels" ] || [ -d "$wheels" ] || misused "--wheels: there is no folder $wheels"
-  [ -z "$purge" ] || [ "$what" = uninstall ] || misused "--purge goes with --uninstall"
+  [ -z "$wheels" ] || [ -d "$wheels" ] || usage_error "--wheels: there is no folder $wheels"
+  [ -z "$purge" ] || [ "$what" = uninstall ] || usage_error "--purge goes with --uninstall"
   case $what in
     install | uninstall) on_a_pbx "$what" ;;
     *)
-      [ -z "$dry_run$root" ] || misused "$what takes --wheels and nothing more"
+      [ -z "$dry_run$root$half" ] || usage_error "$what takes --wheels and nothing more"
       local_install
       [ "$what" = local ] || PYTHONPATH="$here/agi" exec "$venv/bin/python" -m callsign.commands.demo
       say "Ready: .venv/bin/callsign, .venv/bin/agi-debug and the plain script .venv/bin/callsign.agi"

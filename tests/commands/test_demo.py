@@ -30,7 +30,7 @@ def project(tmp_path: Path) -> Path:
     (environment / "bin" / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     (environment / "bin" / "python").chmod(0o755)
     functions = (PROJECT / "install.sh").read_text().rpartition("\nmain ")[0]
-    stamp = f'{functions}\nhere="$1"\nstamp "$1/.venv" "$1/.venv/bin/python"\n'
+    stamp = f'{functions}\nhere="$1"\nrequirements_of "$1/.venv/bin/python" >"$1/.venv/$stamp"\n'
     subprocess.run(["/bin/sh", "-c", stamp, "sh", str(tmp_path)], check=True)
     return tmp_path
 

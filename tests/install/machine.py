@@ -8,6 +8,7 @@ disturbs nobody, nothing reaches a network, and all of it ends with the holder. 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -39,9 +40,9 @@ while True:
 
 
 class Machine:
-    """`root` is an Asterisk root; `folder` is this machine's."""
+    """`root` is an Asterisk root; `folder` is this machine's.  It has the network of the machine `beside`, if given."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, beside: Machine | None = None) -> None:
         self._run_folder = RunFolder(root)
         self.folder = self._run_folder.path / "machine"
         self.folder.mkdir()
@@ -50,7 +51,8 @@ class Machine:
             self._lay_out(root)
             self._holder = subprocess.Popen(
                 [
-                    *["unshare", "--net", "--pid", "--fork", "--kill-child", "chroot"],
+                    *(beside.network if beside else ["unshare", "--net"]),
+                    *["unshare", "--pid", "--fork", "--kill-child", "chroot"],
                     str(self.folder),
                     PYTHON,
                     "-c",
@@ -66,6 +68,11 @@ class Machine:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def network(self) -> list[str]:
+        """A command's beginning: it runs with this machine's network, and all else of the test's own machine."""
+        return ["nsenter", "--target", str(self._first_process), "--net"]
 
     def _lay_out(self, root: Path) -> None:
         for name in ("usr", "bin", "sbin", "lib", "lib64"):
@@ -126,6 +133,12 @@ class Machine:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def steps(lines: list[str]) -> list[str]:
+    """The lines of the installer's that tell of a change."""
+    told_else = re.compile(r"  (   |[A-Z]+=|time:|\d\.)")
+    return [line for line in lines if line.startswith("  ") and not told_else.match(line)]
 
 
 def furnish(root: Path) -> None:

@@ -147,6 +147,7 @@ def test_a_machine_without_asterisk(machine: Machine) -> None:
     told = refused(machine)
     conf.with_suffix(".away").rename(conf)
     assert "no Asterisk found" in told
+    assert "here sudo ./install.sh --server, on the PBX sudo ./install.sh --dialplan" in told
 
 
 def test_who_is_not_root(machine: Machine) -> None:
@@ -165,6 +166,8 @@ def test_who_is_not_root(machine: Machine) -> None:
         ["--dry-run", "demo"],
         ["-x"],
         ["demo", "--uninstall"],
+        ["--server", "--dialplan"],
+        ["--server", "--local"],
     ],
     ids=" ".join,
 )
@@ -259,4 +262,32 @@ def test_a_tree_for_a_package_holds_all_and_names_nothing_of_where_it_was_built(
     again = machine.install("--root", "/tmp/package")
     assert "nothing, all is as it should be" in again.stdout
     machine.install("--root", "/tmp/package", "--uninstall", "--purge")
+    assert [path for path in package.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("half", "own"),
+    [
+        (
+            "--server",
+            {
+                *("/usr/local/bin/callsign", "/usr/local/bin/agi-debug", SETTINGS),
+                "/etc/systemd/system/callsign.service",
+            },
+        ),
+        ("--dialplan", {"/etc/asterisk/extensions_callsign.conf"}),
+    ],
+)
+def test_a_tree_for_a_package_holds_one_half(
+    machine: Machine, asterisk_root: tuple[Path, str], half: str, own: set[str]
+) -> None:
+    if asterisk_root[1] != AVAILABLE[-1]:
+        pytest.skip("once is enough: it looks at no Asterisk")
+    done = machine.install("--root", "/tmp/half", half)
+    assert done.returncode == 0, done.stdout
+    package = machine.path("/tmp/half")
+    files = {f"/{path.relative_to(package)}" for path in package.rglob("*") if path.is_file()}
+    assert {path for path in files if not path.startswith("/opt/callsign/")} == own
+    assert "nothing, all is as it should be" in machine.install("--root", "/tmp/half", half).stdout
+    machine.install("--root", "/tmp/half", half, "--uninstall", "--purge")
     assert [path for path in package.rglob("*") if path.is_file()] == []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from machine import PARTS, SOURCE, Machine
+from machine import PARTS, SOURCE, Machine, steps
 from pbx_layouts import LAYOUTS, Layout
 from trees import changed, new, tree
 from waiting import wait_until
@@ -81,12 +81,6 @@ def pbx(request: pytest.FixtureRequest) -> Iterator[Pbx]:
     layout = LAYOUTS[request.param]
     with Machine(root_of(layout.asterisk)) as machine:
         yield Pbx(machine, layout)
-
-
-def steps(lines: list[str]) -> list[str]:
-    """The lines that tell of a change."""
-    told_else = re.compile(r"  (   |[A-Z]+=|time:|\d\.)")
-    return [line for line in lines if line.startswith("  ") and not told_else.match(line)]
 
 
 # The tests stand in the order of a machine's life.

@@ -12,6 +12,6 @@ commands share.
     api           any call of a vendor   cdr             with cdr_joining for its monthly parts
     help          the texts in help/     backup          a copy of the store
     asterisk_conf where Asterisk keeps what, and whom it runs as: for check and agi_debug
-    access        what install.sh runs to let the service and Asterisk in
+    access        what install.sh runs to let the service and Asterisk in; exchange, to swap two folders at one stroke
     demo          install.sh demo: server, stand-in vendors and Asterisk, and a call of each kind
 """
