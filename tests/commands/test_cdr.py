@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import fcntl
 import json
+import math
 import os
 import pty
 import signal
@@ -19,10 +20,19 @@ from typing import Any
 
 import pytest
 
-from callsign.commands.cdr import begin_of, days_of, end_of, months
+from callsign import clocks
+from callsign.commands.cdr_periods import begin_of, days_of, end_of, months
 from callsign.commands.main import main
+from callsign.delivery.conversation import lead
+from callsign.http.messages import Answer
+from callsign.http.transport import HttpTransport
 from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.sandbox import Sandbox
+from callsign.settings.secret import Secret
+from callsign.settings.sections import Kalliope
+from callsign.vendors.kalliope.last_call import register
+from callsign.vendors.kalliope.requests import BODIES, by_period
+from callsign.vendors.kalliope.signing import Signer
 from command_line import callsign
 from product import COMMAND, looks_old
 
@@ -71,7 +81,10 @@ def asked(box: Sandbox) -> list[Any]:
     seen = [one for one in box.seen if "/cdr/" in one.path]
     assert all(one.verdict == "OK" for one in seen)
     return [
-        tuple(json.loads(one.body)["cdr"].values()) if one.body else one.path.removeprefix("/rest/cdr/") for one in seen
+        tuple(field.text for field in ElementTree.fromstring(one.body)[0])
+        if one.body
+        else one.path.removeprefix("/rest/cdr/")
+        for one in seen
     ]
 
 
@@ -264,3 +277,88 @@ def test_a_range_in_the_url_is_in_one_field_alone() -> None:
     assert days_of((begin_of("2026-01-12"), end_of("2026-01-12"))) == "2026/01/12"
     with pytest.raises(ValueError, match="whole days"):
         days_of((begin_of("2026-01-12"), end_of("2026-01-12 12:00")))
+
+
+# -- one call ----------------------------------------------------------------------------------------
+
+CALL = "1770000000.7"  # 2026-02-02 03:40 in Rome
+ITS_LINE = f"{CALL},local_exten,2026-02-02 03:40:00,,2026-02-02 03:41:00,206,206,,0501234567,ANSWERED,,0,0,\n"
+
+
+@pytest.fixture
+def called(tmp_path: Path) -> Iterator[tuple[Sandbox, Path]]:
+    with Sandbox({"kalliope": {**ACCOUNT, "calls": CALLS + ITS_LINE}}) as box:
+        path = tmp_path / "callsign.toml"
+        path.touch(mode=0o600)
+        url = box.url("kalliope")
+        section = f'[kalliope]\nurl = "{url}"\nusername = "admin"\npassword = "admin-password"\n'
+        path.write_text(section, encoding="utf-8")
+        looks_old(path)
+        yield box, path
+
+
+@pytest.mark.parametrize("style", ["summary", "detailed"])
+def test_one_call_is_looked_for_in_the_days_around_its_id(called: tuple[Sandbox, Path], style: str) -> None:
+    box, settings = called
+    told = json.loads(good(settings, "--call", CALL, "--style", style, "--format", "json"))
+    assert [call["id"] for call in told] == [CALL]
+    assert asked(box) == [
+        ("2026-02-01 00:00:00", "2026-02-03 23:59:59", CALL),
+    ]
+
+
+def test_one_call_is_looked_for_in_both_months_of_its_days(called: tuple[Sandbox, Path]) -> None:
+    box, settings = called
+    done = cdr(settings, "--call", "pbx-1769900000.1")  # 2026-01-31 23:53 in Rome
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"has no call pbx-1769900000.1 from 2026-01-30 00:00:00 to 2026-02-01 23:59:59" in done.stderr
+    assert [one[:2] for one in asked(box)] == [
+        ("2026-01-30 00:00:00", "2026-01-31 23:59:59"),
+        ("2026-02-01 00:00:00", "2026-02-01 23:59:59"),
+    ]
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "xml"])
+def test_one_call_within_a_period_is_there_if_it_was_then(called: tuple[Sandbox, Path], form: str) -> None:
+    box, settings = called
+    told = good(settings, "--call", CALL, "--from", "2026-01-15", "--to", "2026-02-15", "--format", form)
+    assert told.count(b"0501") == 1
+    assert len(asked(box)) == 2
+    later = ("--from", "2026-02-02 03:41", "--to", "2026-02-15")
+    assert cdr(settings, "--call", CALL, *later, "--format", form).returncode == 1
+
+
+def test_a_call_that_is_not_there_leaves_an_old_file(called: tuple[Sandbox, Path], tmp_path: Path) -> None:
+    target = tmp_path / "call.csv"
+    target.write_text("old", encoding="ascii")
+    assert cdr(called[1], "--call", "1770000000.8", "--output", str(target)).returncode == 1
+    assert target.read_text(encoding="ascii") == "old"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--call", "206"), "does not say when the call was: give --from"),
+        (("--call", "1<2"), "wanted a call's id"),
+        (("--call", CALL, "--to", "2026-02-03"), "--from"),
+        (("--call", CALL, "--from", "2026-02-01", "--to", "2026-02-03", "--url-form"), "no URL names one call"),
+    ],
+)
+def test_a_call_that_cannot_be_asked_for_is_exit_2(
+    called: tuple[Sandbox, Path], options: tuple[str, ...], words: str
+) -> None:
+    done = cdr(called[1], *options)
+    assert (done.returncode, words in done.stderr.decode(), called[0].seen) == (2, True, [])
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_the_stand_in_reads_both_forms_of_a_body(called: tuple[Sandbox, Path], body: str) -> None:
+    box, _ = called
+    section = Kalliope(box.url("kalliope"), "admin", Secret("admin-password"))
+    period = ("2026-02-01 00:00:00", "2026-02-03 00:00:00")
+    request = by_period(section, "summary", "text/csv", *period, 1 << 20, CALL, body)
+    transport = HttpTransport()
+    reply = lead(register(section, Signer(), request), transport.send, clocks.steady, math.inf, LONG_SECONDS)
+    transport.close()
+    assert isinstance(reply, Answer)
+    assert reply.body.decode().splitlines()[1] + "\n" == ITS_LINE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -26,8 +27,9 @@ from callsign.settings.sections import Kalliope, Numbers
 from callsign.vendors.kalliope import history as kalliope_history
 from callsign.vendors.kalliope import last_call
 from callsign.vendors.kalliope import signing as kalliope_signing
-from callsign.vendors.kalliope.history import History, Window, local_period, moment
+from callsign.vendors.kalliope.history import History, Window
 from callsign.vendors.kalliope.last_call import CROWDED_REASON, MASKED_REASON, Memory
+from callsign.vendors.kalliope.pbx_clock import local_period, moment
 from callsign.vendors.kalliope.register import COLUMNS, NoRegister, rows_of
 from callsign.vendors.kalliope.signing import Signer
 from callsign.vendors.registry import VENDORS
@@ -94,7 +96,7 @@ class Pbx:
             return Answer(200, {}, json.dumps({"salt": self.salt}).encode())
         if self.fails:
             return self.fails.pop(0)
-        wanted = json.loads(request.body)["cdr"]
+        wanted = fields_of(request)
         found = [
             one
             for end, one in self.calls
@@ -105,8 +107,12 @@ class Pbx:
         return Answer(200, {"content-type": "text/csv"}, body)
 
     def periods(self) -> list[tuple[str, str]]:
-        asked = [json.loads(request.body)["cdr"] for request in self.sent if request.method == "POST"]
+        asked = [fields_of(request) for request in self.sent if request.method == "POST"]
         return [(one["begin"], one["end"]) for one in asked]
+
+
+def fields_of(request: Request) -> dict[str, str]:
+    return {field.tag: field.text or "" for field in ElementTree.fromstring(request.body)[0]}
 
 
 class Ticking(Clock):

@@ -9,7 +9,8 @@ commands share.
     status        of health and questions; with --check as nagios judges it
     jobs          and retry, drop by edit_jobs; moments is what --since and --until name
     call          one handler            sign            text and signature
-    api           any call of a vendor   cdr             with cdr_joining for its monthly parts
+    api           any call of a vendor   cdr             by cdr_periods, joined by cdr_joining;
+                                         cdr_selecting, where a clock is set back
     help          the texts in help/     backup          a copy of the store
     asterisk_conf where Asterisk keeps what, and whom it runs as: for check and agi_debug
     access        what install.sh runs to let the service and Asterisk in; exchange, to swap two folders at one stroke

@@ -19,6 +19,7 @@ class BadPart(Exception):
 class Joined:
     """Takes the parts in order and gives the bytes to write for each, and those of the end.
 
+    `has_calls` says whether there was a call in one.
     `form` is "csv" (its header once), "json" (one list), "xml" (one root) or "text".
     """
 
@@ -29,6 +30,7 @@ class Joined:
         self._opening = b'<?xml version="1.0"?>\n<cdr>'  # of XML, where no part has one
         self._root: bytes | None = None
         self._began = False
+        self.has_calls = False
 
     def part(self, body: bytes) -> Iterator[bytes]:
         """What to write for this part.  Raises BadPart."""
@@ -43,6 +45,7 @@ class Joined:
         return b""
 
     def _text(self, body: bytes) -> Iterator[bytes]:
+        self.has_calls = self.has_calls or bool(body.strip())
         yield body
 
     def _csv(self, body: bytes) -> Iterator[bytes]:
@@ -57,6 +60,7 @@ class Joined:
             self._header = first.rstrip()
             body = rest
         if body.strip():
+            self.has_calls = True
             yield body if body.endswith(b"\n") else body + b"\n"
 
     def _json(self, body: bytes) -> Iterator[bytes]:
@@ -70,12 +74,12 @@ class Joined:
         if listed:
             yield b",\n" if self._began else b"[\n"
             yield text[1:-1].strip()
-            self._began = True
+            self._began = self.has_calls = True
 
     def _xml(self, body: bytes) -> Iterator[bytes]:
         if not body.strip():
             return
-        _refuse_bad_xml(body)
+        refuse_bad_xml(body)
         prolog = _PROLOG.match(body)
         assert prolog is not None  # noqa: S101  it may be empty
         root = _ROOT.fullmatch(body, prolog.end())
@@ -87,10 +91,13 @@ class Joined:
             yield body[: prolog.end()] + b"<" + root[1] + b">\n"
         self._root, self._began = root[1], True
         if root[2] and root[2].strip():
+            self.has_calls = True
             yield root[2].strip() + b"\n"
 
 
-def _refuse_bad_xml(body: bytes) -> None:
+def refuse_bad_xml(body: bytes) -> None:
+    """Raises BadPart."""
+
     def doctype(*_: object) -> None:
         raise BadPart("it is XML with a DTD, which no register has")
 

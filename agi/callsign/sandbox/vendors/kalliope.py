@@ -47,7 +47,8 @@ class Kalliope:
 
     Args:
         account: `username`, `password`, `domain`, `timezone`; if wanted `salt`, `masked` ("yes": the user does not
-            see the last digits of numbers) and `calls`, the register as CSV lines of the summary.
+            see the last digits of numbers), `calls`, the register as CSV lines of the summary, and `compares`
+            ("first" or "second": moments, of an hour that its clock shows twice those of that one).
 
     Attributes:
         calls: the register, a mapping of COLUMNS each; a test may let it grow.
@@ -84,6 +85,7 @@ class Kalliope:
         self.salt = account.get("salt", DEFAULT_SALT)
         self._lock = threading.Lock()
         self._nonces: dict[str, float] = {}
+        self._moment = self._moment_of if account.get("compares") in ("first", "second") else None
         self.calls: list[Mapping[str, str]] | None = None
         if "calls" in account:
             lines = [line for line in csv.reader(account["calls"].splitlines()) if line and line[0][:1] != "#"]
@@ -110,7 +112,8 @@ class Kalliope:
             if request.method == "GET" and not request.body:
                 period = of_url(parts[3:], self._now(request))
             elif request.method == "POST":
-                period = of_body(request.body, request.headers.get("content-type", ""), self._now(request))
+                kind = request.headers.get("content-type", "")
+                period = of_body(request.body, kind, self._now(request), self._moment)
             else:
                 return _no(405 if request.method != "GET" else 400, "wanted GET without a body, or POST")
         except BadPeriod as fault:
@@ -161,6 +164,10 @@ class Kalliope:
                 return "the Nonce was used before"
             self._nonces[given["nonce"]] = request.at
         return ""
+
+    def _moment_of(self, shown: str) -> float:
+        fold = int(self._account["compares"] == "second")
+        return datetime.fromisoformat(shown).replace(tzinfo=self._zone, fold=fold).timestamp()
 
     def _now(self, request: Request) -> datetime:
         return datetime.fromtimestamp(request.at, self._zone).replace(tzinfo=None)

@@ -35,10 +35,14 @@ class Period:
 
     holds_time: Callable[[str], bool]
     unique_id: str = ""
+    holds_instant: Callable[[float], bool] | None = None
+    """In the place of holds_time, of a PBX that compares moments; an id begins with the call's."""
 
     def holds(self, start_time: str, call_id: str) -> bool:
         """Whether a call of this begin and id is one of them."""
-        return self.holds_time(start_time) and self.unique_id in ("", call_id)
+        if self.unique_id not in ("", call_id):
+            return False
+        return self.holds_instant(float(call_id)) if self.holds_instant else self.holds_time(start_time)
 
 
 def of_url(parts: Sequence[str], now: datetime) -> Period:
@@ -58,8 +62,11 @@ def of_url(parts: Sequence[str], now: datetime) -> Period:
     )
 
 
-def of_body(body: bytes, content_type: str, now: datetime) -> Period:
-    """begin, end and unique_id of a POST, as XML or JSON; without a begin or an end the current month (2.4)."""
+def of_body(body: bytes, content_type: str, now: datetime, moment: Callable[[str], float] | None = None) -> Period:
+    """begin, end and unique_id of a POST, as XML or JSON; without a begin or an end the current month (2.4).
+
+    `moment` is how a PBX takes the times that compares moments.
+    """
     try:
         given = _json_fields(body) if "json" in content_type else _xml_fields(body)
     except (ValueError, ElementTree.ParseError):
@@ -70,6 +77,9 @@ def of_body(body: bytes, content_type: str, now: datetime) -> Period:
         if name in given and not _TIME.fullmatch(given[name]):
             raise BadPeriod(f"{name} is no YYYY-MM-DD HH:MM:SS")
     begin, end = given.get("begin", ""), given.get("end", "9999")
+    if moment is not None and begin and "end" in given:
+        first, last = moment(begin), moment(end)
+        return Period(lambda _: False, given.get("unique_id", ""), lambda at: first <= at < last + 1)
     month = "" if {"begin", "end"} & set(given) else f"{now:%Y-%m}"
     return Period(lambda time: begin <= time <= end and time.startswith(month), given.get("unique_id", ""))
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import datetime, timedelta
 from itertools import islice
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from callsign.phone_numbers import as_vendor_wants, bare_number
 from callsign.record import Record, field
+from callsign.vendors.kalliope.pbx_clock import moment
 from callsign.vendors.kalliope.register import Row
 
 DAY_SECONDS = 86400.0
@@ -47,8 +46,6 @@ MOST_CHARACTERS = 64
 EXTENSION = re.compile(r"[0-9]{1,8}")
 MASKED = re.compile(r".*xxx", re.IGNORECASE)
 """The last three digits of a number, for a user without the privilege to see them."""
-
-_EPOCH = re.compile(r"(?:[^\s/]+-)?([0-9]{9,11})\.[0-9]+")
 
 
 class Call(NamedTuple):
@@ -160,40 +157,3 @@ def _extension_of(row: Row) -> str | None:
         if EXTENSION.fullmatch(value):
             return value
     return None
-
-
-def moment(time: str, call_id: str, zone: str) -> float | None:
-    """A time of the register in epoch seconds; None if it is none.
-
-    The hour that a clock set back shows twice is told apart by the call's id, which begins with the epoch.
-    """
-    try:
-        local = datetime.fromisoformat(time)
-        first = local.replace(tzinfo=ZoneInfo(zone), fold=0).timestamp()
-        second = local.replace(tzinfo=ZoneInfo(zone), fold=1).timestamp()
-    except (ValueError, OverflowError):
-        return None
-    found = _EPOCH.fullmatch(call_id.strip())
-    if first == second or not found:
-        return first
-    return min(first, second, key=lambda at: abs(at - int(found[1])))
-
-
-def local_period(begin: float, end: float, zone: str) -> tuple[str, str]:
-    """The period (epoch seconds) as the PBX's clock shows it, and never less of it.
-
-    An end that would lie in the hour that is there twice is moved out of it: which of the two the PBX takes it
-    for is unknown, and what is between two such ends may be shown outside of them.
-    """
-    first = datetime.fromtimestamp(begin, ZoneInfo(zone)).replace(tzinfo=None)
-    last = datetime.fromtimestamp(end, ZoneInfo(zone)).replace(tzinfo=None) + timedelta(seconds=1)
-    while _is_there_twice(first, zone):
-        first -= timedelta(hours=1)
-    while _is_there_twice(last, zone):
-        last += timedelta(hours=1)
-    return first.strftime("%Y-%m-%d %H:%M:%S"), last.strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _is_there_twice(local: datetime, zone: str) -> bool:
-    readings = (local.replace(tzinfo=ZoneInfo(zone), fold=fold).utcoffset() for fold in (0, 1))
-    return len(set(readings)) > 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from collections.abc import Callable, Generator, Mapping
@@ -21,10 +20,11 @@ from callsign.vendors.kalliope.history import (
     Call,
     History,
     Window,
-    local_period,
 )
+from callsign.vendors.kalliope.pbx_clock import local_period
 from callsign.vendors.kalliope.register import NoRegister, rows_of
-from callsign.vendors.kalliope.signing import Signer, base_url, clock_trouble, exchange, trouble_with
+from callsign.vendors.kalliope.requests import by_period
+from callsign.vendors.kalliope.signing import Signer, clock_trouble, exchange, trouble_with
 
 DAYS = 7
 MOST_DAYS = 31
@@ -146,20 +146,6 @@ def summary(section: Kalliope, window: Window) -> Request:
     """A part of the register; CSV, which is a third of JSON.  Both ends are given: one alone would mean this month."""
     begin, end = local_period(window.begin, window.end, section.timezone)
     return by_period(section, "summary", "text/csv", begin, end, MAX_BYTES)
-
-
-def by_period(section: Kalliope, style: str, accept: str, begin: str, end: str, max_bytes: int) -> Request:
-    """The calls from `begin` to `end`, both `YYYY-MM-DD HH:MM:SS` in the PBX's time."""
-    body = json.dumps({"cdr": {"begin": begin, "end": end}}).encode()
-    headers = {"Accept": accept, "Content-Type": "application/json"}
-    url = f"{base_url(section)}/cdr/{style}"
-    return Request("POST", url, headers=headers, body=body, max_bytes=max_bytes, is_safe=True)
-
-
-def by_days(section: Kalliope, style: str, accept: str, days: str, max_bytes: int) -> Request:
-    """The calls of some days of one month, by the URL alone: `days` is "2016/01/12-15"."""
-    url = f"{base_url(section)}/cdr/{style}/{days}"
-    return Request("GET", url, headers={"Accept": accept}, max_bytes=max_bytes, is_safe=True)
 
 
 def register(

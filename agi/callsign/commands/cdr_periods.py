@@ -1,0 +1,99 @@
+"""Periods on the PBX's clock for `callsign cdr`: as they are given, month by month, and around one call.
+
+A time is what the clock shows.  In the hour that it shows twice, when summer time ends, a time means both: which of
+them the PBX takes it for is unknown, so it is asked for more, and the calls outside are left out by their start_time.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, time, timedelta
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from callsign.vendors.kalliope.pbx_clock import epoch_of, is_twice_or_never
+
+NO_CHANGES = "UTC"
+"""A zone whose clock is never set back."""
+
+_WHEN = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[ T]([0-9]{2}:[0-9]{2})(:[0-9]{2})?)?")
+_CALL = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
+_SECOND, _HOUR, _DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
+
+
+class Part(NamedTuple):
+    """A period; both ends belong to it."""
+
+    begin: datetime
+    end: datetime
+
+
+def begin_of(text: str) -> datetime:
+    """`--from`: a date from its first second, or a time, on the PBX's clock.  Raises ValueError."""
+    return _when(text, "00:00", ":00")
+
+
+def end_of(text: str) -> datetime:
+    """`--to`: a date to its last second, or a time, on the PBX's clock.  Raises ValueError."""
+    return _when(text, "23:59", ":59")
+
+
+def _when(text: str, clock: str, seconds: str) -> datetime:
+    found = _WHEN.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text}: wanted YYYY-MM-DD or YYYY-MM-DD HH:MM[:SS]")
+    try:
+        return datetime.fromisoformat(f"{found[1]} {found[2] or clock}{found[3] or (':00' if found[2] else seconds)}")
+    except ValueError:
+        raise ValueError(f"{text}: there is no such date or time") from None
+
+
+def given(begin: str | None, end: str | None, call: str | None, zone: str) -> Part:
+    """The period that the command line names: without one that of a call.  Raises ValueError."""
+    if call is not None and not _CALL.fullmatch(call):
+        raise ValueError("--call: wanted a call's id, such as 1463997154.0")
+    if begin is not None:
+        return Part(begin_of(begin), end_of(end or str(datetime.now(ZoneInfo(zone)).date())))
+    if call is None or end is not None:
+        raise ValueError("wanted --from, or --call alone")
+    at = epoch_of(call)
+    if at is None:
+        raise ValueError(f"--call {call}: the id does not say when the call was: give --from too")
+    day = datetime.fromtimestamp(at, ZoneInfo(zone)).date()
+    return Part(datetime.combine(day - _DAY, time.min), datetime.combine(day + _DAY, time(23, 59, 59)))
+
+
+def months(begin: datetime, end: datetime, zone: str = NO_CHANGES) -> list[Part]:
+    """The period in pieces of a month each.  Raises ValueError where it is none.
+
+    Where the clock is set back around the first of a month, a piece ends some hours later.
+    """
+    if end < begin:
+        raise ValueError("--to lies before --from")
+    parts = []
+    while begin <= end:
+        following = (begin.replace(day=28) + timedelta(days=4)).replace(day=1, hour=0, minute=0, second=0)
+        while is_twice_or_never(following, zone) or is_twice_or_never(following - _SECOND, zone):
+            following += _HOUR
+        parts.append(Part(begin, min(end, following - _SECOND)))
+        begin = following
+    return parts
+
+
+def unmistakable(part: Part, zone: str) -> Part:
+    """The same or more, with ends that the PBX's clock shows once."""
+    begin, end = part
+    while is_twice_or_never(begin, zone):
+        begin -= _HOUR
+    while is_twice_or_never(end, zone):
+        end += _HOUR
+    return Part(begin, end)
+
+
+def days_of(part: Part) -> str:
+    """The same as {years}/{months}/{days}, a range in the last field alone.  Raises ValueError for parts of days."""
+    begin, end = part
+    if begin != begin_of(str(begin.date())) or end != end_of(str(end.date())):
+        raise ValueError("--url-form knows whole days only: give dates without times")
+    days = f"{begin:%d}" if begin.date() == end.date() else f"{begin:%d}-{end:%d}"
+    return f"{begin:%Y/%m}/{days}"
