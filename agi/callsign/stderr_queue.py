@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from queue import SimpleQueue
 from typing import Any, TextIO
 
@@ -102,6 +102,15 @@ class QueuedStderr:
             with self._guard:
                 lost, self._lost = self._lost, 0
             log.warning("%d lines of this log are missing here: they could not be written in time", lost)
+
+
+def is_journal(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether what is written there goes to the journal, which adds the time (JOURNAL_STREAM in systemd.exec(5))."""
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return environment.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
 def queue_stderr() -> Callable[[], None]:

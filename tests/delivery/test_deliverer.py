@@ -713,7 +713,7 @@ def test_no_log_line_holds_a_number(side: Side, caplog: pytest.LogCaptureFixture
     side.vendor.answers.clear()
     assert side.end_of(side.add(call_from(call="1556891830.8"))) == (State.DELIVERED, "")
     side.delivery.stop(LONG_SECONDS)
-    assert "call=1556891830.7 system=skarabee action=skarabee attempt=3 REFUSED" in caplog.text
-    assert "call=1556891830.8 system=skarabee action=skarabee attempt=1 DELIVERED" in caplog.text
+    assert "call=1556891830.7 channel=1556891830.7 system=skarabee action=skarabee attempt=3 REFUSED" in caplog.text
+    assert "call=1556891830.8 channel=1556891830.8 system=skarabee action=skarabee attempt=1 DELIVERED" in caplog.text
     for number in (CALLER, "056528998"):
         assert number not in caplog.text

@@ -20,6 +20,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 COMMAND = PROJECT / "agi" / "bin" / "callsign"
 LONG_SECONDS = 30.0  # for what comes soon where the machine is not busy
 
+STAMP = re.compile(r"^20\d\d-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
+"""The time, which a line has where stderr is not the journal's."""
+
 # Descriptor 3 and what says so, as systemd starts a server (sd_listen_fds(3)).
 AS_SYSTEMD = """
 import os, sys
@@ -143,7 +146,7 @@ class Product:
     def _read(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
-            self._keep(line)
+            self._keep(STAMP.sub("", line))
         with self._grew:
             self._is_whole = True
             self._grew.notify_all()

@@ -382,7 +382,8 @@ def test_a_call_is_one_line_in_the_log(desk: Desk, caplog: pytest.LogCaptureFixt
     ):
         log_step(step, told, 1.25)
     quiet, loud = caplog.records[:2]
-    assert quiet.getMessage() == "call=pbx [2J-1700000000.1 path=skarabee job=7 QUEUED ms=1.2"
+    pbx = "pbx [2J-1700000000.1"
+    assert quiet.getMessage() == f"call={pbx} channel={pbx} path=skarabee job=7 QUEUED ms=1.2"
     assert quiet.levelname == "INFO"
     assert loud.getMessage().endswith("ERROR ms=1.2: why")
     assert loud.levelname == "WARNING"
@@ -390,7 +391,7 @@ def test_a_call_is_one_line_in_the_log(desk: Desk, caplog: pytest.LogCaptureFixt
         log_step(step, variables("skarabee", status, "why"), 1.0)
         assert caplog.records[-1].levelname == "WARNING"
     log_step(read_step({}, []), {}, 1.0)
-    assert caplog.records[-1].getMessage() == "call=- path=- job=- - ms=1.0"
+    assert caplog.records[-1].getMessage() == "call=- channel=- path=- job=- - ms=1.0"
 
 
 # -- any step ------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from callsign.vendors.interface import Ask
 from settings_file import NOOJEE, SKARABEE, load
 
 LINKEDID = "1699999999.9"
+CHANNEL = {"channel": UNIQUE_ID}  # for the log, where the call is another
 OFFICES = """
 [[skarabee.office]]
 businessid = "9001"
@@ -67,7 +68,7 @@ def test_skarabee_tells_who_calls_whom(plain: Settings) -> None:
 
 def test_skarabee_takes_its_arguments_in_their_order(plain: Settings) -> None:
     found = told(plain, "skarabee", "056528999", "056528998", "8103", LINKEDID)
-    assert dict(found.facts) == {"businessid": "8103", "phoneto": "056528998", "phonefrom": "056528999"}
+    assert dict(found.facts) == {"businessid": "8103", "phoneto": "056528998", "phonefrom": "056528999"} | CHANNEL
     assert found.call == LINKEDID
     assert HANDLERS["skarabee"].names == ("phonefrom", "phoneto", "businessid", "call")
 
@@ -363,7 +364,7 @@ def test_noojee_start_records_this_channel(plain: Settings) -> None:
 
 def test_noojee_start_takes_its_arguments_in_their_order(plain: Settings) -> None:
     found = told(plain, "noojee/start", "201", "order 7", "Anne", LINKEDID)
-    assert dict(found.facts) == {"extenOrUniqueId": "201", "tag": "order 7", "agentLoginName": "Anne"}
+    assert dict(found.facts) == {"extenOrUniqueId": "201", "tag": "order 7", "agentLoginName": "Anne"} | CHANNEL
     assert found.call == LINKEDID
     assert HANDLERS["noojee/start"].names == ("extenOrUniqueId", "tag", "agentLoginName", "call")
 
@@ -412,7 +413,7 @@ def test_noojee_stop_ends_this_channels_recording(plain: Settings) -> None:
 
 def test_noojee_stop_takes_its_arguments_in_their_order(plain: Settings) -> None:
     found = told(plain, "noojee/stop", "201", "Anne", LINKEDID)
-    assert dict(found.facts) == {"extenOrUniqueId": "201", "agentLoginName": "Anne"}
+    assert dict(found.facts) == {"extenOrUniqueId": "201", "agentLoginName": "Anne"} | CHANNEL
     assert found.call == LINKEDID
     assert HANDLERS["noojee/stop"].names == ("extenOrUniqueId", "agentLoginName", "call")
 

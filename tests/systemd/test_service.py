@@ -209,7 +209,7 @@ def test_a_deadline_outlives_a_restart_with_a_clock_that_was_set(
     try:
         pbx.systemctl("daemon-reload")
         pbx.systemctl("restart", "callsign")
-        tried = f"call={call.uniqueid} system=skarabee action=skarabee attempt="
+        tried = f"call={call.uniqueid} channel={call.uniqueid} system=skarabee action=skarabee attempt="
         wait_until(lambda: sum(tried in line for line in machine.journal("callsign")) > 2, 4 * GIVEN_UP_SECONDS)
         (job,) = json.loads(machine.run(["callsign", "jobs", "--json", "--call", call.uniqueid]).stdout)
         assert job["state"] == "waiting"

@@ -26,8 +26,8 @@ from callsign.agi.session import AGIError, AGIHangup, AgiSession, BadPeer
 from callsign.agi.waiting_peers import WaitingPeers
 from callsign.calls_first import CallsFirst
 from callsign.kernel_timeouts import KernelTimeouts
-from callsign.log_text import printable, where
-from callsign.steps.answer import log_step, longest_seconds
+from callsign.log_text import where
+from callsign.steps.answer import ids_of, log_step, longest_seconds
 from callsign.steps.overdue import Overdue
 from callsign.steps.step import Step, read_step
 
@@ -244,7 +244,6 @@ class FastAgiServer:
             sock.close()
             return
         told: dict[str, str] = {}
-        call = "-"
         path = step = None
         in_time = True
         connection = SocketConnection(sock)
@@ -254,7 +253,6 @@ class FastAgiServer:
                 path = session.env.get("agi_network_script", "")
                 if not is_own:
                     session.confirm(self._threads, peer)
-            call = session.env.get("agi_uniqueid", "-")
             step = read_step(session.env, session.args, fault=session.fault)
             if is_own and step.path != ping.PATH:
                 raise BadPeer("it came from where our own call comes from, and is none")
@@ -273,12 +271,12 @@ class FastAgiServer:
             self._peers.closed(peer, f": {fault}")
             sock.close()  # at once: what it may still send is nobody's
         except AGIHangup:
-            log.info("call=%s: Asterisk closed the connection before it had the status", printable(call))
+            log.info("%s: Asterisk closed the connection before it had the status", _ids(step))
         except Exception as fault:
             if told and isinstance(fault, (AGIError, OSError)):
-                log.warning("call=%s: the status could not be set: %s", printable(call), where(fault))
+                log.warning("%s: the status could not be set: %s", _ids(step), where(fault))
             else:  # our own fault must not cost the call its status
-                log.error("call=%s: a fault in callsign itself: %s", printable(call), where(fault))
+                log.error("%s: a fault in callsign itself: %s", _ids(step), where(fault))
                 if in_time:
                     told = _tell_fault(sock, path, told)
         took = time.perf_counter() - began
@@ -289,6 +287,10 @@ class FastAgiServer:
             log_step(step, told, 1000 * took)
             if self.on_step is not None:
                 self.on_step(step, told, took)
+
+
+def _ids(step: Step | None) -> str:
+    return "call=-" if step is None else ids_of(step)
 
 
 def _tell_fault(sock: socket.socket, path: str | None = None, told: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -297,9 +297,9 @@ class Delivery:
         told = job.notification
         level = logging.INFO if what == State.DELIVERED.value else logging.WARNING
         took = "" if milliseconds is None else f" ms={milliseconds:.1f}"
-        line = "job=%d call=%s system=%s action=%s attempt=%d %s%s%s%s"
+        line = "job=%d call=%s channel=%s system=%s action=%s attempt=%d %s%s%s%s"
         words = f": {reason}" if reason else ""
-        of_what = job.id, told.call, told.system, told.action, job.attempts
+        of_what = job.id, told.call, told.facts.get("channel", told.call), told.system, told.action, job.attempts
         log.log(level, line, *of_what, what.upper(), took, more, words)
         if self.on_outcome is not None:
             self.on_outcome(told.system, what, milliseconds)

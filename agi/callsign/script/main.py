@@ -24,6 +24,7 @@ from callsign.outbox.outbox import Outbox
 from callsign.outbox.owner import become_owner
 from callsign.question import Verdict
 from callsign.script.fork import give_up
+from callsign.script.script_log import set_up_logging
 from callsign.settings.load import ConfigError, load, path_of
 from callsign.settings.sections import Settings
 from callsign.stderr_queue import queue_stderr
@@ -53,7 +54,7 @@ def main(go_on: Callable[[], None] | None, argv: Sequence[str] | None = None) ->
     is_read = False
     try:
         queue_stderr()
-        logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="callsign.agi: %(levelname)s %(message)s")
+        set_up_logging()
         session = AgiSession(connection)
         is_read = True
         session.confirm(is_asterisk="AST_AGI_DIR" in os.environ)  # which only Asterisk sets (launch_script)

@@ -32,7 +32,7 @@ from callsign.server import listening
 from callsign.server.systemd import ServiceManager
 from callsign.settings import load as config
 from callsign.settings.sections import Settings
-from callsign.stderr_queue import queue_stderr
+from callsign.stderr_queue import is_journal, queue_stderr
 from callsign.steps.answer import Services, answer
 from callsign.steps.offices import offices_of
 
@@ -67,9 +67,9 @@ log = logging.getLogger("callsign")
 
 
 def set_up_logging() -> Callable[[], None]:
-    """One line per fact on stderr; the journal adds the time, a terminal gets it from us.  Returns what ends it."""
+    """One line per fact on stderr, with the time unless the journal adds it.  Returns what ends it."""
     end = queue_stderr()
-    stamp = "%(asctime)s " if sys.stderr.isatty() else ""
+    stamp = "" if is_journal(sys.stderr) else "%(asctime)s "
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=f"{stamp}%(levelname)s %(name)s: %(message)s")
     logging.raiseExceptions = False  # a full disk under stderr is no reason for tracebacks
     logging._srcfile = None  # as logging's manual has it ("Optimization"): our lines name no file, thread or process

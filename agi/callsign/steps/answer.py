@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from callsign.log_text import printable, where
 from callsign.notification import Refused, State, TryLater
@@ -12,7 +13,7 @@ from callsign.outbox.outbox import ADD_SECONDS, COMMIT_SECONDS, Outbox, OutboxEr
 from callsign.question import Found, Unfit, Verdict
 from callsign.record import Record
 from callsign.settings.sections import Settings
-from callsign.steps.handlers import HANDLERS, PING, Direct, Skipped, account_in, facts_to_ask, system_of
+from callsign.steps.handlers import HANDLERS, PING, Direct, Notify, Skipped, account_in, facts_to_ask, system_of
 from callsign.steps.step import Step, StepFault, shown
 from callsign.vendors.interface import Ask
 
@@ -100,7 +101,7 @@ def _answer(step: Step, services: Services) -> dict[str, str]:
     except (StepFault, OutboxError) as fault:
         return variables(path, "ERROR", str(fault))
     except Exception as fault:  # the one place: our own fault must not hurt a call
-        log.error("path=%s: a fault in callsign itself: %s", shown(path), where(fault))
+        log.error("%s path=%s: a fault in callsign itself: %s", ids_of(step), shown(path), where(fault))
         return variables(path, "QUEUED" if job else "ERROR", "a fault in callsign itself, see its log", job)
 
 
@@ -165,6 +166,17 @@ def reason_of(told: Mapping[str, str]) -> str:
     return next((value for name, value in told.items() if name.endswith("REASON")), "")
 
 
+def ids_of(step: Step) -> str:
+    """What each line of the log about a step begins with: the call, as its notification names it, and the channel."""
+    channel = printable(step.env.get("agi_uniqueid", "") or "-", MAX_CALL_CHARACTERS)
+    handler = HANDLERS.get(step.path)
+    call = ""
+    if isinstance(handler, Notify):
+        with suppress(StepFault):
+            call = printable(step.arguments(handler.names).get("call", ""), MAX_CALL_CHARACTERS)
+    return f"call={call or channel} channel={channel}"
+
+
 def log_step(step: Step, told: dict[str, str], milliseconds: float) -> None:
     """One line per call, without numbers."""
     status = status_of(told)
@@ -172,8 +184,7 @@ def log_step(step: Step, told: dict[str, str], milliseconds: float) -> None:
     job = next((v for n, v in told.items() if n.endswith("JOB")), "")
     level = logging.WARNING if status in ("ERROR", "REFUSED", "UNREACHABLE") else logging.INFO
     words = f": {reason}" if reason else ""
-    call = printable(step.env.get("agi_uniqueid", "-"), MAX_CALL_CHARACTERS)
     path = shown(step.path) or "-"
     account = f" account={shown(step.account)}" if step.account else ""
-    line = "call=%s path=%s%s job=%s %s ms=%.1f%s"
-    log.log(level, line, call, path, account, job or "-", status, milliseconds, words)
+    line = "%s path=%s%s job=%s %s ms=%.1f%s"
+    log.log(level, line, ids_of(step), path, account, job or "-", status, milliseconds, words)

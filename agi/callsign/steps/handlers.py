@@ -104,7 +104,7 @@ def skarabee(step: Step, given: dict[str, str], settings: Settings) -> Notificat
     if named or is_withheld(given_from):
         phonefrom = skarabee_api.NO_NUMBER
     call = _call(step, given)
-    facts = {"businessid": office.businessid, "phoneto": target, "phonefrom": phonefrom}
+    facts = {"businessid": office.businessid, "phoneto": target, "phonefrom": phonefrom, **_channel(step, call)}
     if phoneto in section.phoneto:
         facts["mapped"] = "1"
     once = f"skarabee|{call}|{as_vendor_wants(target, numbers.country, 'national')}"
@@ -146,10 +146,11 @@ def _noojee(action: str) -> Callable[[Step, dict[str, str], Settings], Notificat
         if not whose or any(c.isspace() for c in whose):
             raise StepFault("extenOrUniqueId: wanted an extension or a unique id, without spaces")
         facts = {"extenOrUniqueId": whose}
-        facts |= {name: given[name] for name in given if name in ("tag", "agentLoginName")}
+        call = _call(step, given)
+        facts |= {name: given[name] for name in given if name in ("tag", "agentLoginName")} | _channel(step, call)
         by_id = whose == step.fact("agi_uniqueid") or UNIQUE_ID.fullmatch(whose) is not None
         lifetime = noojee_api.LIFETIME_SECONDS[action] if by_id else noojee_api.BY_EXTENSION_LIFETIME_SECONDS
-        return Notification(account, action, _call(step, given), facts, clocks.wall(), lifetime)
+        return Notification(account, action, call, facts, clocks.wall(), lifetime)
 
     return notification
 
@@ -159,6 +160,12 @@ def _call(step: Step, given: dict[str, str]) -> str:
     if not call:
         raise StepFault("call: the channel has no unique id; give call, such as ${CHANNEL(linkedid)}")
     return call
+
+
+def _channel(step: Step, call: str) -> dict[str, str]:
+    """For the log: which channel told it, where that is not the call's own."""
+    channel = step.fact("agi_uniqueid")
+    return {"channel": channel} if channel and channel != call else {}
 
 
 def _ping() -> dict[str, str]:

@@ -17,7 +17,7 @@ from callsign.agi.block import CLEAN_CONTEXT
 from callsign.agi.session import AGIError, AGIHangup, AgiSession, BadPeer
 from callsign.log_text import where
 from callsign.record import Record
-from callsign.steps.answer import variables
+from callsign.steps.answer import ids_of, variables
 from callsign.steps.step import Step, shown
 
 LOOK_SECONDS = 0.25
@@ -100,7 +100,8 @@ def _tell(session: AgiSession, held: _Held, reason: str) -> threading.Event:
 def _let_go(session: AgiSession, held: _Held, reason: str, told: threading.Event) -> None:
     is_fresh = time.monotonic() - held.began < FRESH_SECONDS
     if reason == ENDING and is_fresh and session.env.get("agi_context") == CLEAN_CONTEXT:
-        log.warning("path=%s: callsign ends before its answer: the plain script is to give it", shown(held.step.path))
+        what = ids_of(held.step), shown(held.step.path)
+        log.warning("%s path=%s: callsign ends before its answer: the plain script is to give it", *what)
     else:
         _set_error(session, held, reason)
     session.finish()
@@ -109,7 +110,8 @@ def _let_go(session: AgiSession, held: _Held, reason: str, told: threading.Event
 
 def _set_error(session: AgiSession, held: _Held, reason: str) -> None:
     seconds = time.monotonic() - held.began
-    log.error("path=%s: no status after %.1f s: the call goes on with ERROR", shown(held.step.path), seconds)
+    what = ids_of(held.step), shown(held.step.path), seconds
+    log.error("%s path=%s: no status after %.1f s: the call goes on with ERROR", *what)
     try:
         session.set_variables(variables(held.step.path, "ERROR", reason), then_end=True)
     except (AGIHangup, AGIError, BadPeer, OSError) as fault:
