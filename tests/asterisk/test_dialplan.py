@@ -56,6 +56,17 @@ exten => both,1,Gosub(callsign-noojee-start,s,1)
  same => n,Gosub(callsign-noojee-stop,s,1)
  same => n,Set(WENTON=yes)
 
+[every]
+exten => skarabee,1,Gosub(callsign-skarabee,s,1(056528998))
+exten => skarabee-called,1,Gosub(callsign-skarabee-called,s,1(056528998))
+exten => noojee-start,1,Gosub(callsign-noojee-start,s,1)
+exten => noojee-stop,1,Gosub(callsign-noojee-stop,s,1)
+exten => mor-balance,1,Gosub(callsign-mor-balance,s,1(alice))
+exten => mor-caller,1,Gosub(callsign-mor-caller,s,1)
+exten => kalliope-lastcall,1,Gosub(callsign-kalliope-lastcall,s,1)
+exten => sraps-endpoint,1,Gosub(callsign-sraps-endpoint,s,1(000413AABBCC))
+exten => sraps-assign,1,Gosub(callsign-sraps-assign,s,1(000413AABBCC,Default))
+
 [bare]
 exten => go,1,AGI(${CALLSIGN_AGI}/${LINE})
  same => n,Set(WENTON=yes)
@@ -246,6 +257,33 @@ def test_callsign_wait_says_how_long_the_call_is_held(asterisk: RealAsterisk, st
     given = {**stage.agi, "CALLSIGN_WAIT": "9"}
     result = asterisk.call("056528998", "inbound", variables=given, callerid=CALLER, report=SKARABEE).variables
     assert result["SKARABEESTATUS"] == "REFUSED"
+
+
+@pytest.mark.parametrize(
+    ("subroutine", "path"),
+    [
+        ("skarabee", "skarabee"),
+        ("skarabee-called", "skarabee"),
+        ("noojee-start", "noojee/start"),
+        ("noojee-stop", "noojee/stop"),
+        ("mor-balance", "mor/balance"),
+        ("mor-caller", "mor/caller"),
+        ("kalliope-lastcall", "kalliope/lastcall"),
+        ("sraps-endpoint", "sraps/endpoint"),
+        ("sraps-assign", "sraps/assign"),
+    ],
+)
+def test_every_subroutine_heeds_how_long_it_may_wait_and_that_no_script_is_wanted(
+    asterisk: RealAsterisk, subroutine: str, path: str
+) -> None:
+    mark = asterisk.mark()
+    given = {"CALLSIGN_AGI": "agi://127.0.0.1:1", "CALLSIGN_WAIT": "7", "CALLSIGN_FALLBACK": "no"}
+    status = f"{path.partition('/')[0].upper()}STATUS"
+    result = asterisk.call(subroutine, "every", variables=given, callerid=CALLER, report=[status, "AGISTATUS"])
+    assert result.variables == {status: "ERROR", "AGISTATUS": "FAILURE"}
+    log = asterisk.log_text(mark)
+    assert f"agi://127.0.0.1:1/{path}?wait=7" in log
+    assert "callsign.agi" not in log
 
 
 def test_start_and_stop_name_the_same_recording(asterisk: RealAsterisk, stage: Stage) -> None:
