@@ -30,7 +30,7 @@ examples:
   callsign status
   callsign status --check --warn-age 30
 
-exit status: 0 it runs, and its store is well; 1 not so; 2 wrong usage, or settings that cannot be used
+exit status: 0 it runs and its store is well, 1 not so, 2 wrong usage or settings
 with --check: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (settings or store cannot be read)"""
 
 
