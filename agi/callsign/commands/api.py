@@ -9,7 +9,7 @@ import math
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, Protocol, cast
 
 from callsign import clocks
 from callsign.commands import common
@@ -25,9 +25,6 @@ from callsign.vendors.kalliope import api as kalliope
 from callsign.vendors.mor import api as mor
 from callsign.vendors.registry import VENDORS
 from callsign.vendors.sraps import api as sraps
-
-if TYPE_CHECKING:
-    import argparse
 
 EPILOG = """\
 examples:
@@ -67,7 +64,7 @@ APIS = {
 }
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: common.Parser) -> None:
     """What may stand on the command line."""
     common.settings_option(parser)
     common.json_option(parser)
@@ -81,7 +78,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="for what is not known to only read")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: common.Options) -> int:
     """Asks once, and prints the answer."""
     api = APIS[options.system]
     given = common.given_values(options.words[1:]) if api.NAMES else {}

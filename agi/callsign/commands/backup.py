@@ -7,13 +7,9 @@ import sys
 import tempfile
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from callsign.commands import common
 from callsign.outbox.reader import OutboxReader
-
-if TYPE_CHECKING:
-    import argparse
 
 EPILOG = """\
 example:
@@ -24,12 +20,12 @@ The copy is one whole file, without -wal and -shm.  It holds callers' numbers: `
 exit status: 0 done, 1 the store cannot be read or the copy not written, 2 wrong usage or settings"""
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: common.Parser) -> None:
     """What may stand on the command line."""
     common.settings_option(parser)
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: common.Options) -> int:
     """Writes the copy to standard output."""
     if sys.stdout.isatty():
         raise common.UsageFault("it is no text: wanted callsign backup >FILE")

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from callsign.commands import common
 from callsign.sandbox.asterisk.call import Call, unique_id
 from callsign.script.one_step import answer_one_step
-
-if TYPE_CHECKING:
-    import argparse
 
 EPILOG = """\
 examples:
@@ -21,7 +17,7 @@ It does what the dialplan's AGI() line does: a vendor is told.
 exit status: 0 OK, QUEUED or SKIPPED; 1 REFUSED, UNREACHABLE or ERROR; 2 wrong usage or settings"""
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: common.Parser) -> None:
     """What may stand on the command line."""
     common.settings_option(parser)
     common.json_option(parser)
@@ -37,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--account", default="", metavar="NAME", help="the account, as ?account=NAME")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: common.Options) -> int:
     """Prints the variables that the handler sets."""
     settings = common.settings_and_store(options)
     made_up = Call(

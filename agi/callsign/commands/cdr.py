@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, NamedTuple
 
 from callsign import clocks
 from callsign.commands import common
@@ -25,9 +25,6 @@ from callsign.settings.sections import Kalliope
 from callsign.vendors.kalliope.last_call import register
 from callsign.vendors.kalliope.requests import by_days, by_period
 from callsign.vendors.kalliope.signing import Signer
-
-if TYPE_CHECKING:
-    import argparse
 
 EPILOG = """\
 examples:
@@ -51,7 +48,7 @@ class Failed(Exception):
     """The register could not be had; the text says why."""
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: common.Parser) -> None:
     """What may stand on the command line."""
     common.settings_option(parser)
     common.account_option(parser)
@@ -66,7 +63,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url-form", action="store_true", help="asks by URL, whole days only")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: common.Options) -> int:
     """Downloads, and writes to --output or standard output."""
     settings = common.read_settings(options)
     target = Path(options.output) if options.output else None
@@ -100,7 +97,7 @@ class Piece(NamedTuple):
     holds_more: bool  # than the part
 
 
-def _pieces(section: Kalliope, options: argparse.Namespace) -> list[Piece]:
+def _pieces(section: Kalliope, options: common.Options) -> list[Piece]:
     """What is to be asked for.  Raises ValueError."""
     accept, zone = ACCEPT[options.format], section.timezone
     period = given(options.begin, options.end, options.call, zone)

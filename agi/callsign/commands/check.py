@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from callsign.commands import checks, common, freepbx, tried_as
 from callsign.record import asdict
 from callsign.settings.load import ConfigError, load, path_of
-
-if TYPE_CHECKING:
-    import argparse
 
 EPILOG = """\
 examples:
@@ -20,14 +15,14 @@ Root's check also looks as the service's user and as Asterisk's.
 exit status: 0 good, 1 a vendor is not well (--online), 2 faulty settings or wrong usage"""
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: common.Parser) -> None:
     """What may stand on the command line."""
     common.settings_option(parser)
     common.json_option(parser)
     parser.add_argument("--online", action="store_true", help="also asks each vendor something harmless")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: common.Options) -> int:
     """Prints what was found."""
     try:
         settings, warnings = load(path_of(options.config), thorough=True)

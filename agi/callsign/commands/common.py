@@ -13,8 +13,11 @@ from callsign.settings.accounts import account_of, system_of, unknown
 from callsign.settings.load import DEFAULT_PATH, load, path_of
 from callsign.settings.sections import Settings
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # argparse is loaded where a command line is parsed
     import argparse
+
+    Parser = argparse.ArgumentParser
+    Options = argparse.Namespace
 
 DONE, FAILED, MISUSED = 0, 1, 2
 
@@ -23,12 +26,12 @@ class UsageFault(Exception):
     """The command line or the settings cannot be used; the text says what to give."""
 
 
-def settings_option(parser: argparse.ArgumentParser) -> None:
+def settings_option(parser: Parser) -> None:
     """Adds --config."""
     parser.add_argument("--config", metavar="FILE", help=f"settings, else $CALLSIGN_CONFIG, else {DEFAULT_PATH}")
 
 
-def account_option(parser: argparse.ArgumentParser) -> None:
+def account_option(parser: Parser) -> None:
     """Adds --account."""
     parser.add_argument("--account", default="", metavar="NAME", help="a further account, as ?account=NAME")
 
@@ -42,7 +45,7 @@ def section_for(settings: Settings, system: str, name: str) -> Any:
     return section
 
 
-def system_option(parser: argparse.ArgumentParser, when: str) -> None:
+def system_option(parser: Parser, when: str) -> None:
     """Adds --system."""
     text = f"{when}of this vendor, or of one account of it: noojee.antwerp"
     parser.add_argument("--system", type=_system_or_account, metavar="SYSTEM[.ACCOUNT]", help=text)
@@ -56,17 +59,17 @@ def _system_or_account(text: str) -> str:
     return text
 
 
-def json_option(parser: argparse.ArgumentParser | argparse._MutuallyExclusiveGroup) -> None:
+def json_option(parser: Parser | argparse._MutuallyExclusiveGroup) -> None:
     """Adds --json."""
     parser.add_argument("--json", action="store_true", help="for a program to read")
 
 
-def read_settings(options: argparse.Namespace) -> Settings:
+def read_settings(options: Options) -> Settings:
     """The settings that the command line names.  Raises ConfigError."""
     return load(path_of(options.config))[0]
 
 
-def settings_and_store(options: argparse.Namespace) -> Settings:
+def settings_and_store(options: Options) -> Settings:
     """The settings; root becomes the user to whom their store belongs.  Raises ConfigError, OutboxError."""
     settings = read_settings(options)
     become_owner(settings.outbox.path)

@@ -5,21 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from callsign.commands import common, jobs
 from callsign.outbox.edits import Edit
 from callsign.outbox.reader import OutboxReader
 from callsign.record import asdict
 
-if TYPE_CHECKING:
-    import argparse
-
 MOST_NAMED = 20
 """Of the failed jobs that stay as they are; the others are counted."""
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: common.Parser) -> None:
     """What may stand on the command line."""
     common.settings_option(parser)
     common.json_option(parser)
@@ -31,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--since", metavar="WHEN", help="with --failed: 10:30, 2h, a date, or date and time")
 
 
-def run(options: argparse.Namespace, change: Callable[[Path, Sequence[int]], list[Edit]]) -> int:
+def run(options: common.Options, change: Callable[[Path, Sequence[int]], list[Edit]]) -> int:
     """Prints what became of each."""
     if words := misuse(options):
         raise common.UsageFault(words)

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from importlib.resources import files
-from typing import TYPE_CHECKING
 
 from callsign.commands import common
-
-if TYPE_CHECKING:
-    import argparse
 
 EPILOG = """\
 examples:
@@ -21,12 +17,12 @@ exit status: 0 done, 2 there is no such topic"""
 TEXTS = files("callsign.commands") / "help"
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: common.Parser) -> None:
     """What may stand on the command line."""
     parser.add_argument("topic", metavar="TOPIC", nargs="?", help="none: lists the topics")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: common.Options) -> int:
     """Prints a topic's text, or the topics."""
     titles = topics()
     if options.topic is None:

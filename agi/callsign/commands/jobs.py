@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from callsign import clocks
 from callsign.commands import common, moments
@@ -17,9 +17,6 @@ from callsign.outbox.reader import OutboxReader
 from callsign.phone_numbers import as_vendor_wants, bare_number, may_be_same
 from callsign.record import asdict
 from callsign.settings.accounts import name_of, system_of
-
-if TYPE_CHECKING:
-    import argparse
 
 MOST_SHOWN = 100
 """Jobs, where a person sets no --limit; a program gets all."""
@@ -36,7 +33,7 @@ NUMBERS = ("phonefrom", "phoneto", "extenOrUniqueId", "agentLoginName")
 """Facts that name who called, or who was called."""
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: common.Parser) -> None:
     """What may stand on the command line."""
     common.settings_option(parser)
     common.json_option(parser)
@@ -57,7 +54,7 @@ def _limit(text: str) -> int:
     return common.whole_number(text, "number of jobs", 2**63 - 1, least=1)
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: common.Options) -> int:
     """Prints them, the newest first."""
     settings = common.settings_and_store(options)
     if options.limit is None and not options.json:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from callsign.commands import edit_jobs
+from callsign.commands import common, edit_jobs
 from callsign.outbox import edits
-
-if TYPE_CHECKING:
-    import argparse
 
 EPILOG = """\
 examples:
@@ -21,6 +16,6 @@ exit status: 0 all done, 1 one of them stays as it is, 2 wrong usage or settings
 arguments = edit_jobs.arguments
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: common.Options) -> int:
     """Stores each job anew."""
     return edit_jobs.run(options, edits.retry)

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from callsign.commands import common
 from callsign.sandbox.command import DEMO_ACCOUNTS, accounts_of, faults_of
 from callsign.sandbox.command import run as run_sandbox
-
-if TYPE_CHECKING:
-    import argparse
 
 EPILOG = """\
 examples:
@@ -21,7 +16,7 @@ the keys of those settings, for the vendors that have a section there.
 exit status: 0 ended by SIGTERM or ^C, 1 the port is taken, 2 wrong usage or settings"""
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: common.Parser) -> None:
     """What may stand on the command line."""
     common.settings_option(parser)
     common.json_option(parser)
@@ -35,7 +30,7 @@ def _port(text: str) -> int:
     return common.whole_number(text, "port", 65535)
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: common.Options) -> int:
     """Plays the vendors."""
     accounts = DEMO_ACCOUNTS
     if options.config:

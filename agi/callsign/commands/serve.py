@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING
 
 from callsign.commands import common
 from callsign.settings.load import path_of
-
-if TYPE_CHECKING:
-    import argparse
 
 EPILOG = """\
 example:
@@ -19,12 +15,12 @@ It runs in the foreground and logs to standard error.  SIGHUP rereads the settin
 exit status: 0 ended by SIGTERM or ^C, 1 it could not go on, 2 wrong usage or settings"""
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: common.Parser) -> None:
     """What may stand on the command line."""
     common.settings_option(parser)
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: common.Options) -> int:
     """Serves until it is told to end."""
     gc.disable()  # until all is loaded: calls wait for the start
     from callsign.server.serve import serve

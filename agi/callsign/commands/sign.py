@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from callsign import SYSTEMS, clocks
 from callsign.commands import common
@@ -11,9 +10,6 @@ from callsign.record import asdict
 from callsign.settings.sections import Settings
 from callsign.vendors.registry import VENDORS
 from callsign.vendors.signing import Explained
-
-if TYPE_CHECKING:
-    import argparse
 
 EPILOG = """\
 example:
@@ -28,7 +24,7 @@ What is not given comes from the settings and the clock.  Names:
 exit status: 0 done, 2 wrong usage or settings"""
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: common.Parser) -> None:
     """What may stand on the command line."""
     common.settings_option(parser)
     common.json_option(parser)
@@ -37,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     common.account_option(parser)
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: common.Options) -> int:
     """Prints text, method and signature."""
     given = common.given_values(options.values)
     settings = common.read_settings(options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from callsign import clocks
 from callsign.commands import common, questions
@@ -15,9 +15,6 @@ from callsign.outbox.owner import become_owner
 from callsign.outbox.values import OutboxError
 from callsign.settings.load import ConfigError, path_of, places
 from callsign.settings.sections import Settings
-
-if TYPE_CHECKING:
-    import argparse
 
 WARN_AGE_SECONDS = 60.0
 """A vendor takes a job within a second; after a minute a caller's card or a recording's start is late anyway."""
@@ -34,7 +31,7 @@ exit status: 0 it runs and its store is well, 1 not so, 2 wrong usage or setting
 with --check: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (settings or store cannot be read)"""
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: common.Parser) -> None:
     """What may stand on the command line."""
     common.settings_option(parser)
     form = parser.add_mutually_exclusive_group()
@@ -57,7 +54,7 @@ def _seconds(text: str) -> float:
     return number
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: common.Options) -> int:
     """Prints what is found."""
     if options.check:
         return _check(options)
@@ -78,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
     return common.DONE if found["running"] and not found["store_trouble"] else common.FAILED
 
 
-def _settings_or_places(options: argparse.Namespace) -> tuple[Settings, list[str]]:
+def _settings_or_places(options: common.Options) -> tuple[Settings, list[str]]:
     """The settings; of faulty ones what leads to server and store, and the faults: the server goes on without them."""
     try:
         return common.settings_and_store(options), []
@@ -88,7 +85,7 @@ def _settings_or_places(options: argparse.Namespace) -> tuple[Settings, list[str
         return settings, fault.faults
 
 
-def _check(options: argparse.Namespace) -> int:
+def _check(options: common.Options) -> int:
     from callsign.commands import nagios
 
     try:
