@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from callsign.commands.demo import ACTS
 from product import PROJECT
 
 pytestmark = pytest.mark.skipif(find_spec("ensurepip") is None, reason="install.sh takes no Python without ensurepip")
@@ -51,6 +52,25 @@ def change(project: Path, module: str, before: str, after: str) -> None:
 def test_it_ends_well_where_all_did_their_part(project: Path) -> None:
     done = demo(project)
     assert (done.returncode, ALL in done.stdout) == (0, True), done.stdout + done.stderr
+    assert done.stdout.partition(ALL)[2].lstrip().startswith("next: sudo ./install.sh")
+
+
+def test_it_says_in_a_sentence_what_each_step_shows(project: Path) -> None:
+    lines = demo(project).stdout.splitlines()
+    steps = [number for number, line in enumerate(lines) if line.startswith("AGI(")]
+    assert len(steps) == len(ACTS) + 1
+    for number in steps:
+        assert re.search(r"[a-z) ]+[.?;]$|\)\.$", lines[number - 1]), lines[number - 1]
+
+
+def test_a_vendor_goes_away_and_hears_of_the_call_when_it_is_back(project: Path) -> None:
+    told = demo(project).stdout.partition("goes away")[2].partition("All did")[0]
+    assert "SKARABEESTATUS=QUEUED" in told
+    before, _, after = told.partition("It is back")
+    assert "vendor " not in before
+    dropped, *_, delivered = [line for line in after.splitlines() if "skarabee POST" in line]
+    assert dropped.endswith("-> no answer dropped")
+    assert delivered.endswith("-> 200 OK")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """`./install.sh demo`: one simulated call through every handler, against stand-in vendors, on loopback.
 
-It starts the sandbox and a real `callsign serve` on free ports, plays Asterisk's half of AGI, and shows
-what the dialplan and the vendors saw.  Exit status 0 only if all did their part.
+It starts the sandbox and a real `callsign serve` on free ports, plays Asterisk's half of AGI, and says what each
+step shows, and what the dialplan and the vendors saw; a vendor goes away and comes back.  Exit status 0 only if
+all did their part.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from callsign.sandbox.asterisk.behaviour import Conduct, Session
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
 from callsign.sandbox.command import DEMO_ACCOUNTS, settings_for
+from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.record import Seen
 from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.sandbox.vendors.sraps import COMPANY
@@ -37,11 +39,13 @@ CALL = Call(
     channel="PJSIP/trunk-0000002a",
     context="from-trunk",
 )
+ANOTHER_CALL = Call(callerid="056528999", extension="056528998", uniqueid="1556891830.43", context="from-trunk")
 
 
 class Act(Record):
     """One AGI() line of the call, and what must come of it."""
 
+    why: str  # what it shows, for who watches
     line: str  # path and options
     arguments: tuple[str, ...]
     variables: dict[str, str]  # must be among those set
@@ -55,32 +59,84 @@ BESIDE = "kalliope"
 """Its register is read beside the calls, whenever that is due: such requests are no act's."""
 
 ACTS = (
-    Act("ping", (), {"CALLSIGNSTATUS": "OK"}, ()),
-    Act("skarabee", (), {"SKARABEESTATUS": "QUEUED"}, ("skarabee /",)),
-    Act("skarabee", (), {"SKARABEESTATUS": "SKIPPED"}, ()),
+    Act("Does the server answer? No vendor is asked.", "ping", (), {"CALLSIGNSTATUS": "OK"}, ()),
     Act(
+        "A call comes in: Skarabee's CRM learns who calls whom. The call goes on as soon as that is stored (QUEUED);\n"
+        "the vendor hears of it behind the call.",
+        "skarabee",
+        (),
+        {"SKARABEESTATUS": "QUEUED"},
+        ("skarabee /",),
+    ),
+    Act(
+        "The same call rings a second phone: it was told already, so nothing is sent (SKIPPED).",
+        "skarabee",
+        (),
+        {"SKARABEESTATUS": "SKIPPED"},
+        (),
+    ),
+    Act(
+        "Its recording starts on the Noojee recorder. Here the call waits, up to 2 s, to know that it runs (OK).",
         "noojee/start",
         ("tag=demo",),
         {"NOOJEESTATUS": "OK"},
         ("noojee /Time", "noojee /CallManagementAPI/start"),
     ),
-    Act("noojee/stop", (), {"NOOJEESTATUS": "OK"}, ("noojee /CallManagementAPI/stop",)),
-    Act("mor/balance", ("demo",), {"MORSTATUS": "OK", "MORBALANCE": "12.3400"}, ("mor /user_balance_get",)),
-    Act("mor/caller", (), {"MORSTATUS": "OK", "MORUSERID": "2", "MORDEVICEID": "7"}, ("mor /cli_info_get",)),
-    Act("kalliope/lastcall", (), {"KALLIOPESTATUS": "OK", "KALLIOPEEXTEN": "206"}, ()),
     Act(
+        "And it stops, in the order in which the dialplan said so.",
+        "noojee/stop",
+        (),
+        {"NOOJEESTATUS": "OK"},
+        ("noojee /CallManagementAPI/stop",),
+    ),
+    Act(
+        "A question: what is the balance of this user in MOR? The dialplan routes on by the answer.",
+        "mor/balance",
+        ("demo",),
+        {"MORSTATUS": "OK", "MORBALANCE": "12.3400"},
+        ("mor /user_balance_get",),
+    ),
+    Act(
+        "Whose number is it that calls, as MOR knows it?",
+        "mor/caller",
+        (),
+        {"MORSTATUS": "OK", "MORUSERID": "2", "MORDEVICEID": "7"},
+        ("mor /cli_info_get",),
+    ),
+    Act(
+        "Which extension called this number last? KalliopePBX's calls are kept in memory: nobody need be asked.",
+        "kalliope/lastcall",
+        (),
+        {"KALLIOPESTATUS": "OK", "KALLIOPEEXTEN": "206"},
+        (),
+    ),
+    Act(
+        "What does snom's SRAPS know of this phone? Each request is signed anew (Hawk).",
         "sraps/endpoint",
         ("00:04:13:AA:BB:CC",),
         {"SRAPSSTATUS": "OK", "SRAPSNAME": "Reception", "SRAPSPROFILE": "Default"},
         (f"sraps /tokens/{SRAPS_KEY_ID}", SRAPS_COMPANY, SRAPS_PHONE, f"{SRAPS_COMPANY}/provisioning-profiles/"),
     ),
     Act(
+        "Somebody takes a seat there: the phone gets another profile.",
         "sraps/assign",
         ("00:04:13:AA:BB:CC", "hot desk"),
         {"SRAPSSTATUS": "OK", "SRAPSNAME": "Reception", "SRAPSPROFILE": "Hot desk"},
         (SRAPS_PHONE, SRAPS_PHONE),  # looked at, then changed
     ),
 )
+
+AWAY = Act(
+    "Now Skarabee goes away, and another call comes in: it goes on all the same, for the notification is stored.",
+    "skarabee",
+    (),
+    {"SKARABEESTATUS": "QUEUED"},
+    (),
+)
+NEXT = """
+next: sudo ./install.sh                   on your PBX, then `callsign check --online`
+      .venv/bin/callsign sandbox          the stand-ins alone, for a dialplan of your own
+      .venv/bin/callsign help             what README leaves out"""
 
 
 def main() -> int:
@@ -102,12 +158,13 @@ def main() -> int:
                 print("The server did not start.", file=sys.stderr)
                 return 1
             played = [_play(act, port, box) for act in ACTS]  # each one, also after a failure
-            good = all(played)
+            good = all([*played, _play_outage(port, box)])
         finally:
             server.terminate()
             stopped = server.wait(timeout=START_SECONDS)
     good = good and stopped == 0
     print("\nAll did their part." if good else "\nNOT all did their part: see the lines marked !!")
+    print(NEXT)
     return 0 if good else 1
 
 
@@ -133,11 +190,27 @@ def _read_on(log: object) -> None:
         pass
 
 
-def _play(act: Act, port: int, box: Sandbox) -> bool:
+def _play_outage(port: int, box: Sandbox) -> bool:
+    """A vendor is away while a call comes in, and hears of it when it is back."""
+    before = len(_asked(box.seen))
+    box.trouble["skarabee"] = Trouble(drop=True)
+    good = _play(AWAY, port, box, ANOTHER_CALL)
+    tried = box.wait_for(lambda seen: len(_asked(seen)) > before, VENDOR_SECONDS)
+    box.trouble.clear()
+    print("It is back, and hears of the call at the next try:")
+    heard = box.wait_for(lambda seen: any(one.verdict == "OK" for one in _asked(seen)[before:]), VENDOR_SECONDS)
+    for seen in _asked(box.seen)[before:]:
+        print(f"    vendor    {seen.masked()}")
+    if not (tried and heard):
+        print(" !! vendor    wanted the notification once it was back")
+    return good and tried and heard
+
+
+def _play(act: Act, port: int, box: Sandbox, call: Call = CALL) -> bool:
     before = len(_asked(box.seen))
     url = f"agi://127.0.0.1:{port}/{act.line}"
-    print(f"\nAGI({','.join((url, *act.arguments))})")
-    session: Session = run_fastagi(url, CALL, act.arguments, Conduct(timeout_seconds=VENDOR_SECONDS))
+    print(f"\n{act.why}\nAGI({','.join((url, *act.arguments))})")
+    session: Session = run_fastagi(url, call, act.arguments, Conduct(timeout_seconds=VENDOR_SECONDS))
     for name, value in session.variables.items():
         print(f"    dialplan  {name}={value}")
     took = f"{1000 * session.seconds:.1f} ms"
@@ -145,7 +218,7 @@ def _play(act: Act, port: int, box: Sandbox) -> bool:
     print(f"{'    ' if good else ' !! '}dialplan  AGISTATUS={session.status} after {took} {session.trouble}".rstrip())
     wanted = list(act.vendor_paths)
     arrived = box.wait_for(lambda seen: len(_asked(seen)) - before >= len(wanted), VENDOR_SECONDS)
-    new = _asked(box.seen)[before:]
+    new = [] if act is AWAY else _asked(box.seen)[before:]  # of that one `_play_outage` tells
     for seen in new:
         print(f"    vendor    {seen.masked()}")
     taken = [f"{seen.system} {seen.path}" for seen in new if seen.verdict == "OK"]
