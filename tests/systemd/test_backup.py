@@ -25,7 +25,7 @@ def commands_of(heading: str) -> str:
     return "\n".join(re.findall(r"^    (\S.*)", section, re.MULTILINE)).replace("sudo ", "")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def machine(systemd_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SystemdMachine]:
     """With callsign installed, and a vendor that is away."""
     with SystemdMachine(systemd_root, tmp_path_factory.mktemp("machine")) as one:
@@ -60,3 +60,7 @@ def test_a_store_is_saved_and_put_back_also_after_a_later_version_has_had_it(mac
     assert states(machine) == ["waiting"]
     assert "SKARABEESTATUS=QUEUED" in machine.run(command).stdout
     assert states(machine) == ["waiting", "waiting"]
+
+
+def test_the_topics_are_installed_and_anybody_may_read_them(machine: SystemdMachine) -> None:
+    assert machine.run(["runuser", "-u", "nobody", "--", "callsign", "help", "backup"]).stdout == TEXT
