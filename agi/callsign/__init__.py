@@ -19,9 +19,7 @@ A call's way, from top to bottom:
 
 What all may use:
 
-    calls_first      who works when: no delivery while a call waits
     clocks           wall clock and boot clock
-    kernel_timeouts  time limits of a socket that the kernel keeps
     log_text         text fit for log and channel; where a fault was
     nonces           numbers used once
     notification     Notification, State; what became of an attempt

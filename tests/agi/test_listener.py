@@ -21,7 +21,6 @@ from typing import Any
 import pytest
 
 from agi_lines import say_that_it_was_all
-from callsign import calls_first
 from callsign.agi import block as agi_block
 from callsign.agi import connection, listener, peer_log, waiting_peers
 from callsign.agi import session as agi_session
@@ -30,7 +29,6 @@ from callsign.agi.connection import SocketConnection
 from callsign.agi.listener import FastAgiServer, Networks, is_allowed
 from callsign.agi.session import AgiSession
 from callsign.agi.waiting_peers import WaitingPeers
-from callsign.calls_first import CallsFirst
 from callsign.sandbox.asterisk.behaviour import Conduct, Cut, Session
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
@@ -53,9 +51,9 @@ def running(
     answer: Answer = lambda step: TOLD,
     allow: Networks | Callable[[], Networks] = LOOPBACK,
     host: str = "127.0.0.1",
-    calls: CallsFirst | None = None,
+    on_end: Callable[[], None] = lambda: None,
 ) -> Iterator[FastAgiServer]:
-    server = FastAgiServer(listening.new((host, 0)), lambda: allow() if callable(allow) else allow, answer, calls)
+    server = FastAgiServer(listening.new((host, 0)), lambda: allow() if callable(allow) else allow, answer, on_end)
     server.start()
     try:
         yield server
@@ -241,37 +239,16 @@ class TestACall:
     @pytest.mark.parametrize(
         "conduct",
         [
-            *(Conduct(timeout_seconds=WAIT_SECONDS, cut=cut) for cut in Cut),
+            *(Conduct(timeout_seconds=WAIT_SECONDS, cut=cut) for cut in Cut if cut is not Cut.IN_ENVIRONMENT),
             Conduct(timeout_seconds=WAIT_SECONDS, replies={"EXEC": b"510 x\n"}),
-            Conduct(timeout_seconds=WAIT_SECONDS, replies={"EXEC": b"200 result=1 (" + b"x" * 9000}),
             CONDUCT,
         ],
     )
-    def test_however_it_ends_lets_the_deliveries_go_on(self, conduct: Conduct, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(calls_first, "LONGEST_SECONDS", 1000.0)
-        calls = CallsFirst()
-        with running(calls=calls) as server:
+    def test_however_it_ends_tells_that_its_job_may_be_delivered(self, conduct: Conduct) -> None:
+        ended = threading.Event()
+        with running(on_end=ended.set) as server:
             place_call(server, conduct)
-            delivery = threading.Thread(target=calls.take_turn, daemon=True)
-            delivery.start()
-            delivery.join(WAIT_SECONDS)
-            assert not delivery.is_alive()
-
-    def test_makes_the_deliveries_give_way_until_it_has_its_status(
-        self, monkeypatch: pytest.MonkeyPatch, gate: Gate, callers: ThreadPoolExecutor
-    ) -> None:
-        monkeypatch.setattr(calls_first, "LONGEST_SECONDS", 1000.0)
-        calls = CallsFirst()
-        with running(gate, calls=calls) as server:
-            callers.submit(place_call, server)
-            assert gate.holds(1)
-            delivery = threading.Thread(target=calls.take_turn, daemon=True)
-            delivery.start()
-            delivery.join(0.1)
-            assert delivery.is_alive()
-            gate.opened.set()
-            delivery.join(WAIT_SECONDS)
-            assert not delivery.is_alive()
+            assert ended.wait(WAIT_SECONDS)
 
     def test_that_never_closes_holds_no_thread(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(connection, "DRAIN_SECONDS", 0.05)
@@ -330,7 +307,6 @@ STAGES = [  # what a call passes, from accept() to its end, and the variables th
     (listener, "read_step", ValueError, FAULTY),
     (listener, "read_step", OSError, FAULTY),
     (dialplan_step, "parse_qsl", ValueError, FAULTY),
-    (CallsFirst, "begin", ValueError, FAULTY),
     (Overdue, "begin", ValueError, FAULTY),
     (listener, "longest_seconds", ValueError, FAULTY),
     (Overdue, "end", ValueError, TOLD),
@@ -338,7 +314,6 @@ STAGES = [  # what a call passes, from accept() to its end, and the variables th
     (AgiSession, "send_command", MemoryError, TOLD),
     (AgiSession, "get_result", ValueError, TOLD),
     (SocketConnection, "finish", ValueError, TOLD),
-    (CallsFirst, "end", ValueError, TOLD),
     (listener, "log_step", ValueError, TOLD),
 ]
 
@@ -410,9 +385,7 @@ class TestOurOwnFaults:
             fault_at("before its session")
             return LOOPBACK
 
-        calls = CallsFirst()
-        calls.on_end = lambda quiet: fault_at("at its end")
-        with running(allow=allow, calls=calls) as server:
+        with running(allow=allow, on_end=lambda: fault_at("at its end")) as server:
             server.on_step = lambda step, told, seconds: fault_at("after it was told")
             for number in range(1, 4):
                 place_call(server)

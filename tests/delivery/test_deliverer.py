@@ -16,7 +16,6 @@ from callsign.delivery.deliverer import Delivery
 from callsign.delivery.lane import TROUBLE_AFTER
 from callsign.http.messages import Answer, Reply
 from callsign.notification import Notification, State
-from callsign.outbox import write_queue
 from callsign.outbox.doorbell import doorbell_of
 from callsign.outbox.outbox import Outbox
 from callsign.outbox.reader import OutboxReader
@@ -336,12 +335,8 @@ def test_a_start_that_was_never_tried_is_needless_after_a_stop_and_the_stop_is_s
 
 
 @pytest.mark.parametrize("tried", [True, False], ids=["delivered", "needless"])
-def test_a_stop_goes_out_when_it_is_written_what_came_of_its_start(
-    side: Side, tried: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stop_goes_out_when_it_is_written_what_came_of_its_start(side: Side, tried: bool) -> None:
     """Else a kill in between would bring the start to life again, behind its stop."""
-    monkeypatch.setattr(write_queue, "LEISURE_SECONDS", FOR_EVER)
-    assert side.end_of(side.add(call_from()))  # what is written next has to wait from here on
     written: list[tuple[State, str] | None] = []
 
     def look() -> Reply:
@@ -357,7 +352,11 @@ def test_a_stop_goes_out_when_it_is_written_what_came_of_its_start(
         assert gate.reached.wait(LONG_SECONDS)
     stop = side.add(recording("stop", "1.1"))
     assert side.is_on_its_lane(stop)
-    (others or gate).open()
+    with side.outbox._writer._turn:  # it writes nothing
+        side.outbox.look()
+        assert eventually(lambda: side.outbox._incoming.is_free)  # and takes nothing more
+        (others or gate).open()
+        assert eventually(lambda: written or side.outbox._incoming._items.qsize() > 1)  # and who waits for it
     assert side.end_of(stop) == (State.DELIVERED, "")
     assert [found[0] for found in written if found] == [State.DELIVERED if tried else State.SUPERSEDED]
 

@@ -13,7 +13,6 @@ from callsign.delivery import lane as lanes
 from callsign.delivery.lane import (
     BACKLOG_PAUSE_SECONDS,
     CONCURRENCY_IN_TROUBLE,
-    HEAD_START_SECONDS,
     PAUSE_IN_TROUBLE_SECONDS,
     TROUBLE_AFTER,
     Lane,
@@ -165,34 +164,6 @@ def test_no_more_are_under_way_than_the_vendor_allows() -> None:
 
 
 # -- the order within a call -------------------------------------------------------------------------
-
-
-def test_the_next_job_is_left_to_the_worker_that_ends_an_attempt_and_to_others_after_its_head_start() -> None:
-    lane = filled(a_lane(), [job(1), job(2)])
-    assert taken(lane).id == 1
-    assert lane.take(NOW, at_hand=False) is None
-    assert lane.seconds_to_next(NOW, at_hand=False) == pytest.approx(HEAD_START_SECONDS)
-    assert lane.take(NOW + HEAD_START_SECONDS - MOMENT, at_hand=False) is None
-    assert lane.take(NOW + HEAD_START_SECONDS, at_hand=False) is not None
-
-    lane = filled(a_lane(), [job(1), job(2)])
-    lane.finish(taken(lane), verdict=True)
-    assert taken(lane).id == 2
-
-
-def test_no_worker_waits_for_one_that_is_not_there() -> None:
-    lane = filled(a_lane(), [job(1), job(2)])
-    lane.finish(taken(lane), verdict=True)
-    assert lane.seconds_to_next(NOW, at_hand=False) == 0
-    assert lane.take(NOW, at_hand=False) is not None
-
-
-def test_where_more_jobs_wait_than_are_under_way_further_workers_take_them_at_once() -> None:
-    lane = filled(a_lane(), [job(number) for number in range(1, 5)])
-    assert taken(lane).id == 1
-    assert lane.seconds_to_next(NOW, at_hand=False) == 0
-    assert lane.take(NOW, at_hand=False) is not None  # two under way and two that wait: enough
-    assert lane.take(NOW, at_hand=False) is None
 
 
 def test_only_the_first_of_a_call_goes_out() -> None:

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 import pytest
 
 from callsign import clocks
-from callsign.calls_first import NobodyElse
-from callsign.delivery import lane as lanes
 from callsign.delivery.lane import Lane
 from callsign.delivery.workers import LaneWorkers
 from callsign.notification import Notification
@@ -25,10 +23,9 @@ LIFETIME_SECONDS = 60.0  # a worker watches for its end, too
 class Desk:
     """Workers whose vendor answers at once, or, for jobs that are `held`, when the test lets it."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, head_start: float) -> None:
-        monkeypatch.setattr(lanes, "HEAD_START_SECONDS", head_start)
+    def __init__(self) -> None:
         self.workers = LaneWorkers(
-            "vendor", MOST, Lane(MOST, lambda told: (told.call,), lambda newer, older: False), self._deal, NobodyElse()
+            "vendor", MOST, Lane(MOST, lambda told: (told.call,), lambda newer, older: False), self._deal
         )
         self.begun: list[tuple[int, str]] = []  # job and thread
         self.ended: list[int] = []
@@ -66,28 +63,12 @@ class Desk:
 
 
 @pytest.fixture
-def desk(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Desk]:
-    made = Desk(monkeypatch, getattr(request, "param", 0.005))
+def desk() -> Iterator[Desk]:
+    made = Desk()
     yield made
     made.close()
 
 
-A_WHILE = LIFETIME_SECONDS / 3
-FOR_EVER = 1000 * LONG_SECONDS
-
-
-@pytest.mark.parametrize("desk", [A_WHILE], indirect=True)
-def test_a_job_that_comes_during_an_attempt_is_taken_by_the_worker_that_ends_it(desk: Desk) -> None:
-    desk.add(1, held=True)
-    wait_until(lambda: desk.jobs_begun() == [1])
-    desk.add(2)
-    wait_until(lambda: desk.workers._watched_until < clocks.steady() + A_WHILE)  # another one woke, and left it alone
-    desk.held[1].set()
-    wait_until(lambda: desk.ended == [1, 2])
-    assert len(desk.threads()) == 1
-
-
-@pytest.mark.parametrize("desk", [0.1], indirect=True)
 def test_a_job_behind_an_attempt_that_does_not_come_back_is_begun_by_another_worker(desk: Desk) -> None:
     desk.add(1, held=True)
     wait_until(lambda: desk.jobs_begun() == [1])
@@ -97,14 +78,12 @@ def test_a_job_behind_an_attempt_that_does_not_come_back_is_begun_by_another_wor
     assert 1 not in desk.ended
 
 
-@pytest.mark.parametrize("desk", [FOR_EVER], indirect=True)
-def test_where_more_wait_than_are_under_way_further_workers_begin_at_once(desk: Desk) -> None:
+def test_where_more_than_one_waits_further_workers_begin_at_once(desk: Desk) -> None:
     desk.add(*range(1, 9), held=True)
     wait_until(lambda: len(desk.begun) == MOST)
     assert len(desk.threads()) == MOST
 
 
-@pytest.mark.parametrize("desk", [FOR_EVER], indirect=True)
 def test_a_lane_that_was_idle_begins_at_once(desk: Desk) -> None:
     for number in range(1, 20):
         desk.add(number)

@@ -427,23 +427,6 @@ def test_every_thread_gets_the_answer_to_its_own_request(transport: HttpTranspor
         assert list(pool.map(ask, range(200))) == [f"/api/{n}".encode() for n in range(200)]
 
 
-def test_every_wait_for_the_network_is_told_before_and_after() -> None:
-    told: list[str] = []
-    transport = HttpTransport(before_wait=lambda: told.append("waits"), after_wait=lambda: told.append("goes on"))
-
-    pair = ["waits", "goes on"]
-    try:
-        with Peer(well) as peer:
-            assert isinstance(transport.send(request_to(peer), LONG_SECONDS), Answer)
-            assert told == 2 * pair, "for the connection, for the answer"
-        told.clear()
-        assert isinstance(transport.send(request_to(peer), LONG_SECONDS), NoAnswer)  # nobody listens any more
-        assert told == pair * (len(told) // 2)
-        assert told
-    finally:
-        transport.close()
-
-
 def test_of_many_hosts_only_so_many_have_connections_that_are_kept(
     transport: HttpTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:

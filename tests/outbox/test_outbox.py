@@ -192,9 +192,9 @@ def test_what_comes_while_the_writer_is_kept_waiting_goes_out_as_one_group(outbo
     others = FileLock(path.with_name("outbox.db.lock"))
     with others.held(LONG_SECONDS), ThreadPoolExecutor(50) as pool:
         outbox.look()
-        assert eventually(lambda: outbox._incoming._urgent.qsize() == 0)  # the writer has it, and waits for the lock
+        assert eventually(lambda: outbox._incoming.is_free)  # the writer has it, and waits for the lock
         adds = [pool.submit(outbox.add, call_from(f"047000{n:04}"), LONG_SECONDS) for n in range(50)]
-        assert eventually(lambda: outbox._incoming._urgent.qsize() > 40)
+        assert eventually(lambda: outbox._incoming._items.qsize() > 40)
         others.release()
         ids = sorted(add.result().job for add in adds)
     assert ids == list(range(1, 51))
@@ -223,24 +223,9 @@ def test_a_job_committed_at_once_is_handed_over_when_its_call_says_so(
     assert listener.heard()
     assert eventually(lambda: not outbox._writer._turn.locked())  # else the job would be queued
     outbox.add(call_from())
-    outbox.hand_over(quiet=False)
     assert not listener.jobs
-    outbox.hand_over(quiet=True)
+    outbox.hand_over()
     assert [job.id for job in listener.jobs] == [1]
-    outbox.close()
-
-
-def test_other_calls_do_not_hold_up_a_job_for_long(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "QUIET_SECONDS", 100 * LONG_SECONDS)
-    monkeypatch.setattr(hand_over, "LATEST_SECONDS", 0.0)
-    outbox, listener = Outbox(path, at_once=True), Listener()
-    outbox.wait_open(LONG_SECONDS)
-    outbox.listen(listener)
-    assert listener.heard()
-    assert eventually(lambda: not outbox._writer._turn.locked())
-    outbox.add(call_from())
-    outbox.hand_over(quiet=False)
-    assert listener.has(1)
     outbox.close()
 
 

@@ -8,8 +8,6 @@ import socket
 import time
 from typing import Any, Protocol
 
-from callsign.kernel_timeouts import KernelTimeouts
-
 RECEIVE_BYTES = 8 * 1024
 DRAIN_SECONDS = 1.0
 MAX_DRAIN_BYTES = 64 * 1024
@@ -35,15 +33,13 @@ class SocketConnection:
     """FastAGI: a TCP connection from Asterisk."""
 
     def __init__(self, sock: socket.socket) -> None:
-        """`sock` is a blocking one, as accept() gives it."""
         self._sock = sock
-        self._limits = KernelTimeouts(sock)
 
     def receive(self, seconds: float) -> bytes:
         try:
-            self._limits.read_within(seconds)
+            self._limit(seconds)
             return self._sock.recv(RECEIVE_BYTES)
-        except (BlockingIOError, TimeoutError):
+        except TimeoutError:
             raise TimeoutError("Asterisk sent nothing") from None
 
     def send(self, data: bytes, seconds: float, last: bool = False) -> None:
@@ -51,12 +47,18 @@ class SocketConnection:
         flags = socket.MSG_MORE if last else 0  # the end goes with it, in one packet
         try:
             while data:
-                self._limits.write_within(end - time.monotonic())
+                self._limit(end - time.monotonic())
                 data = data[self._sock.send(data, flags) :]
             if last:
                 self._sock.shutdown(socket.SHUT_WR)
-        except (BlockingIOError, TimeoutError):
+        except TimeoutError:
             raise TimeoutError("Asterisk reads nothing") from None
+
+    def _limit(self, seconds: float) -> None:
+        """The next read or write may take so long.  Raises TimeoutError where no time is left."""
+        if seconds <= 0:
+            raise TimeoutError
+        self._sock.settimeout(seconds)
 
     def finish(self) -> None:
         """Half-closes, and only then reads to the end: a HANGUP that Asterisk still sends finds us there."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import select
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -24,8 +25,6 @@ from callsign.agi.connection import SocketConnection
 from callsign.agi.peer_log import PeerLog
 from callsign.agi.session import AGIError, AGIHangup, AgiSession, BadPeer
 from callsign.agi.waiting_peers import WaitingPeers
-from callsign.calls_first import CallsFirst
-from callsign.kernel_timeouts import KernelTimeouts
 from callsign.log_text import where
 from callsign.steps.answer import ids_of, log_step, longest_seconds
 from callsign.steps.overdue import Overdue
@@ -42,7 +41,10 @@ FAILED_ACCEPT_SECONDS = 0.1
 
 LOOK_UP_SECONDS = 0.25
 """How often a thread in accept() looks whether the server stops: no thread can be woken from it, and to shut the
-listener down would shut it for the next server too, to which systemd hands it."""
+listener down would shut it for the next server too, to which systemd hands it.  The kernel keeps this limit, for
+with a timeout of Python's own every call would wake all threads that wait for one."""
+
+LOOK_UP = struct.pack("ll", 0, int(1_000_000 * LOOK_UP_SECONDS))
 
 LAST_SECONDS = 0.25
 """How long the last sessions get when nobody is accepted any more; the calls that connect meanwhile wait."""
@@ -60,17 +62,21 @@ class FastAgiServer:
     """Answers AGI sessions at one address."""
 
     def __init__(
-        self, listener: socket.socket, allow: Callable[[], Networks], answer: Answer, calls: CallsFirst | None = None
+        self,
+        listener: socket.socket,
+        allow: Callable[[], Networks],
+        answer: Answer,
+        on_end: Callable[[], None] = lambda: None,
     ) -> None:
-        """`listener` is a blocking socket; it may outlive the server."""
+        """`listener` is a blocking socket; it may outlive the server.  `on_end` is called behind each session."""
         self._listener = listener
-        KernelTimeouts(listener).read_within(LOOK_UP_SECONDS)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, LOOK_UP)
         host, port = listener.getsockname()[:2]
         self.address: tuple[str, int] = host, port
         """Where it listens, with the port that the kernel chose for port 0."""
         self._allow = allow
         self._answer = answer
-        self._calls = calls or CallsFirst()
+        self._on_end = on_end
         self._threads = ProvenThreads()  # of the Asterisks that call
         self._overdue = Overdue(longest_seconds)
         self._guard = threading.Lock()
@@ -256,14 +262,12 @@ class FastAgiServer:
             step = read_step(session.env, session.args, fault=session.fault)
             if is_own and step.path != ping.PATH:
                 raise BadPeer("it came from where our own call comes from, and is none")
-            self._calls.begin()
             self._overdue.begin(session, step)
             try:
                 told = self._answer(step)
             finally:
                 in_time = self._overdue.end(session)
             if not in_time:  # somebody else has talked to it, and ends it
-                self._calls.end()
                 return
             with self._waiting.wait(sock):
                 session.set_variables(told, then_end=True)
@@ -281,7 +285,7 @@ class FastAgiServer:
                     told = _tell_fault(sock, path, told)
         took = time.perf_counter() - began
         connection.finish()
-        self._calls.end()
+        self._on_end()
         if step is not None and not is_own:
             self._ended += 1
             log_step(step, told, 1000 * took)

@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import Any
 
 from callsign import clocks
-from callsign.calls_first import CallsFirst, NobodyElse
 from callsign.delivery.conversation import PastDeadline, Send, lead, told_of
 from callsign.delivery.election import Election
 from callsign.delivery.lane import DOUBT_SECONDS, MOST_DOUBTS, Lane
@@ -49,13 +48,7 @@ OnOutcome = Callable[[str, str, float | None], None]
 class Delivery:
     """One process's share in the delivery."""
 
-    def __init__(
-        self,
-        outbox: Outbox,
-        settings: Callable[[], Settings],
-        send: Send,
-        turns: CallsFirst | None = None,
-    ) -> None:
+    def __init__(self, outbox: Outbox, settings: Callable[[], Settings], send: Send) -> None:
         self._outbox = outbox
         self._settings = settings
         self._send = send
@@ -64,7 +57,6 @@ class Delivery:
         self._standby: threading.Thread | None = None
         self._stopping = threading.Event()
         self._loaded = threading.Event()
-        self._turns = turns or NobodyElse()
         self._workers: dict[str, LaneWorkers] = {}  # by account; of a further one from its first job on
         self._memories: dict[str, Any] = {}
         self._without_thread: list[LaneWorkers] = []
@@ -83,7 +75,7 @@ class Delivery:
         if account not in self._workers and vendor is not None and vendor.converse:
             lane = Lane(vendor.concurrency, vendor.keys_of, vendor.undoes)
             self._memories[account] = vendor.new_memory()
-            self._workers[account] = LaneWorkers(account, vendor.concurrency, lane, self._deal_with, self._turns)
+            self._workers[account] = LaneWorkers(account, vendor.concurrency, lane, self._deal_with)
         return self._workers.get(account)
 
     def start(self) -> None:
@@ -285,7 +277,6 @@ class Delivery:
         self._outbox.end(job, state, reason, milliseconds)
         self._log(job, state.value, reason, milliseconds)
         if VENDORS[system_of(job.notification.system)].in_order:
-            self._turns.end_turn()  # it is the disk now that takes its time
             self._outbox.wait_written(IN_ORDER_SECONDS)
         self._settle(lane, job, verdict=milliseconds is not None and state in (State.DELIVERED, State.REFUSED))
 

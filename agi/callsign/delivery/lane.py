@@ -23,12 +23,6 @@ PAUSE_IN_TROUBLE_SECONDS = 0.2
 BACKLOG_PAUSE_SECONDS = 1 / 200
 """A backlog goes out at 200 a second at most, so that a vendor just back is not run over."""
 
-HEAD_START_SECONDS = 0.005
-"""So long after a start the next job is left to the worker that has just ended an attempt, and no other is woken.
-
-Where the vendor answers at once a second worker is no gain: both share one interpreter.
-"""
-
 SWEEP_SECONDS = 1.0
 """So often at most all that waits is looked through for jobs whose time is over."""
 
@@ -66,7 +60,6 @@ class Lane:
         self._doubts: OrderedDict[str, Notification] = OrderedDict()  # by last key: what may still be carried out
         self._first_deadline = math.inf  # of all jobs here, or earlier
         self._swept = -math.inf
-        self._left_alone_until = 0.0
 
     @property
     def in_trouble(self) -> bool:
@@ -87,11 +80,6 @@ class Lane:
     def _is_full(self) -> bool:
         return self.in_flight >= (CONCURRENCY_IN_TROUBLE if self.in_trouble else self._concurrency)
 
-    @property
-    def _others_from(self) -> float:
-        """The moment from which any worker may take the next job, not only one who has just ended an attempt."""
-        return self._left_alone_until if self.in_flight >= max(1, len(self._fresh)) else 0.0
-
     def add(self, job: Job) -> None:
         """A job just stored, or found in the store."""
         self._first_deadline = min(self._first_deadline, job.steady_deadline)
@@ -108,20 +96,14 @@ class Lane:
         else:
             heapq.heappush(self._later, (job.due, job.id, job))
 
-    def take(self, now: float, at_hand: bool = True) -> Job | None:
-        """The job to attempt now, None if there is none or enough are under way.
-
-        Not `at_hand` is who has not just ended an attempt: others come first for `HEAD_START_SECONDS`.
-        """
+    def take(self, now: float) -> Job | None:
+        """The job to attempt now, None if there is none or enough are under way."""
         if self._is_full:
-            return None
-        if not at_hand and now < self._others_from:
             return None
         self._sweep(now)
         job = self._overdue.popleft() if self._overdue else self._next(now)
         if job is not None:
             self._under_way[job.id] = self._returns
-            self._left_alone_until = now + HEAD_START_SECONDS
         return job
 
     def _next(self, now: float) -> Job | None:
@@ -174,12 +156,12 @@ class Lane:
             job.over = True
             self._overdue.append(job)
 
-    def seconds_to_next(self, now: float, at_hand: bool = True) -> float | None:
+    def seconds_to_next(self, now: float) -> float | None:
         """How long until `take` may have something, None if only another event can change that."""
         if self._is_full or not self._order:
             return None
         if self._overdue:
-            return 0.0 if at_hand else max(0.0, self._others_from - now)
+            return 0.0
         soonest = max(self._first_deadline, self._swept + SWEEP_SECONDS)
         if self._fresh:
             soonest = min(soonest, self._opens if self.in_trouble else now)
@@ -187,8 +169,6 @@ class Lane:
             soonest = min(soonest, self._opens)
         elif self._later:
             soonest = min(soonest, max(self._later[0][0], self._opens))
-        if not at_hand:
-            soonest = max(soonest, self._others_from)
         return None if soonest == math.inf else max(0.0, soonest - now)
 
     def is_needless(self, job: Job) -> bool:

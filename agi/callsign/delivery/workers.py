@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 
 from callsign import clocks, thread_starts
-from callsign.calls_first import CallsFirst
 from callsign.delivery.lane import Lane
 from callsign.outbox.outbox import Job
 from callsign.settings.accounts import name_of
@@ -27,16 +26,13 @@ class LaneWorkers:
     ended, or watches the clock; the rest sleep: each waking costs the calls more than it gains.
     """
 
-    def __init__(
-        self, name: str, most: int, lane: Lane, deal_with: Callable[[Lane, Job, bool], None], turns: CallsFirst
-    ) -> None:
+    def __init__(self, name: str, most: int, lane: Lane, deal_with: Callable[[Lane, Job, bool], None]) -> None:
         """`deal_with` gets the lane, the job and whether it is needless; it must end or put back the job."""
         self._rest_seconds = REST_SECONDS if name_of(name) else None
         self.lane = lane
         self._name = name
         self._most = most
         self._deal_with = deal_with
-        self._turns = turns
         self._threads = 0
         self._idle = 0
         self._watched_until = math.inf  # when the first of the idle ones looks by itself
@@ -56,7 +52,7 @@ class LaneWorkers:
     def call(self) -> None:
         """Something has changed: somebody must watch when the next job is due.  With the lane's `guard` held."""
         now = clocks.steady()
-        seconds = self.lane.seconds_to_next(now, at_hand=False)
+        seconds = self.lane.seconds_to_next(now)
         if self._stopping or seconds is None or self._watched_until <= now + seconds:
             return
         if self._idle:
@@ -89,36 +85,27 @@ class LaneWorkers:
                 self.lane.ready.wait(left)
 
     def _work(self) -> None:
-        job = None
         while True:
             with self.lane.guard:
-                job = self._next(at_hand=job is not None)
+                job = self._next()
                 if job is None:
                     self.lane.ready.notify_all()  # who waits until we are idle
                     return
                 self._began[job.id] = clocks.steady()
                 needless = self.lane.is_needless(job)
                 self.call()
-            self._turns.take_turn()
-            try:
-                self._deal_with(self.lane, job, needless)
-                del self._began[job.id]
-            finally:
-                self._turns.end_turn()
+            self._deal_with(self.lane, job, needless)
+            del self._began[job.id]
 
-    def _next(self, at_hand: bool) -> Job | None:
-        """Waits for the next job; None when we stop, or none came for long.
-
-        `at_hand`: this worker has just ended one.
-        """
+    def _next(self) -> Job | None:
+        """Waits for the next job; None when we stop, or none came for long."""
         has_rested = False
         while not self._stopping:
             now = clocks.steady()
-            job = self.lane.take(now, at_hand)
+            job = self.lane.take(now)
             if job is not None:
                 return job
-            at_hand = False
-            seconds = self.lane.seconds_to_next(now, at_hand=False)
+            seconds = self.lane.seconds_to_next(now)
             others_watch = seconds is None or self._watched_until <= now + seconds
             if others_watch and has_rested:
                 self._threads -= 1

@@ -16,7 +16,6 @@ import select
 import socket
 import ssl
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import requests
@@ -28,7 +27,6 @@ from urllib3.exceptions import NewConnectionError
 from callsign import clocks
 from callsign.http import dialing
 from callsign.http.answers import FinalAnswer
-from callsign.kernel_timeouts import KernelTimeouts
 
 READ_BYTES = 8192
 
@@ -38,15 +36,9 @@ MOST_HOSTS = 256
 logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # its warnings hold the URL, and with it the signature
 
 
-def nothing() -> None:
-    """What is to be done around a wait where nobody cares."""
-
-
 class Exchange(threading.local):
     """The exchange that this thread is in."""
 
-    before_wait: Callable[[], None] = staticmethod(nothing)
-    after_wait: Callable[[], None] = staticmethod(nothing)
     deadline = 0.0  # steady seconds
     sent = False  # a byte of the request may be on its way
     connected = False  # over a connection made for it, none that was kept alive
@@ -64,19 +56,11 @@ class Exchange(threading.local):
 exchange = Exchange()
 
 
-class _TlsTimeouts:
-    """What `KernelTimeouts` is, for a TLS connection: it would try for ever where a read of its socket ends in vain."""
-
-    def __init__(self, sock: ssl.SSLSocket) -> None:
-        self.read_within = self.write_within = sock.settimeout
-
-
 class _BoundedReads(io.RawIOBase):
     """The reading side of a socket; each read may take what is left until this thread's deadline."""
 
-    def __init__(self, sock: socket.socket, limits: KernelTimeouts | _TlsTimeouts) -> None:
+    def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._limits = limits
         self.is_over = False
         self._held_open: Any = sock.makefile("rb", buffering=0)  # also when the connection has let go of it
 
@@ -86,14 +70,8 @@ class _BoundedReads(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         if self.is_over:
             return None  # there may be more; nobody is to wait for it
-        self._limits.read_within(exchange.left())
-        exchange.before_wait()
-        try:
-            count = self._sock.recv_into(buffer)
-        except BlockingIOError:
-            raise TimeoutError("nothing came") from None
-        finally:
-            exchange.after_wait()
+        self._sock.settimeout(exchange.left())
+        count = self._sock.recv_into(buffer)
         exchange.ended = count == 0
         exchange.most_bytes -= count
         if exchange.most_bytes < 0:
@@ -128,15 +106,9 @@ class _BoundedSocket:
         self.is_in_doubt = False
         self._unasked = select.poll()
         self._unasked.register(sock, select.POLLIN)
-        self._limits: KernelTimeouts | _TlsTimeouts
-        if isinstance(sock, ssl.SSLSocket):
-            self._limits = _TlsTimeouts(sock)
-        else:
-            sock.settimeout(None)
-            self._limits = KernelTimeouts(sock)
 
     def makefile(self, *_: object, **__: object) -> io.BufferedReader:
-        return _OneAnswer(self, _BoundedReads(self._sock, self._limits))
+        return _OneAnswer(self, _BoundedReads(self._sock))
 
     def is_quiet(self) -> bool:
         """Whether it may carry a request: nothing was left over, and nothing has come since, the end neither."""
@@ -145,12 +117,9 @@ class _BoundedSocket:
         return not self._unasked.poll(0)
 
     def sendall(self, data: Any) -> None:
-        self._limits.write_within(exchange.left())
+        self._sock.settimeout(exchange.left())
         exchange.sent = True
-        try:
-            self._sock.sendall(data)
-        except BlockingIOError:
-            raise TimeoutError("not all was taken") from None
+        self._sock.sendall(data)
 
     def settimeout(self, seconds: float | None) -> None:
         """What urllib3 wants for each read is nothing to us."""
@@ -177,11 +146,7 @@ class _Connection(HTTPConnection):
 
     def connect(self) -> None:
         exchange.connected = True
-        exchange.before_wait()
-        try:
-            super().connect()
-        finally:
-            exchange.after_wait()
+        super().connect()
         self.sock: Any = _BoundedSocket(self.sock)
 
 

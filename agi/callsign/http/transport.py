@@ -10,14 +10,13 @@ Name resolution cannot be bounded: nothing on a call's path waits for this modul
 from __future__ import annotations
 
 import http.client
-from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
 from callsign import __version__, clocks
-from callsign.http.connections import Connections, exchange, nothing
+from callsign.http.connections import Connections, exchange
 from callsign.http.faults import is_closed_by_peer, what_happened
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 
@@ -30,24 +29,14 @@ HEADERS = {"User-Agent": f"callsign/{__version__}", "Accept": "*/*", "Accept-Enc
 
 
 class HttpTransport:
-    """Sends requests over kept-alive connections, for any thread.
+    """Sends requests over kept-alive connections, for any thread."""
 
-    `before_wait` and `after_wait` are called around every wait for the network, in the thread that waits.
-    """
-
-    def __init__(
-        self,
-        connections: int = 32,
-        before_wait: Callable[[], None] = nothing,
-        after_wait: Callable[[], None] = nothing,
-    ) -> None:
-        self._before_wait, self._after_wait = before_wait, after_wait
+    def __init__(self, connections: int = 32) -> None:
         self._connections = Connections(connections)
 
     def send(self, request: Request, seconds: float) -> Reply:
         """One exchange, over within `seconds`.  Never raises for anything that a peer or a network does."""
         exchange.deadline = clocks.steady() + seconds
-        exchange.before_wait, exchange.after_wait = self._before_wait, self._after_wait
         while True:
             exchange.most_bytes = 2 * request.max_bytes + MOST_BESIDE
             exchange.sent = exchange.ended = exchange.connected = False

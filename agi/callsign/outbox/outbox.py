@@ -69,14 +69,14 @@ class Outbox:
             raise OutboxError(put.trouble or hangs)
         return put.added
 
-    def hand_over(self, quiet: bool) -> None:
-        """Jobs that were committed at once go to who delivers; not yet while other calls wait (not `quiet`)."""
-        self._writer.hand_over(quiet)
+    def hand_over(self) -> None:
+        """Jobs that were committed at once go to who delivers: where a call goes on, or waits for the vendor."""
+        self._writer.hand_over()
 
     def note_attempt(self, job: Job, next_try_seconds: float, reason: str, milliseconds: float) -> None:
-        """Writes down, at its leisure, that an attempt ended without a verdict."""
+        """Writes down that an attempt ended without a verdict."""
         now, which = clocks.wall(), (job.id, job.notification.at)
-        self._incoming.change(
+        self._incoming.put(
             [
                 (sql.NOTE_ATTEMPT, (job.attempts, now + next_try_seconds, reason, *which)),
                 (sql.ADD_LIFE, (now, "try later", milliseconds, reason, *which)),
@@ -84,9 +84,9 @@ class Outbox:
         )
 
     def end(self, job: Job, state: State, reason: str, milliseconds: float | None = None) -> None:
-        """Moves the job from what waits to what has ended, at its leisure: a lost one is only a repeat."""
+        """Moves the job from what waits to what has ended, without waiting for that: a lost one is only a repeat."""
         now, which = clocks.wall(), (job.id, job.notification.at)
-        self._incoming.change(
+        self._incoming.put(
             [
                 (sql.ADD_LIFE, (now, state.value, milliseconds, reason, *which)),
                 (sql.END_JOB, (job.attempts, state.value, now, reason, *which)),
@@ -95,11 +95,11 @@ class Outbox:
         )
 
     def note_question(self, system: str, action: str, status: str, reason: str) -> None:
-        """Counts, at its leisure, a question and what became of it; not while the store cannot be written."""
+        """Counts a question and what became of it; not while the store cannot be written."""
         if self._closed or self._writer.is_stuck:
             return
         now = clocks.wall()
-        self._incoming.change([(sql.NOTE_ASKED, (system, status, int(now // 60), now, action, reason))])
+        self._incoming.put([(sql.NOTE_ASKED, (system, status, int(now // 60), now, action, reason))])
 
     def wait_written(self, seconds: float) -> None:
         """Waits up to `seconds` until all that has ended is written, as far as the store can be."""

@@ -63,7 +63,7 @@ class Put(Record, frozen=False):
 
 
 Change = tuple[str, tuple[object, ...]]
-"""A statement and its values, to be carried out at leisure."""
+"""A statement and its values."""
 
 OnJobs = Callable[[list[Job]], None]
 

@@ -150,12 +150,12 @@ class OutboxWriter:
             self._turn.release()
         return True
 
-    def hand_over(self, quiet: bool) -> None:
-        """What was committed at once, where it is `quiet` or has waited for long; for any thread, which never waits.
+    def hand_over(self) -> None:
+        """What was committed at once; for any thread, which never waits.
 
         Who has the turn then hands over itself: the writer behind its commit, another call at its end.
         """
-        if self._hand_over.is_due and (quiet or self._hand_over.is_late) and self._turn.acquire(blocking=False):
+        if self._hand_over.is_due and self._turn.acquire(blocking=False):
             try:
                 self._hand_over.now()
             finally:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from callsign import __version__
 from callsign.agi.listener import FastAgiServer
-from callsign.calls_first import CallsFirst
 from callsign.delivery import lost_sections
 from callsign.delivery.asking import Asking
 from callsign.delivery.deliverer import Delivery
@@ -88,22 +87,21 @@ def allow_open_files() -> None:
 class Server:
     """The running whole; `settings` is replaced as one value when the file is read again."""
 
-    _transport: HttpTransport  # `load` makes them
-    _ask_transport: HttpTransport
+    _transport: HttpTransport  # `load` makes it
 
     def __init__(self, path: Path, settings: Settings, listener: socket.socket) -> None:
         self._path = path
         self.settings = self._at_start = settings
-        calls = CallsFirst()
-        self.fastagi = FastAgiServer(
-            listener, lambda: self.settings.server.allow, lambda step: answer(step, self._services), calls
-        )
         store = settings.outbox
         self.outbox = Outbox(store.path, store.durability, store.keep_days, at_once=True)
-        calls.on_end = self.outbox.hand_over
+        self.fastagi = FastAgiServer(
+            listener,
+            lambda: self.settings.server.allow,
+            lambda step: answer(step, self._services),
+            self.outbox.hand_over,
+        )
         self._loaded = threading.Event()
-        self._delivery = Delivery(self.outbox, lambda: self.settings, self._deliver, calls)
-        self._calls = calls
+        self._delivery = Delivery(self.outbox, lambda: self.settings, self._deliver)
         self._asking = Asking(lambda: self.settings, self._question)
         self._keeping = Keeping(lambda: self.settings, self._question, self._asking.memory_of)
         self._note = ""
@@ -116,14 +114,13 @@ class Server:
     def _question(self, request: Request, seconds: float) -> Reply:
         if not self._loaded.wait(seconds):
             return NoAnswer("callsign is still starting", sent=False)
-        return self._ask_transport.send(request, seconds)
+        return self._transport.send(request, seconds)
 
     def _wait_for(self, job: int, seconds: float) -> tuple[State, str] | None:
-        self._calls.end()  # this call waits for the vendor: no attempt need give way to it
+        self.outbox.hand_over()
         return self._delivery.wait_for(job, seconds)
 
     def _ask(self, system: str, path: str, facts: Mapping[str, str], seconds: float) -> Verdict:
-        self._calls.end()
         began = time.perf_counter()
         verdict = self._asking.ask(system, path, facts, seconds)
         if self._metrics is not None:
@@ -142,9 +139,8 @@ class Server:
         from callsign.http.transport import HttpTransport
         from callsign.phone_numbers import as_vendor_wants
 
-        self._ask_transport = HttpTransport()  # a call waits: it asks for no turn
+        self._transport = HttpTransport()
         self._loaded.set()
-        self._transport = HttpTransport(before_wait=self._calls.end_turn, after_wait=self._calls.take_turn)
         as_vendor_wants("+3225551234", self.settings.numbers.country, "national")  # loads the numbering plan
         _prepare(self.settings)
         self._asking.load()
