@@ -35,14 +35,12 @@ MAY_IMPORT = {  # besides the modules beside the folders; "x.y" is that module o
     "outbox": set[str](),
     "vendors": {"http.messages", "settings.sections", "settings.secret"},
     "delivery": {"outbox", "vendors", "http.messages", "settings"},
-    "steps": {"agi.session", "agi.block", "agi.fault_status", "outbox.outbox", "vendors", "settings"},
+    "steps": {"agi.session", "agi.block", "agi.connection", "agi.fault_status", "outbox.outbox", "vendors", "settings"},
     "server": BELOW,
     "script": BELOW,
     "commands": BELOW | {"server", "script", "sandbox"},
     "sandbox": set[str](),  # nor anything else: it shares no code with what it plays with
 }
-
-NOT_YET = {("agi", "steps")}  # the listener itself reads a step, has it answered and logs it
 
 MOST_ARROWS, MOST_LEVELS = 90, 7
 
@@ -127,7 +125,7 @@ def test_a_room_imports_only_what_the_table_says(module: str) -> None:
     room = room_of(module)
     for other in own_imports(module):
         to = room_of(other)
-        if to == room or (room, to) in NOT_YET:
+        if to == room:
             continue
         if to in FOLDERS or room == "sandbox":
             allowed = MAY_IMPORT.get(room, set())
@@ -138,14 +136,10 @@ def test_every_folder_is_in_the_table() -> None:
     assert set(MAY_IMPORT) == FOLDERS
 
 
-def test_what_is_not_yet_as_the_table_says_is_still_there() -> None:
-    assert arrows() >= NOT_YET
-
-
 def test_the_arrows_between_the_rooms_are_few_and_go_in_no_circle() -> None:
     ways = arrows()
     assert len(ways) <= MOST_ARROWS
-    assert max(longest_way(room, ways - NOT_YET) for room, _ in ways) <= MOST_LEVELS
+    assert max(longest_way(room, ways) for room, _ in ways) <= MOST_LEVELS
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if is_in(name, "vendors")])

@@ -26,16 +26,18 @@ from callsign.agi import connection, listener, peer_log, waiting_peers
 from callsign.agi import session as agi_session
 from callsign.agi.block import LINE_BREAK, NOT_CONFIRMED, AgiBlock
 from callsign.agi.connection import SocketConnection
-from callsign.agi.listener import FastAgiServer, Networks, is_allowed
+from callsign.agi.listener import Networks, is_allowed
 from callsign.agi.session import AgiSession
 from callsign.agi.waiting_peers import WaitingPeers
 from callsign.sandbox.asterisk.behaviour import Conduct, Cut, Session
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
 from callsign.server import listening
+from callsign.steps import attend, overdue
 from callsign.steps import step as dialplan_step
 from callsign.steps.overdue import Overdue
 from callsign.steps.step import Step
+from fastagi import AnsweringServer
 from waiting import wait_until
 
 WAIT_SECONDS = 10.0  # for what comes at once
@@ -52,8 +54,8 @@ def running(
     allow: Networks | Callable[[], Networks] = LOOPBACK,
     host: str = "127.0.0.1",
     on_end: Callable[[], None] = lambda: None,
-) -> Iterator[FastAgiServer]:
-    server = FastAgiServer(listening.new((host, 0)), lambda: allow() if callable(allow) else allow, answer, on_end)
+) -> Iterator[AnsweringServer]:
+    server = AnsweringServer(listening.new((host, 0)), lambda: allow() if callable(allow) else allow, answer, on_end)
     server.start()
     try:
         yield server
@@ -67,15 +69,15 @@ def running(
 BLOCK = b"agi_request: agi://127.0.0.1/ping\nagi_network_script: ping\nagi_uniqueid: 1700000000.1\n\n"
 
 
-def url(server: FastAgiServer) -> str:
+def url(server: AnsweringServer) -> str:
     return f"agi://127.0.0.1:{server.address[1]}/ping"
 
 
-def place_call(server: FastAgiServer, conduct: Conduct = CONDUCT, call: Call | None = None) -> Session:
+def place_call(server: AnsweringServer, conduct: Conduct = CONDUCT, call: Call | None = None) -> Session:
     return run_fastagi(url(server), call or Call(), conduct=conduct)
 
 
-def connect(server: FastAgiServer, data: bytes = b"") -> socket.socket:
+def connect(server: AnsweringServer, data: bytes = b"") -> socket.socket:
     sock = socket.create_connection(("127.0.0.1", server.address[1]), WAIT_SECONDS)
     sock.sendall(data)
     return sock
@@ -302,19 +304,20 @@ STAGES = [  # what a call passes, from accept() to its end, and the variables th
     (WaitingPeers, "wait", ValueError, FAULTY),
     (agi_session, "AgiBlock", MemoryError, FAULTY),
     (AgiBlock, "read", ValueError, FAULTY),
+    (attend, "AgiSession", ValueError, FAULTY),
     (AgiSession, "confirm", OSError, FAULTY),
     (AgiBlock, "hear_out", ValueError, FAULTY),
-    (listener, "read_step", ValueError, FAULTY),
-    (listener, "read_step", OSError, FAULTY),
+    (attend, "read_step", ValueError, FAULTY),
+    (attend, "read_step", OSError, FAULTY),
     (dialplan_step, "parse_qsl", ValueError, FAULTY),
     (Overdue, "begin", ValueError, FAULTY),
-    (listener, "longest_seconds", ValueError, FAULTY),
+    (overdue, "longest_seconds", ValueError, FAULTY),
     (Overdue, "end", ValueError, TOLD),
     (AgiSession, "set_variables", ValueError, TOLD),
     (AgiSession, "send_command", MemoryError, TOLD),
     (AgiSession, "get_result", ValueError, TOLD),
     (SocketConnection, "finish", ValueError, TOLD),
-    (listener, "log_step", ValueError, TOLD),
+    (attend, "log_step", ValueError, TOLD),
 ]
 
 
@@ -386,7 +389,7 @@ class TestOurOwnFaults:
             return LOOPBACK
 
         with running(allow=allow, on_end=lambda: fault_at("at its end")) as server:
-            server.on_step = lambda step, told, seconds: fault_at("after it was told")
+            server.attendant.on_step = lambda step, told, seconds: fault_at("after it was told")
             for number in range(1, 4):
                 place_call(server)
                 wait_until(partial(said_so_often, number))

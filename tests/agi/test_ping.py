@@ -19,7 +19,9 @@ from callsign.agi.listener import FastAgiServer
 from callsign.agi.ping import BLOCK, is_answered, play
 from callsign.outbox.outbox import Outbox
 from callsign.server import listening
+from callsign.steps import overdue
 from callsign.steps.step import Step
+from fastagi import AnsweringServer
 from waiting import wait_until
 
 LONG_SECONDS, SHORT_SECONDS = 20.0, 0.3
@@ -28,7 +30,7 @@ NOBODY = (ip_network("192.0.2.1"),)
 
 @pytest.fixture(params=["127.0.0.1", "0.0.0.0", "::1", "::"])
 def server(request: pytest.FixtureRequest) -> Iterator[FastAgiServer]:
-    running = FastAgiServer(
+    running = AnsweringServer(
         listening.new((request.param, 0)), lambda: NOBODY, lambda step: {"CALLSIGNSTATUS": step.path}
     )
     running.start()
@@ -111,7 +113,7 @@ def test_a_server_whose_every_place_is_taken_is_well_only_while_calls_that_hang_
 ) -> None:
     monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 8)
     if not in_time:
-        monkeypatch.setattr(fastagi_server, "longest_seconds", lambda step: 0.0)
+        monkeypatch.setattr(overdue, "longest_seconds", lambda step: 0.0)
     held, hangs = threading.Event(), threading.Semaphore(0)
 
     def answer(step: Step) -> dict[str, str]:
@@ -120,7 +122,7 @@ def test_a_server_whose_every_place_is_taken_is_well_only_while_calls_that_hang_
             held.wait(LONG_SECONDS)
         return {"CALLSIGNSTATUS": "OK"}
 
-    server = FastAgiServer(listening.new(("127.0.0.1", 0)), lambda: (ip_network("127.0.0.1"),), answer)
+    server = AnsweringServer(listening.new(("127.0.0.1", 0)), lambda: (ip_network("127.0.0.1"),), answer)
     server.start()
     try:
         with ExitStack() as calls:

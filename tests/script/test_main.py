@@ -245,7 +245,7 @@ sys.path.insert(0, {str(PROJECT / "agi")!r})
 from callsign.script.fork import part
 go_on = part()
 from callsign.script import main as agi_script
-from callsign.steps import step as dialplan_step
+from callsign.steps import attend, step as dialplan_step
 from callsign.agi import block as agi_block, session as agi_session
 working = {{stage}}
 faulty = [1]
@@ -264,14 +264,14 @@ sys.exit(agi_script.main(go_on))
     [
         ("agi_script._own_standard_output", "OSError", "ERROR"),
         ("agi_script.queue_stderr", "OSError", "ERROR"),
-        ("agi_script.AgiSession", "ValueError", "ERROR"),
+        ("attend.AgiSession", "ValueError", "ERROR"),
         ("agi_block.AgiBlock.hear_out", "ValueError", "ERROR"),
-        ("agi_script.read_step", "ValueError", "ERROR"),
+        ("attend.read_step", "ValueError", "ERROR"),
         ("dialplan_step.parse_qsl", "OSError", "ERROR"),
         ("agi_script.load", "ValueError", "ERROR"),
         ("agi_script.answer", "ValueError", "ERROR"),
         ("agi_session.AgiSession.set_variables", "ValueError", "QUEUED"),
-        ("agi_script.log_step", "ValueError", "QUEUED"),
+        ("attend.log_step", "ValueError", "QUEUED"),
     ],
 )
 def test_a_fault_at_any_stage_leaves_the_call_its_status(

@@ -10,8 +10,6 @@ from ipaddress import ip_network
 import pytest
 
 from agi_lines import say_that_it_was_all
-from callsign.agi import listener
-from callsign.agi.listener import FastAgiServer
 from callsign.agi.session import AgiSession
 from callsign.sandbox.asterisk.behaviour import Conduct, Session
 from callsign.sandbox.asterisk.call import Call
@@ -19,6 +17,7 @@ from callsign.sandbox.asterisk.play import run_fastagi
 from callsign.server import listening
 from callsign.steps import overdue
 from callsign.steps.step import Step
+from fastagi import AnsweringServer
 from waiting import WAIT_SECONDS, wait_until
 
 
@@ -30,7 +29,7 @@ class Held:
         self.answered = threading.Semaphore(0)
         self.waiting = 0
         networks = ip_network("127.0.0.1")
-        self.server = FastAgiServer(listening.new(("127.0.0.1", 0)), lambda: (networks,), self._answer)
+        self.server = AnsweringServer(listening.new(("127.0.0.1", 0)), lambda: (networks,), self._answer)
 
     def _answer(self, step: Step) -> dict[str, str]:
         self.waiting += 1
@@ -45,7 +44,7 @@ class Held:
 
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
-    monkeypatch.setattr(listener, "longest_seconds", lambda step: 60.0 if step.options else 0.2)
+    monkeypatch.setattr(overdue, "longest_seconds", lambda step: 60.0 if step.options else 0.2)
     monkeypatch.setattr(overdue, "LOOK_SECONDS", 0.02)
     made = Held()
     made.server.start()
@@ -136,7 +135,7 @@ def test_at_the_end_a_subroutine_that_has_just_called_is_left_to_its_fallback_an
 
 
 def test_a_step_may_take_its_wait_and_what_the_store_may_take() -> None:
-    longest = listener.longest_seconds
+    longest = overdue.longest_seconds
     assert longest(Step("skarabee", {}, (), {})) == 1.0
     assert longest(Step("noojee/start", {}, (), {})) == 3.0
     assert longest(Step("noojee/start", {"wait": "10"}, (), {})) == 11.0

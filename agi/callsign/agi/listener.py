@@ -13,22 +13,20 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Protocol
 
 from callsign import thread_starts
 from callsign.agi import fault_status, ping
 from callsign.agi.block import ProvenThreads
-from callsign.agi.connection import SocketConnection
+from callsign.agi.connection import Connection, SocketConnection
 from callsign.agi.peer_log import PeerLog
-from callsign.agi.session import AGIError, AGIHangup, AgiSession, BadPeer
+from callsign.agi.session import AgiSession, BadPeer
 from callsign.agi.waiting_peers import WaitingPeers
 from callsign.log_text import where
-from callsign.steps.answer import ids_of, log_step, longest_seconds
-from callsign.steps.overdue import Overdue
-from callsign.steps.step import Step, read_step
 
 MAX_SESSIONS = 1000
 SPARE_THREADS = 4
@@ -52,10 +50,21 @@ LAST_SECONDS = 0.25
 log = logging.getLogger("callsign.server")
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
-Answer = Callable[[Step], dict[str, str]]
 Peer = tuple[str, int] | tuple[str, int, int, int]
 """As accept() gives it for IPv4 and IPv6."""
-OnStep = Callable[[Step, dict[str, str], float], None]
+
+
+class Attend(Protocol):
+    """Reads, answers and ends a session; see steps.attend."""
+
+    def __call__(
+        self,
+        connection: Connection,
+        confirm: Callable[[AgiSession], None],
+        waits: Callable[[], AbstractContextManager[None]],
+        *,
+        is_told: bool,
+    ) -> None: ...
 
 
 class FastAgiServer:
@@ -65,20 +74,22 @@ class FastAgiServer:
         self,
         listener: socket.socket,
         allow: Callable[[], Networks],
-        answer: Answer,
-        on_end: Callable[[], None] = lambda: None,
+        attend: Attend,
+        are_in_time: Callable[[], bool],
     ) -> None:
-        """`listener` is a blocking socket; it may outlive the server.  `on_end` is called behind each session."""
+        """`listener` is a blocking socket; it may outlive the server.
+
+        `are_in_time`: whether any of the calls that wait has not waited for longer than it may.
+        """
         self._listener = listener
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, LOOK_UP)
         host, port = listener.getsockname()[:2]
         self.address: tuple[str, int] = host, port
         """Where it listens, with the port that the kernel chose for port 0."""
         self._allow = allow
-        self._answer = answer
-        self._on_end = on_end
+        self._attend = attend
+        self._are_in_time = are_in_time
         self._threads = ProvenThreads()  # of the Asterisks that call
-        self._overdue = Overdue(longest_seconds)
         self._guard = threading.Lock()
         self._changed = threading.Condition(self._guard)
         self._idle = 0
@@ -89,8 +100,6 @@ class FastAgiServer:
         self._stopping = False
         self._trouble = ""  # why accept() failed last
         self._own_call: ping.Address | None = None  # where the one of our own that is expected comes from
-        self.on_step: OnStep | None = None
-        """Is told each step, its variables and its seconds when the dialplan has gone on; must not raise."""
 
     @property
     def sessions(self) -> int:
@@ -99,7 +108,6 @@ class FastAgiServer:
 
     def start(self) -> None:
         """Answers from now on; returns at once."""
-        self._overdue.start()
         with self._guard:
             self._idle = min(SPARE_THREADS, MAX_SESSIONS)
             threads = self._idle
@@ -116,7 +124,7 @@ class FastAgiServer:
         try:
             if ping.is_answered(self.address, seconds, lambda caller: setattr(self, "_own_call", caller)):
                 return True
-            return self.sessions >= MAX_SESSIONS and (self._ended > ended or self._overdue.any_in_time)
+            return self.sessions >= MAX_SESSIONS and (self._ended > ended or self._are_in_time())
         finally:
             self._own_call = None
 
@@ -146,9 +154,7 @@ class FastAgiServer:
         self._listener.close()
         with self._guard:
             self._changed.wait_for(lambda: not self._busy, seconds)
-            cut_off = len(self._busy)
-        self._overdue.stop()
-        return cut_off
+            return len(self._busy)
 
     def _answer_backlog(self) -> None:
         """Asterisk has connected already: where no server follows, a reset would cost these calls their status."""
@@ -169,7 +175,7 @@ class FastAgiServer:
             self._session(sock, peer)
         except Exception as fault:  # it may cost the pool neither a thread nor a place, and the call no status
             log.error("a fault in callsign itself: %s", where(fault))
-            _tell_fault(sock)
+            _leave_status(sock)
             sock.close()
         return self._end(sock)
 
@@ -242,75 +248,38 @@ class FastAgiServer:
         return True
 
     def _session(self, sock: socket.socket, address: Peer) -> None:
-        began = time.perf_counter()
         peer = address[0]
         is_own = self._is_own(address)
         if not is_own and not is_allowed(peer, self._allow()):
             self._peers.closed(peer, " is not in [server] allow")
             sock.close()
             return
-        told: dict[str, str] = {}
-        path = step = None
-        in_time = True
-        connection = SocketConnection(sock)
-        try:
-            with self._waiting.wait(sock):
-                session = AgiSession(connection)
-                path = session.env.get("agi_network_script", "")
-                if not is_own:
-                    session.confirm(self._threads, peer)
-            step = read_step(session.env, session.args, fault=session.fault)
-            if is_own and step.path != ping.PATH:
+
+        def confirm(session: AgiSession) -> None:
+            if not is_own:
+                session.confirm(self._threads, peer)
+            elif session.env.get("agi_network_script") != ping.PATH:
                 raise BadPeer("it came from where our own call comes from, and is none")
-            self._overdue.begin(session, step)
-            try:
-                told = self._answer(step)
-            finally:
-                in_time = self._overdue.end(session)
-            if not in_time:  # somebody else has talked to it, and ends it
-                return
-            with self._waiting.wait(sock):
-                session.set_variables(told, then_end=True)
+
+        try:
+            self._attend(SocketConnection(sock), confirm, lambda: self._waiting.wait(sock), is_told=not is_own)
         except BadPeer as fault:
             self._peers.closed(peer, f": {fault}")
             sock.close()  # at once: what it may still send is nobody's
-        except AGIHangup:
-            log.info("%s: Asterisk closed the connection before it had the status", _ids(step))
-        except Exception as fault:
-            if told and isinstance(fault, (AGIError, OSError)):
-                log.warning("%s: the status could not be set: %s", _ids(step), where(fault))
-            else:  # our own fault must not cost the call its status
-                log.error("%s: a fault in callsign itself: %s", _ids(step), where(fault))
-                if in_time:
-                    told = _tell_fault(sock, path, told)
-        took = time.perf_counter() - began
-        connection.finish()
-        self._on_end()
-        if step is not None and not is_own:
-            self._ended += 1
-            log_step(step, told, 1000 * took)
-            if self.on_step is not None:
-                self.on_step(step, told, took)
+        else:
+            self._ended += not is_own
 
 
-def _ids(step: Step | None) -> str:
-    return "call=-" if step is None else ids_of(step)
-
-
-def _tell_fault(sock: socket.socket, path: str | None = None, told: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Tells the call what it was to be told, else ERROR; `path` is None where nobody has read its block."""
-    variables: dict[str, str] = {}
+def _leave_status(sock: socket.socket) -> None:
+    """Tells the call ERROR, where nobody has come to attend to it."""
 
     def receive() -> bytes:
         return sock.recv(fault_status.MAX_BLOCK_BYTES)
 
     with suppress(OSError):  # it is gone
         sock.settimeout(fault_status.SECONDS)
-        if path is None:
-            path = fault_status.read_block(receive)
-        variables = dict(told or fault_status.variables(path, fault_status.REASON))
-        fault_status.tell(receive, sock.sendall, variables)
-    return variables
+        path = fault_status.read_block(receive)
+        fault_status.tell(receive, sock.sendall, fault_status.variables(path, fault_status.REASON))
 
 
 @lru_cache(maxsize=256)

@@ -10,14 +10,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
-from callsign.agi import fault_status
 from callsign.agi.connection import StreamConnection
-from callsign.agi.session import AGIError, AGIHangup, AgiSession, BadPeer
+from callsign.agi.session import AgiSession, BadPeer
 from callsign.log_text import where
 from callsign.notification import State
 from callsign.outbox.outbox import Outbox
@@ -28,8 +25,9 @@ from callsign.script.script_log import set_up_logging
 from callsign.settings.load import ConfigError, load, path_of
 from callsign.settings.sections import Settings
 from callsign.stderr_queue import queue_stderr
-from callsign.steps.answer import Services, answer, log_step, variables
-from callsign.steps.step import Step, read_step
+from callsign.steps.answer import Services, answer, variables
+from callsign.steps.attend import Attendant, leave_status
+from callsign.steps.step import Step
 
 if TYPE_CHECKING:
     from callsign.script.rounds import ScriptDelivery
@@ -43,34 +41,24 @@ def main(go_on: Callable[[], None] | None, argv: Sequence[str] | None = None) ->
     `go_on`, from `fork.part`, lets the dialplan go on while this process delivers.  Without
     it the dialplan would wait for the delivery: that is then left to a server or the next script.
     """
-    began = time.perf_counter()
     request, *args = list(sys.argv[1:] if argv is None else argv) or [""]
     try:
         connection = StreamConnection(sys.stdin.buffer, _own_standard_output())
     except OSError as fault:  # no more files
         return give_up(["", request], fault, go_on)
     script = _Script()
-    told: dict[str, str] = {}
-    is_read = False
+    is_attended = False
     try:
         queue_stderr()
         set_up_logging()
-        session = AgiSession(connection)
-        is_read = True
-        session.confirm(is_asterisk="AST_AGI_DIR" in os.environ)  # which only Asterisk sets (launch_script)
-        step = read_step(session.env, args, request=request, fault=session.fault)
-        told = script.answer(step)
-        session.set_variables(told)
-        connection.finish()
-        log_step(step, told, 1000 * (time.perf_counter() - began))
-    except (BadPeer, AGIHangup) as fault:
+        is_attended = True
+        Attendant(script.answer).attend(connection, _confirm, line=[request, *args])
+    except BadPeer as fault:
         log.warning("the session ended early: %s", fault)
-    except Exception as fault:
-        if told and isinstance(fault, (AGIError, OSError)):
-            log.warning("the status could not be set: %s", where(fault))
-        else:  # our own fault must not cost the call its status
-            log.error("a fault in callsign itself: %s", where(fault))
-            _tell_fault(connection, is_read, told or fault_status.variables(request, fault_status.REASON))
+    except Exception as fault:  # our own fault must not cost the call its status
+        log.error("a fault in callsign itself: %s", where(fault))
+        if not is_attended:
+            leave_status(connection, None, [request])
     finally:
         connection.finish()
         if go_on is not None:
@@ -79,16 +67,8 @@ def main(go_on: Callable[[], None] | None, argv: Sequence[str] | None = None) ->
     return 0
 
 
-def _tell_fault(connection: StreamConnection, is_read: bool, told: Mapping[str, str]) -> None:
-    """Tells the call what it was to be told; `is_read`: its block was read."""
-
-    def receive() -> bytes:
-        return connection.receive(fault_status.SECONDS)
-
-    with suppress(OSError, ValueError):  # it is gone, or closed
-        if not is_read:
-            fault_status.read_block(receive)
-        fault_status.tell(receive, lambda command: connection.send(command, fault_status.SECONDS), told)
+def _confirm(session: AgiSession) -> None:
+    session.confirm(is_asterisk="AST_AGI_DIR" in os.environ)  # which only Asterisk sets (launch_script)
 
 
 class _Script:

@@ -33,7 +33,9 @@ from callsign.settings import load as config
 from callsign.settings.sections import Settings
 from callsign.stderr_queue import is_journal, queue_stderr
 from callsign.steps.answer import Services, answer
+from callsign.steps.attend import Attendant
 from callsign.steps.offices import offices_of
+from callsign.steps.overdue import Overdue
 
 if TYPE_CHECKING:
     from callsign.http.transport import HttpTransport
@@ -94,11 +96,13 @@ class Server:
         self.settings = self._at_start = settings
         store = settings.outbox
         self.outbox = Outbox(store.path, store.durability, store.keep_days, at_once=True)
+        self._overdue = Overdue()
+        self.attendant = Attendant(lambda step: answer(step, self._services), self._overdue, self.outbox.hand_over)
         self.fastagi = FastAgiServer(
             listener,
             lambda: self.settings.server.allow,
-            lambda step: answer(step, self._services),
-            self.outbox.hand_over,
+            self.attendant.attend,
+            lambda: self._overdue.any_in_time,
         )
         self._loaded = threading.Event()
         self._delivery = Delivery(self.outbox, lambda: self.settings, self._deliver)
@@ -130,6 +134,7 @@ class Server:
     def start(self) -> None:
         """Answers calls; returns at once."""
         self.outbox.wait_open(OPEN_SECONDS)
+        self._overdue.start()
         self.fastagi.start()
 
     def load(self) -> None:
@@ -144,7 +149,9 @@ class Server:
         as_vendor_wants("+3225551234", self.settings.numbers.country, "national")  # loads the numbering plan
         _prepare(self.settings)
         self._asking.load()
-        self._metrics = _metrics_of(self.settings, self.fastagi, self._delivery)
+        self._metrics = _metrics_of(self.settings, self.fastagi)
+        if self._metrics is not None:
+            self.attendant.on_step, self._delivery.on_outcome = self._metrics.step, self._metrics.delivery
         gc.collect()
         gc.freeze()  # what is loaded stays: a collection need not walk it
         gc.enable()
@@ -217,6 +224,7 @@ class Server:
         if self._metrics is not None:
             self._metrics.stop()
         cut_off = self.fastagi.stop()
+        self._overdue.stop()
         if cut_off:
             log.warning("%d sessions did not end in time", cut_off)
         self.outbox.close()
@@ -283,7 +291,7 @@ def _prepare(settings: Settings) -> None:
         offices_of(settings.skarabee, settings.numbers.country)
 
 
-def _metrics_of(settings: Settings, fastagi: FastAgiServer, delivery: Delivery) -> Metrics | None:
+def _metrics_of(settings: Settings, fastagi: FastAgiServer) -> Metrics | None:
     """None where they are off, and where they cannot be had: calls go on without."""
     address = settings.server.metrics
     if address is None:
@@ -291,13 +299,11 @@ def _metrics_of(settings: Settings, fastagi: FastAgiServer, delivery: Delivery) 
     try:
         from callsign.server.metrics import Metrics  # 2 MB that a server without need not have
 
-        metrics = Metrics(address, settings, lambda: fastagi.sessions)
+        return Metrics(address, settings, lambda: fastagi.sessions)
     except (ImportError, OSError) as fault:
         words = fault.strerror if isinstance(fault, OSError) else f"{fault}; install agi/requirements.txt anew"
         log.error("[server] metrics: %s cannot be used: %s; going on without metrics", _shown(address), words)
         return None
-    fastagi.on_step, delivery.on_outcome = metrics.step, metrics.delivery
-    return metrics
 
 
 def _shown(address: tuple[str, int]) -> str:

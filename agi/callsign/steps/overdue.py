@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 
 from callsign import thread_starts
@@ -17,7 +16,7 @@ from callsign.agi.block import CLEAN_CONTEXT
 from callsign.agi.session import AGIError, AGIHangup, AgiSession, BadPeer
 from callsign.log_text import where
 from callsign.record import Record
-from callsign.steps.answer import ids_of, variables
+from callsign.steps.answer import ids_of, longest_seconds, variables
 from callsign.steps.step import Step, shown
 
 LOOK_SECONDS = 0.25
@@ -46,8 +45,7 @@ class _Held(Record):
 class Overdue:
     """The calls that are being answered.  Whoever takes one out of it, its own thread or ours, may talk to it."""
 
-    def __init__(self, longest_seconds: Callable[[Step], float]) -> None:
-        self._longest_seconds = longest_seconds
+    def __init__(self) -> None:
         self._held: dict[AgiSession, _Held] = {}  # each use is one step of the interpreter: it needs no lock
         self._stopping = threading.Event()
 
@@ -75,7 +73,7 @@ class Overdue:
     def begin(self, session: AgiSession, step: Step) -> None:
         """The session's thread begins to answer."""
         now = time.monotonic()
-        self._held[session] = _Held(step, now + self._longest_seconds(step), now)
+        self._held[session] = _Held(step, now + longest_seconds(step), now)
 
     def end(self, session: AgiSession) -> bool:
         """The thread has its answer.  False: too late, the call was told and is gone."""

@@ -1,0 +1,114 @@
+"""A session from its `agi_*` block to its log line: the one way of server and plain script.
+
+Whatever fails on it, the call gets a status: what it was to be told, else ERROR.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import TYPE_CHECKING
+
+from callsign.agi import fault_status
+from callsign.agi.connection import Connection
+from callsign.agi.session import AGIError, AGIHangup, AgiSession, BadPeer
+from callsign.log_text import where
+from callsign.steps.answer import ids_of, log_step
+from callsign.steps.step import Step, read_step
+
+if TYPE_CHECKING:
+    from callsign.steps.overdue import Overdue
+
+Answer = Callable[[Step], dict[str, str]]
+OnStep = Callable[[Step, dict[str, str], float], None]
+
+log = logging.getLogger("callsign.step")
+
+
+class Attendant:
+    """Attends to the sessions of one process, each in the thread that it came in."""
+
+    def __init__(
+        self, answer: Answer, overdue: Overdue | None = None, on_end: Callable[[], None] = lambda: None
+    ) -> None:
+        """`overdue` looks after calls whose thread is held; `on_end` is called when a call has its status."""
+        self._answer = answer
+        self._overdue = overdue
+        self._on_end = on_end
+        self.on_step: OnStep | None = None
+        """Is told each step, its variables and its seconds when the dialplan has gone on; must not raise."""
+
+    def attend(
+        self,
+        connection: Connection,
+        confirm: Callable[[AgiSession], None],
+        waits: Callable[[], AbstractContextManager[None]] = nullcontext,
+        line: Sequence[str] | None = None,
+        is_told: bool = True,
+    ) -> None:
+        """Reads what is asked, answers it and ends the session.  Raises BadPeer, and then nothing was ended.
+
+        `confirm` looks at a session that has just been read, and may raise BadPeer; `waits` is around all that is
+        the peer's to say.  `line` is a script's command line, path and arguments.  Not `is_told` is no call, but
+        one of our own to see whether calls are answered.
+        """
+        began = time.perf_counter()
+        session = step = None
+        variables: dict[str, str] = {}
+        is_ours = True
+        try:
+            with waits():
+                session = AgiSession(connection)
+                confirm(session)
+            request, args = (line[0], line[1:]) if line else (None, session.args)
+            step = read_step(session.env, args, request, session.fault)
+            if self._overdue is not None:
+                self._overdue.begin(session, step)
+            try:
+                variables = self._answer(step)
+            finally:
+                is_ours = self._overdue is None or self._overdue.end(session)
+            if not is_ours:  # somebody else has talked to it, and ends it
+                return
+            with waits():
+                session.set_variables(variables, then_end=True)
+        except BadPeer:
+            raise
+        except AGIHangup:
+            log.info("%s: Asterisk closed the connection before it had the status", _ids(step))
+        except Exception as fault:
+            if variables and isinstance(fault, (AGIError, OSError)):
+                log.warning("%s: the status could not be set: %s", _ids(step), where(fault))
+            else:  # our own fault must not cost the call its status
+                log.error("%s: a fault in callsign itself: %s", _ids(step), where(fault))
+                if is_ours:
+                    variables = leave_status(connection, session, line, variables)
+        took = time.perf_counter() - began
+        connection.finish()
+        self._on_end()
+        if step is not None and is_told:
+            log_step(step, variables, 1000 * took)
+            if self.on_step is not None:
+                self.on_step(step, variables, took)
+
+
+def _ids(step: Step | None) -> str:
+    return "call=-" if step is None else ids_of(step)
+
+
+def leave_status(
+    connection: Connection, session: AgiSession | None, line: Sequence[str] | None, variables: Mapping[str, str] = {}
+) -> dict[str, str]:
+    """Tells the call `variables`, or ERROR where there are none; returns what it was told."""
+
+    def receive() -> bytes:
+        return connection.receive(fault_status.SECONDS)
+
+    told: dict[str, str] = {}
+    with suppress(OSError, ValueError):  # it is gone, or closed
+        path = session.env.get("agi_network_script", "") if session else fault_status.read_block(receive)
+        told = dict(variables) or fault_status.variables(line[0] if line else path, fault_status.REASON)
+        fault_status.tell(receive, lambda command: connection.send(command, fault_status.SECONDS), told)
+    return told

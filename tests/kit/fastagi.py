@@ -1,0 +1,34 @@
+"""The FastAGI server with what attends to its sessions, around an answer of the test's own."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+from callsign.agi.listener import LAST_SECONDS, FastAgiServer, Networks
+from callsign.steps.attend import Answer, Attendant
+from callsign.steps.overdue import Overdue
+
+
+class AnsweringServer(FastAgiServer):
+    """As `serve` puts it together."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        allow: Callable[[], Networks],
+        answer: Answer,
+        on_end: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._overdue = Overdue()
+        self.attendant = Attendant(answer, self._overdue, on_end)
+        super().__init__(listener, allow, self.attendant.attend, lambda: self._overdue.any_in_time)
+
+    def start(self) -> None:
+        self._overdue.start()
+        super().start()
+
+    def stop(self, seconds: float = LAST_SECONDS) -> int:
+        cut_off = super().stop(seconds)
+        self._overdue.stop()
+        return cut_off
