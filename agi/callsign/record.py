@@ -62,8 +62,8 @@ class _RecordType(type):
     """Gives a class the slots of its fields; with `frozen=False` its objects can be changed, and no two are equal."""
 
     _fields: dict[str, Field]
-    _defaults: dict[str, Any]
-    _factories: dict[str, Callable[[], Any]]
+    _slots: list[tuple[str, Callable[[Any, Any], None], Field]]
+    """The fields in their order; the functions set them, past a `__setattr__` that refuses it."""
 
     def __new__(cls, name: str, bases: tuple[type, ...], members: dict[str, Any], frozen: bool = True) -> _RecordType:
         said = {name: members.pop(name, MISSING) for name in members.get("__annotations__", ())}
@@ -72,8 +72,7 @@ class _RecordType(type):
             members |= {name: getattr(object, name) for name in ("__setattr__", "__eq__", "__hash__")}
         made = super().__new__(cls, name, bases, members)
         made._fields = {name: about if isinstance(about, Field) else Field(about) for name, about in said.items()}
-        made._defaults = {name: f.default for name, f in made._fields.items() if f.default is not MISSING}
-        made._factories = {name: f.default_factory for name, f in made._fields.items() if f.default_factory}
+        made._slots = [(name, made.__dict__[name].__set__, about) for name, about in made._fields.items()]
         return made
 
 
@@ -82,14 +81,20 @@ class Record(metaclass=_RecordType):
 
     def __init__(self, *values: Any, **named: Any) -> None:
         kind = type(self)
-        given = {**kind._defaults, **dict(zip(kind._fields, values, strict=False)), **named}
-        for name, make in kind._factories.items():
-            if name not in given:
-                given[name] = make()
-        if given.keys() != kind._fields.keys() or len(values) > len(given):
+        left = iter(kind._slots)  # a call waits while some ten of these are made: no dictionary for each
+        for value, (_, set_slot, _) in zip(values, left, strict=False):
+            set_slot(self, value)
+        for name, set_slot, about in left:
+            if name in named:
+                set_slot(self, named.pop(name))
+            elif about.default_factory is not None:
+                set_slot(self, about.default_factory())
+            elif about.default is not MISSING:
+                set_slot(self, about.default)
+            else:
+                named[name] = MISSING
+        if named or len(values) > len(kind._slots):
             raise TypeError(f"{kind.__name__} takes {', '.join(kind._fields)}")
-        for name, value in given.items():
-            object.__setattr__(self, name, value)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__}.{name} is not to be changed")
