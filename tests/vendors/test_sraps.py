@@ -27,7 +27,7 @@ from callsign.question import Found, Unfit, Verdict
 from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.settings.secret import Secret
-from callsign.settings.sections import Settings, Sraps
+from callsign.settings.sections import Numbers, Settings, Sraps
 from callsign.vendors.interface import Probed
 from callsign.vendors.registry import VENDORS
 from callsign.vendors.sraps import client, hawk, phones
@@ -124,13 +124,15 @@ def played(conversation: Generator[Request, Reply, Any], service: Respond) -> An
 
 
 def endpoint(service: Respond, mem: Memory | None = None, mac: str = MAC, given: Sraps | None = None) -> Verdict:
-    verdict: Verdict = played(phones.ask_endpoint(given or section(), {"mac": mac}, mem or memory()), service)
+    verdict: Verdict = played(
+        phones.ask_endpoint(given or section(), Numbers(), {"mac": mac}, mem or memory()), service
+    )
     return verdict
 
 
 def assign(service: Respond, mem: Memory | None = None, profile: str = "Hot desk", mac: str = MAC) -> Verdict:
     facts = {"mac": mac, "profile": profile}
-    verdict: Verdict = played(phones.ask_assign(section(), facts, mem or memory()), service)
+    verdict: Verdict = played(phones.ask_assign(section(), Numbers(), facts, mem or memory()), service)
     return verdict
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Mapping
+from importlib import import_module
 from typing import Any
 
 from callsign.http.messages import Reply, Request
@@ -22,6 +23,18 @@ from callsign.vendors.signing import Explained
 
 ASK_SECONDS = 3.0
 """How long the dialplan is held for an answer by default."""
+
+
+def late(module: str, name: str) -> Callable[..., Any]:
+    """What `name` is in callsign.vendors.`module`, which is loaded at the first call.
+
+    A plain script loads every VENDOR for each call, whatever that is about; the rest comes with the first question.
+    """
+
+    def call(*given: Any) -> Any:
+        return getattr(import_module(f"callsign.vendors.{module}"), name)(*given)
+
+    return call
 
 
 def _nothing() -> None:

@@ -17,7 +17,7 @@ from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.log_text import vendor_words
 from callsign.notification import Refused, TryLater
 from callsign.question import Found, Unfit, Verdict
-from callsign.settings.sections import Sraps
+from callsign.settings.sections import Numbers, Sraps
 from callsign.vendors.interface import Probed
 from callsign.vendors.signing import Explained, values_of
 from callsign.vendors.sraps import hawk
@@ -97,7 +97,9 @@ def _no_phone(mac: str) -> Refused:
     return Refused(f"HTTP 404: no such phone {mac} among those that this API key sees")
 
 
-def ask_endpoint(section: Sraps, facts: Mapping[str, str], memory: Memory) -> Generator[Request, Reply, Verdict]:
+def ask_endpoint(
+    section: Sraps, _numbers: Numbers, facts: Mapping[str, str], memory: Memory
+) -> Generator[Request, Reply, Verdict]:
     """The phone's name, and the name of its profile."""
     service = Service(section, memory)
     try:
@@ -112,7 +114,9 @@ def ask_endpoint(section: Sraps, facts: Mapping[str, str], memory: Memory) -> Ge
     return Found({"SRAPSNAME": name, "SRAPSPROFILE": profile})
 
 
-def ask_assign(section: Sraps, facts: Mapping[str, str], memory: Memory) -> Generator[Request, Reply, Verdict]:
+def ask_assign(
+    section: Sraps, _numbers: Numbers, facts: Mapping[str, str], memory: Memory
+) -> Generator[Request, Reply, Verdict]:
     """Gives the phone the profile, unless it has it: one PUT of all that the service says of the phone, so changed."""
     service = Service(section, memory)
     try:
