@@ -309,7 +309,7 @@ STAGES = [  # what a call passes, from accept() to its end, and the variables th
     (AgiBlock, "hear_out", ValueError, FAULTY),
     (attend, "read_step", ValueError, FAULTY),
     (attend, "read_step", OSError, FAULTY),
-    (dialplan_step, "parse_qsl", ValueError, FAULTY),
+    (dialplan_step, "_decodable", ValueError, FAULTY),
     (Overdue, "begin", ValueError, FAULTY),
     (overdue, "longest_seconds", ValueError, FAULTY),
     (Overdue, "end", ValueError, TOLD),

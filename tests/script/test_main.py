@@ -267,7 +267,7 @@ sys.exit(agi_script.main(go_on))
         ("attend.AgiSession", "ValueError", "ERROR"),
         ("agi_block.AgiBlock.hear_out", "ValueError", "ERROR"),
         ("attend.read_step", "ValueError", "ERROR"),
-        ("dialplan_step.parse_qsl", "OSError", "ERROR"),
+        ("dialplan_step._decodable", "OSError", "ERROR"),
         ("agi_script.load", "ValueError", "ERROR"),
         ("agi_script.answer", "ValueError", "ERROR"),
         ("agi_session.AgiSession.set_variables", "ValueError", "QUEUED"),

@@ -105,10 +105,19 @@ class AgiBlock:
         if self.fault:
             return
         name, colon, value = line.partition(":")
+        facts = self.facts
         if line == CUT:
             self.fault = TOO_LONG
-        elif colon and self._fits(name):
-            self.facts[name] = value.strip()
+        elif colon and name == f"agi_arg_{self._arguments + 1}":
+            self._arguments += 1
+            facts[name] = value.strip()
+        elif (
+            colon
+            and name in NAMES
+            and not (name in facts or self._arguments)
+            and (name not in FIRST or facts.keys() <= FIRST)
+        ):
+            facts[name] = value.strip()
         else:
             self.fault = OUT_OF_PLACE.format(name) if colon and _NAME.fullmatch(name) else LINE_BREAK
 
@@ -157,14 +166,6 @@ class AgiBlock:
             self.fault = self.fault or TOO_LONG
         if has_unchecked_arguments(self.facts) and not 0 < given_bytes < APPDATA_BYTES:
             self.fault = self.fault or UNCHECKED
-
-    def _fits(self, name: str) -> bool:
-        if name == f"agi_arg_{self._arguments + 1}":
-            self._arguments += 1
-            return True
-        if name in self.facts or self._arguments:
-            return False
-        return name in NAMES and (name not in FIRST or self.facts.keys() <= FIRST)
 
 
 def has_unchecked_arguments(facts: Mapping[str, str]) -> bool:

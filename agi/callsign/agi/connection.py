@@ -34,6 +34,7 @@ class SocketConnection:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._is_half_closed = False
 
     def receive(self, seconds: float) -> bytes:
         try:
@@ -50,9 +51,14 @@ class SocketConnection:
                 self._limit(end - time.monotonic())
                 data = data[self._sock.send(data, flags) :]
             if last:
-                self._sock.shutdown(socket.SHUT_WR)
+                self._half_close()
         except TimeoutError:
             raise TimeoutError("Asterisk reads nothing") from None
+
+    def _half_close(self) -> None:
+        if not self._is_half_closed:
+            self._is_half_closed = True
+            self._sock.shutdown(socket.SHUT_WR)
 
     def _limit(self, seconds: float) -> None:
         """The next read or write may take so long.  Raises TimeoutError where no time is left."""
@@ -63,7 +69,7 @@ class SocketConnection:
     def finish(self) -> None:
         """Half-closes, and only then reads to the end: a HANGUP that Asterisk still sends finds us there."""
         try:
-            self._sock.shutdown(socket.SHUT_WR)
+            self._half_close()
             end = time.monotonic() + DRAIN_SECONDS
             drained = 0
             while drained < MAX_DRAIN_BYTES and (data := self.receive(end - time.monotonic())):

@@ -241,7 +241,7 @@ class OutboxWriter:
     def _note_connection(self) -> None:
         """A new connection counts its data_version anew, a new store its ids."""
         opened, store = self._store.file.openings, self._store.file.identity
-        if (opened, store) != self._connection and self._seen != NOTHING_SEEN:
+        if (opened, store) != self._connection and self._seen is not NOTHING_SEEN:
             known = store == self._connection[1]
             self._seen = Seen(NEW_CONNECTION, self._seen.highest_id if known else 0)
         self._connection = opened, store
@@ -250,7 +250,7 @@ class OutboxWriter:
         """Rows that another connection committed: ids are given under the lock, so they stand above ours."""
         seen = self._seen
         (version,) = db.execute("PRAGMA data_version").fetchone()
-        if seen == NOTHING_SEEN:
+        if seen is NOTHING_SEEN:
             (highest,) = db.execute(sql.NEWEST_OPEN).fetchone()
             return Seen(version, highest or 0)
         if version == seen.data_version:

@@ -39,6 +39,8 @@ class Offices:
     def owner_of(self, numbers: tuple[str, ...]) -> Office:
         """The first office that lists one of `numbers`, in whatever notation, else the section's own."""
         own = len(self.section.office)
+        if not self._first and not self._patterns:
+            return self._own
         place = min(map(self._place_of, numbers), default=own)
         return self.section.office[place] if place < own else self._own
 

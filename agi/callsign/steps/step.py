@@ -127,7 +127,7 @@ def read_step(env: Mapping[str, str], args: Sequence[str], request: str | None =
     """The step of an `agi_*` block: `agi_network_script`, or for a plain script `request`; `fault` is the block's."""
     text = env.get("agi_network_script", "") if request is None else request
     path, _, query = _decodable(text).partition("?")
-    options = dict(parse_qsl(query, keep_blank_values=True))
+    options = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
     return Step(path.strip().strip("/"), options, tuple(map(_decodable, args)), env, fault)
 
 
