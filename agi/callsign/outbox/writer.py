@@ -180,6 +180,9 @@ class OutboxWriter:
                 self._kept.keep(changes)
             self._refuse(group.puts, fault)
             return
+        if self._told:
+            log.warning("the store %s works again", self._path)
+            self._told.clear()
         for put, result in added:
             put.answer(result)
         self._unwritten = []
@@ -191,9 +194,6 @@ class OutboxWriter:
             self._tidying.writes += len(group.puts) + len(changes)
             if self._sync is not None:
                 self._sync.committed()
-        if self._told:
-            log.warning("the store %s works again", self._path)
-            self._told.clear()
         self._note(jobs, seen)
         if self._hand_over.is_late:
             self._hand_over.now()
