@@ -21,6 +21,7 @@ work=''      # a folder for files that are being made
 
 home=/opt/callsign
 settings=/etc/callsign/callsign.toml
+settings_folder=/etc/callsign/callsign.d
 store=/var/lib/callsign
 unit=/etc/systemd/system/callsign.service
 account=callsign  # user and group
@@ -449,6 +450,7 @@ script_step() { # no link: FreePBX's chown follows links and removes those that 
 
 settings_step() { # /etc/asterisk is no place for keys: FreePBX makes all in it readable to its web server
   install_folder "$(dirname "$settings")" 750 "root:$account"
+  install_folder "$settings_folder" 2750 "root:$account" # new files in it belong to its group
   [ -e "$root$settings" ] || install_file "$here/conf/callsign.toml.example" "$settings" 640 "root:$account"
 }
 
@@ -467,8 +469,9 @@ make_store() { # or takes over one that somebody made by hand: root has it first
 
 access_step() {
   [ -z "$root" ] || return 0
-  access look "$(dirname "$settings")" settings ||
-    change "$readers may read $(dirname "$settings")" access grant "$(dirname "$settings")" settings
+  for folder in "$(dirname "$settings")" "$settings_folder"; do
+    access look "$folder" settings || change "$readers may read $folder" access grant "$folder" settings
+  done
   access look "$store" store || change "$readers may use $store" access grant "$store" store
 }
 

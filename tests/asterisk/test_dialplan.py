@@ -286,6 +286,35 @@ def test_every_subroutine_heeds_how_long_it_may_wait_and_that_no_script_is_wante
     assert "callsign.agi" not in log
 
 
+@pytest.mark.parametrize("name", ["antwerp", "gent-2.be_x", "liège"])
+def test_callsign_account_names_the_account_that_is_meant(asterisk: RealAsterisk, tmp_path: Path, name: str) -> None:
+    main, other = ({"noojee": {"key": key, "auth": "hash"}} for key in ("recorder-key", "other-key"))
+    with Sandbox(accounts=main) as box, Sandbox(accounts=other) as further:
+        sections = f"""
+            [noojee]
+            url = "{box.url("noojee")}"
+            key = "recorder-key"
+            [noojee."{name}"]
+            url = "{further.url("noojee")}"
+            key = "other-key"
+        """
+        with Product(tmp_path, sections) as server:
+            agi = {"CALLSIGN_AGI": server.url}
+            for given in ({"CALLSIGN_ACCOUNT": name}, {"CALLSIGN_ACCOUNT": name, "CALLSIGN_WAIT": "9"}):
+                result = asterisk.call("start", "record", variables={**agi, **given}, report=NOOJEE)
+                assert (result.variables["NOOJEESTATUS"], result.variables["NOOJEEREASON"]) == ("OK", "")
+            assert sum(seen.path == "/CallManagementAPI/start" for seen in further.seen) == 2
+            assert not box.seen
+            result = asterisk.call("start", "record", variables={**agi, "CALLSIGN_ACCOUNT": ""}, report=NOOJEE)
+            assert result.variables["NOOJEESTATUS"] == "OK"
+            assert box.seen
+            unknown = {**agi, "CALLSIGN_ACCOUNT": "x&wait=0,y?"}
+            result = asterisk.call("start", "record", variables=unknown, report=NOOJEE)
+            assert result.variables["NOOJEESTATUS"] == "ERROR"
+            assert "account xwait0y: the settings have no section" in result.variables["NOOJEEREASON"]
+            assert f"known are {name}" in result.variables["NOOJEEREASON"]
+
+
 def test_start_and_stop_name_the_same_recording(asterisk: RealAsterisk, stage: Stage) -> None:
     result = asterisk.call("both", "record", variables=stage.agi, report=[*NOOJEE, "FIRST", "WENTON"])
     assert (result.variables["FIRST"], result.variables["NOOJEESTATUS"]) == ("OK", "OK")

@@ -147,10 +147,31 @@ def test_settings_that_only_root_can_read_are_a_fault_that_the_installer_mends(m
     assert mended(machine)
 
 
-def mended(machine: Machine) -> bool:
+def test_a_file_of_the_settings_folder_that_only_root_can_read_is_a_fault_that_the_installer_mends(
+    machine: Machine,
+) -> None:
+    name = "/etc/callsign/callsign.d/antwerp.toml"
+    tenant = machine.path(name)
+    tenant.write_text('[noojee.antwerp]\nurl = "https://pbx.example/rest"\nkey = "k"\n')
+    tenant.chmod(0o600)
+    os.chown(tenant, 0, 0)
+    os.removexattr(tenant, ACL)
+    try:
+        refused = machine.run(["callsign", "check", "--json"])
+        told = json.loads(refused.stdout)
+        assert (refused.returncode, told["ok"]) == (2, False)
+        for user in ("callsign (the service)", "asterisk (the plain script)"):
+            assert any(line.startswith(f"as the user {user}: {name}: cannot be read") for line in told["faults"])
+        assert mended(machine, "/etc/callsign/callsign.d")
+        assert json.loads(machine.run(["callsign", "check", "--json"]).stdout)["accounts"] == ["noojee.antwerp"]
+    finally:
+        tenant.unlink()
+
+
+def mended(machine: Machine, folder: str = "/etc/callsign") -> bool:
     """The installer says what it does, `check` is content, and a second run finds nothing to do."""
     done = machine.install()
-    assert "  callsign and asterisk may read /etc/callsign" in done.stdout.splitlines(), done.stdout
+    assert f"  callsign and asterisk may read {folder}" in done.stdout.splitlines(), done.stdout
     check = machine.run(["callsign", "check"])
     assert check.returncode == 0, check.stdout
     return "nothing, all is as it should be" in machine.install().stdout

@@ -103,6 +103,7 @@ def test_every_file_is_where_it_belongs_with_its_owner_and_mode(pbx: Pbx) -> Non
         "/usr/local/bin/agi-debug": "755 root:root",
         f"{pbx.layout.agi_bin}/callsign.agi": f"755 {pbx.layout.agi_bin_owner}",
         "/etc/callsign": "750 root:callsign",
+        "/etc/callsign/callsign.d": "2750 root:callsign",
         "/etc/callsign/callsign.toml": "640 root:callsign",
         "/var/lib/callsign": "2770 callsign:callsign",
         "/etc/systemd/system/callsign.service": "644 root:root",
@@ -315,7 +316,7 @@ def test_taken_away_it_leaves_settings_and_jobs_and_then_no_trace(pbx: Pbx) -> N
     assert steps(uninstall.stdout.splitlines()) == steps(planned)
     left = new(pbx.before, tree(pbx.machine.folder))
     assert {path for path in left if not path.startswith("/var/lib/callsign/")} == {
-        *("/etc/callsign", SETTINGS, "/var/lib/callsign")
+        *("/etc/callsign", "/etc/callsign/callsign.d", SETTINGS, "/var/lib/callsign")
     }
     assert "/var/lib/callsign/outbox.db" in left
     assert "There is no existence of 'callsign-skarabee' context" in pbx.asterisk("dialplan show callsign-skarabee")
