@@ -128,3 +128,13 @@ def test_an_account_and_an_id_that_do_not_belong_together_are_an_error(settings:
     assert told(settings, "skarabee?account=brugge", "businessid=9001").system == "skarabee.brugge"
     words = "account brugge is office 9001, not 8103: give one of both"
     assert fault(settings, "skarabee?account=brugge", "businessid=8103") == words
+
+
+def test_of_two_offices_that_list_a_number_in_two_notations_the_first_is_told(tmp_path: Path) -> None:
+    office = '[[skarabee.office]]\nbusinessid = "{}"\nkey = "k"\nnumbers = ["{}"]\n'
+    text = (
+        office.format("9001", "+3250112233") + office.format("9002", "050112233") + office.format("9003", "0501122XX")
+    )
+    settings = load(tmp_path, SKARABEE + text)
+    assert told(settings, "skarabee", "", "050112233").facts["businessid"] == "9001"
+    assert told(settings, "skarabee", "", "050112234").facts["businessid"] == "9003"
