@@ -16,8 +16,9 @@ import pytest
 from callsign.outbox import schema
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
+from callsign.sandbox.command import DEMO_ACCOUNTS
 from callsign.sandbox.vendors.messages import Trouble
-from callsign.sandbox.vendors.sandbox import Sandbox
+from callsign.sandbox.vendors.sandbox import VENDORS, Sandbox
 from command_line import callsign_text as run
 from product import Product, vendor_sections
 from waiting import wait_until
@@ -106,6 +107,14 @@ def test_an_account_from_the_folder_is_there_after_a_reload(tenants: Tenants) ->
     assert not tenants.main.seen
     assert tenants.call("mor/balance?account=antwerp", "demo")["MORSTATUS"] == "OK"
     assert tenants.call("mor/balance", "demo")["MORREASON"].startswith("[mor] itself is no account")
+
+
+def test_the_register_of_an_account_is_read_from_the_reload_on(tenants: Tenants) -> None:
+    with Sandbox(accounts={"kalliope": DEMO_ACCOUNTS["kalliope"]}) as pbx:
+        url = f'url = "{pbx.url("kalliope")}"'
+        tenants.put("pbx.toml", f"[kalliope.antwerp]\n{url}\n{VENDORS['kalliope'].demo_settings}")
+        tenants.reload("the settings were read again")
+        assert pbx.wait_for(lambda seen: any("/cdr/" in one.path for one in seen), 30), pbx.seen
 
 
 def test_a_faulty_file_of_the_folder_changes_nothing_and_is_named(both: Tenants) -> None:

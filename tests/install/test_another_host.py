@@ -156,7 +156,7 @@ def test_a_server_has_all_but_dialplan_file_and_plain_script(pair: Pair) -> None
     outside = {p for p in found if not p.startswith(("/opt/callsign/", "/var/lib/callsign/"))}
     assert outside == {
         *("/opt/callsign", "/usr/local/bin/callsign", "/usr/local/bin/agi-debug", "/etc/callsign", SETTINGS),
-        *("/var/lib/callsign", "/etc/systemd/system/callsign.service"),
+        *("/etc/callsign/callsign.d", "/var/lib/callsign", "/etc/systemd/system/callsign.service"),
         "/etc/systemd/system/multi-user.target.wants/callsign.service",
     }
     assert "  CALLSIGNSTATUS=OK" in pair.server_told
