@@ -44,7 +44,7 @@ def settings(tmp_path: Path, box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 COMMANDS = {
-    "mor --help": 0,
+    "api --help": 0,
     "check --json": 0,
     "check --online": 0,
     "call ping": 0,
@@ -125,7 +125,7 @@ def test_complaints_that_cannot_be_written_change_no_exit_status(
     "line",
     [
         "--help",
-        "mor --help",
+        "api --help",
         "call skarabe",
         "cdr --from 2026-01-01",
         "agi-debug --help",
