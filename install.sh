@@ -9,6 +9,7 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 root=''      # --root: in front of every path below
 half=''      # --server or --dialplan: server or dialplan alone
 dry_run=''
+change_words=Changes:
 purge=''
 wheels=''    # --wheels: instead of a package index
 changes=0
@@ -166,10 +167,6 @@ change() { # WORDS COMMAND…: says it, and does it unless it is only to be said
   [ -n "$dry_run" ] || "$@"
 }
 
-announce() {
-  if [ -n "$dry_run" ]; then say "Would change:"; else say "Changes:"; fi
-}
-
 has_owner_and_mode() { # PATH MODE OWNER: a package's tree has no owners yet
   if [ -n "$root" ]; then
     [ "$(stat -c %a "$1" 2>/dev/null)" = "$2" ]
@@ -264,25 +261,20 @@ The server runs without Asterisk too: here sudo ./install.sh --server, on the PB
 }
 
 find_asterisk() {
-  etc=$(asterisk_folder astetcdir "$(dirname "$asterisk_conf")")
-  data=$(asterisk_folder astdatadir /var/lib/asterisk)
-  agi_bin=$(asterisk_folder astagidir "$data/agi-bin")
-  run_folder=$(asterisk_folder astrundir /var/run/asterisk)
+  etc=$(asterisk_option astetcdir "$(dirname "$asterisk_conf")")
+  data=$(asterisk_option astdatadir /var/lib/asterisk)
+  agi_bin=$(asterisk_option astagidir "$data/agi-bin")
+  run_folder=$(asterisk_option astrundir /var/run/asterisk)
   # Whoever may write where Asterisk keeps its database is whom it runs as, unless its settings say so.
-  asterisk_user=$(asterisk_option runuser)
-  [ -n "$asterisk_user" ] || asterisk_user=$(stat -c %U "$root$(asterisk_folder astvarlibdir /var/lib/asterisk)" 2>/dev/null) ||
-    asterisk_user=root
+  var_lib=$(asterisk_option astvarlibdir /var/lib/asterisk)
+  asterisk_user=$(asterisk_option runuser "$(stat -c %U "$root$var_lib" 2>/dev/null || echo root)")
   [ -n "$root" ] || id "$asterisk_user" >/dev/null 2>&1 || fail "Asterisk runs as $asterisk_user, whom this system does not know"
   say "Asterisk: settings $etc, agi-bin $agi_bin, runs as $asterisk_user"
 }
 
-asterisk_folder() { # NAME DEFAULT
-  found=$(asterisk_option "$1")
+asterisk_option() { # NAME DEFAULT: from asterisk.conf, "name => value" or "name = value"
+  found=$(sed -n "s/^[[:space:]]*$1[[:space:]]*=>\{0,1\}[[:space:]]*\([^;[:space:]]*\).*/\1/p" "$root$asterisk_conf" 2>/dev/null | tail -n 1)
   say "${found:-$2}"
-}
-
-asterisk_option() { # NAME: from asterisk.conf, "name => value" or "name = value"
-  sed -n "s/^[[:space:]]*$1[[:space:]]*=>\{0,1\}[[:space:]]*\([^;[:space:]]*\).*/\1/p" "$root$asterisk_conf" 2>/dev/null | tail -n 1
 }
 
 # FreePBX's /etc/freepbx.conf names its web folder, whose framework module carries FreePBX's version.
@@ -612,7 +604,7 @@ system_install() {
   [ "$half" = dialplan ] || choose_python
   [ "$half" = dialplan ] || refuse_what_is_not_ours
   [ "$half" = server ] || refuse_what_would_hurt
-  announce
+  say "$change_words"
   for step in $steps; do "${step}_step"; done
   [ "$changes" -gt 0 ] || say "  nothing, all is as it should be"
   if [ "$half" != dialplan ]; then
@@ -629,7 +621,7 @@ system_uninstall() {
   if [ -z "$root" ] && ! has_systemd && is_running; then
     fail "the server runs still, and there is no systemd to end it: end it, and run the installer again."
   fi
-  announce
+  say "$change_words"
   if [ "$half" != server ]; then
     [ ! -e "$root$dialplan_entry" ] || ! grep -qxE "$our_lines" "$root$dialplan_entry" ||
       change "line  $include_line  out of $dialplan_entry" rewrite_entry "sed -E '/^$our_lines\$/d' \"\$1\""
@@ -645,16 +637,14 @@ system_uninstall() {
   remove "$bin/callsign"
   remove "$bin/agi-debug"
   remove "$home"
-  [ -z "$purge" ] || purge_step
+  if [ -n "$purge" ]; then
+    remove "$(dirname "$settings")"
+    remove "$store"
+    [ -n "$root" ] || ! getent passwd "$account" >/dev/null || change "user and group $account" remove_account
+  fi
   [ "$changes" -gt 0 ] || say "  nothing, it is not installed"
   [ -n "$purge" ] || [ ! -e "$root$store" ] ||
     say "Kept: $(dirname "$settings") and $store, with the user $account; --purge takes them too."
-}
-
-purge_step() {
-  remove "$(dirname "$settings")"
-  remove "$store"
-  [ -n "$root" ] || ! getent passwd "$account" >/dev/null || change "user and group $account" remove_account
 }
 
 remove_account() {
@@ -691,7 +681,7 @@ main() {
         [ -z "$half" ] || usage_error "$1 does not go with --$half: the whole is sudo ./install.sh"
         half=${1#--}
         ;;
-      --dry-run) dry_run=yes ;;
+      --dry-run) dry_run=yes change_words='Would change:' ;;
       --purge) purge=yes ;;
       --root | --wheels)
         case ${2:-} in '' | -*) usage_error "$1 wants a folder" ;; esac
