@@ -152,6 +152,14 @@ def test_jobs_of_an_account_that_left_the_settings_wait_until_it_is_back(
     assert side.recorders.asked("antwerp.example")
 
 
+def test_an_office_that_left_the_settings_is_named_as_it_is_written(side: Side) -> None:
+    facts = {"businessid": "9001", "phoneto": "1", "phonefrom": "2"}
+    told = Notification("skarabee.brugge", "skarabee", "1.1", facts, clocks.wall(), 60.0)
+    job = side.outbox.add(told, LONG_SECONDS).job
+    words = 'the settings have no section [[skarabee.office]] with name = "brugge" any more'
+    assert eventually(lambda: side.reader.state_of(job) == (State.WAITING, words))
+
+
 def test_what_may_still_be_carried_out_is_remembered_by_account(tmp_path: Path) -> None:
     before = Side(tmp_path / "outbox.db")
     assert before.delivery.try_start()

@@ -19,7 +19,7 @@ from callsign.log_text import where
 from callsign.notification import TryLater
 from callsign.question import Unfit, Verdict
 from callsign.record import Record, field
-from callsign.settings.accounts import system_of
+from callsign.settings.accounts import section_shown, system_of
 from callsign.settings.sections import Settings
 from callsign.vendors.registry import VENDORS
 
@@ -75,7 +75,7 @@ class Asking:
         settings = self._settings()
         section = settings.section(account)
         if section is None:
-            return Unfit(f"the settings have no section [{account}] any more")
+            return Unfit(f"the settings have no section {section_shown(account)} any more")
         places = self._places.setdefault(account, threading.Semaphore(PLACES))
         if not places.acquire(timeout=seconds):
             return TryLater(f"{PLACES} questions to {account} are waiting already")

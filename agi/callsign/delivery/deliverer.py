@@ -21,7 +21,7 @@ from callsign.log_text import where
 from callsign.notification import Delivered, Outcome, State, TryLater
 from callsign.outbox.outbox import Job, Outbox, OutboxError
 from callsign.outbox.reader import OutboxReader
-from callsign.settings.accounts import system_of
+from callsign.settings.accounts import section_shown, system_of
 from callsign.settings.sections import Settings
 from callsign.vendors.registry import VENDORS
 
@@ -225,7 +225,7 @@ class Delivery:
         settings = self._settings()
         section = settings.section(account)
         if section is None:
-            return TryLater(f"the settings have no section [{account}] any more")
+            return TryLater(f"the settings have no section {section_shown(account)} any more")
         converse = VENDORS[system_of(account)].converse
         assert converse is not None  # noqa: S101
         conversation = converse(section, settings.numbers, job.notification, self._memories[account])

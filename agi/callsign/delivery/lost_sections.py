@@ -7,6 +7,7 @@ from pathlib import Path
 
 from callsign.outbox.reader import OutboxReader
 from callsign.outbox.values import OutboxError
+from callsign.settings.accounts import section_shown
 from callsign.settings.sections import Settings
 
 
@@ -21,4 +22,4 @@ def without_section(settings: Settings, store: Path) -> set[str]:
 
 def words(accounts: set[str]) -> str:
     """For the log."""
-    return f"the settings have no section {', '.join(f'[{name}]' for name in sorted(accounts))}, whose jobs wait"
+    return f"the settings have no section {', '.join(map(section_shown, sorted(accounts)))}, whose jobs wait"

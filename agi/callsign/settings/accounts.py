@@ -32,6 +32,12 @@ def name_of(account: str) -> str:
     return account.partition(".")[2]
 
 
+def section_shown(account: str) -> str:
+    """How its section is written: [noojee.antwerp]; of Skarabee the office."""
+    system, name = system_of(account), name_of(account)
+    return f'[[skarabee.office]] with name = "{name}"' if name and system == "skarabee" else f"[{account}]"
+
+
 def unknown(account: str, known: Iterable[str], source: str) -> str:
     """Why `account` cannot be used, for whoever named it; `known` are the accounts that the settings have."""
     system, name = system_of(account), name_of(account)
