@@ -12,7 +12,7 @@ import pytest
 
 from callsign import clocks
 from callsign.notification import Notification, State
-from callsign.outbox import hand_over, writer
+from callsign.outbox import writer
 from callsign.outbox.lock import FileLock
 from callsign.outbox.outbox import Added, Job, Outbox, OutboxError
 from callsign.outbox.reader import OutboxReader
@@ -216,7 +216,6 @@ def test_a_job_committed_at_once_is_handed_over_when_its_call_says_so(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "QUIET_SECONDS", 100 * LONG_SECONDS)
-    monkeypatch.setattr(hand_over, "LATEST_SECONDS", 100 * LONG_SECONDS)
     outbox, listener = Outbox(path, at_once=True), Listener()
     outbox.wait_open(LONG_SECONDS)
     outbox.listen(listener)

@@ -190,8 +190,8 @@ class TestACall:
             "import sys\n"
             f"sys.path.insert(0, {str(COMMAND.parents[1])!r})\n"
             "from callsign.commands.main import main\n"
-            "from callsign.outbox import hand_over, writer\n"
-            "writer.QUIET_SECONDS = hand_over.LATEST_SECONDS = 3600.0\n"
+            "from callsign.outbox import writer\n"
+            "writer.QUIET_SECONDS = 3600.0\n"
             "sys.exit(main())\n"
         )
         monkeypatch.setattr("product.COMMAND", command)

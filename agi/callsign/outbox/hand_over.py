@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
 
 AFTER_SECONDS = 0.0005
 """The calls that a commit has answered go on first, a tenth of their step quicker; then their jobs are handed over."""
-
-LATEST_SECONDS = 0.005
 
 
 class HandOver:
@@ -32,17 +29,11 @@ class HandOver:
         self._on_broken = on_broken
         self._backlog: Backlog | None = None
         self._jobs: list[Job] = []
-        self._since = 0.0
 
     @property
     def is_due(self) -> bool:
         """Whether there is something to hand over."""
         return bool(self._jobs)
-
-    @property
-    def is_late(self) -> bool:
-        """Whether that has waited for long enough, however many calls come."""
-        return bool(self._jobs) and time.monotonic() - self._since > LATEST_SECONDS
 
     def listen(self, on_jobs: OnJobs | None, on_new_store: OnNewStore | None) -> None:
         """From the next commit on `on_jobs` gets the jobs, first those that are open by then."""
@@ -64,8 +55,6 @@ class HandOver:
             from callsign.outbox.feed import Backlog  # a plain script has its status before it listens
 
             self._backlog = Backlog(self._path, known_up_to, self.listener, self.unknown, self._on_broken)
-        if not self._jobs:
-            self._since = time.monotonic()
         self._jobs += jobs
 
     def now(self) -> None:

@@ -112,8 +112,7 @@ class OutboxWriter:
         self._close()
 
     def _serve(self, group: Group, quiet: bool) -> None:
-        if group.waited or self._hand_over.is_late:
-            self._hand_over.now()
+        self._hand_over.now()
         for listen in group.listens:
             self._hear(listen)
         if quiet or not group.is_empty:
@@ -195,8 +194,6 @@ class OutboxWriter:
             if self._sync is not None:
                 self._sync.committed()
         self._note(jobs, seen)
-        if self._hand_over.is_late:
-            self._hand_over.now()
 
     def _write(
         self, puts: list[Put], changes: list[Change], patient: bool = True
