@@ -110,8 +110,8 @@ python_advice() {
     *) say "The Python of $(os_release ID) $(os_release VERSION_ID) is too old: $found.  Red Hat 8 and 9: dnf install python3.11" ;;
   esac
   say "Either PYTHON=/path/to/python3 names a newer one that you have installed, outside of /home and /root, or callsign runs on
-another machine: there sudo ./install.sh --server, here sudo ./install.sh --dialplan, which needs no Python.  See README,
-\"Another host\"."
+another machine: there sudo ./install.sh --server, here sudo ./install.sh --dialplan, which needs no Python:
+agi/callsign/commands/help/another-host.txt."
 }
 
 os_release() { # NAME: its value
