@@ -50,6 +50,7 @@ def test_a_store_that_is_lost_costs_no_call_its_notification(
             )
             assert result.variables == {"SKARABEESTATUS": "QUEUED", "WENTON": "yes"}
         server.wait_log(lambda line: line.startswith("ERROR") and "while in use" in line)
+        server.wait_log(lambda line: line.startswith("WARNING") and "is a new one" in line)  # and committed
         server.kill()
         box.start()
         server.start()

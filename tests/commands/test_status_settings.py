@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from callsign.record import fields
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
 from callsign.sandbox.vendors.sandbox import Sandbox
@@ -30,6 +31,7 @@ def server(tmp_path: Path) -> Iterator[Product]:
         running.process.send_signal(signal.SIGHUP)
         running.wait_log(lambda line: "read again" in line)
         run_fastagi(f"{running.url}/skarabee?wait=10", Call(callerid="056528999", extension="056528998"))
+        wait_until(lambda: "delivered 1" in status(running)[1])  # the call has its status before that is written
         yield running
 
 
@@ -77,8 +79,8 @@ def test_faulty_settings_are_named_and_what_runs_is_told_all_the_same(
     good = server.settings.read_text()
     change(server.settings, good + text, 1)
     if text == "[noojee\n":  # not even where server and store are can be read: those by default are meant
-        monkeypatch.setitem(ServerSection._defaults, "listen", ("127.0.0.1", server.port))
-        monkeypatch.setitem(OutboxSection._defaults, "path", server.store)
+        monkeypatch.setattr(fields(ServerSection)["listen"], "default", ("127.0.0.1", server.port))
+        monkeypatch.setattr(fields(OutboxSection)["path"], "default", server.store)
     code, shown = status(server)
     assert code == 2
     assert f"server at 127.0.0.1:{server.port}: running" in shown

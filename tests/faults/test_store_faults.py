@@ -234,6 +234,7 @@ def test_whatever_is_done_to_the_files_while_the_vendor_is_away_all_arrives_thou
             for _ in range(10):
                 assert calls.is_stored()
             product.wait_log(lambda line: line.startswith("ERROR") and "while in use" in line)
+            product.wait_log(lambda line: line.startswith("WARNING") and "is a new one" in line)  # and committed
             product.kill()
         product.start()
         box.trouble = {}

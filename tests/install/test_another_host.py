@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -132,7 +133,7 @@ def pair(asterisk_root: tuple[Path, str]) -> Iterator[Pair]:
 def tunnel(pair: Pair, tmp_path: Path) -> Iterator[Tunnel]:
     """Both ends of the recipe's stunnel, the server's first."""
     secret = tmp_path / "callsign.psk"
-    secret.write_text(f"pbx1:{os.urandom(32).hex()}\n")
+    secret.write_text(f"pbx1:{secrets.token_hex(32)}\n")
     secret.chmod(0o600)
     ends: Tunnel = []
     for where, address in (("On the server", f"{SERVER}:4592"), ("On the PBX", f"{PBX}:4591")):
