@@ -214,7 +214,7 @@ def test_an_attempt_without_a_verdict_is_made_again_after_half_a_second_then_a_w
         ("1", "0.5", "nobody there"),
         ("2", "1.0", "HTTP 503"),
     ]
-    assert [line.event for line in side.reader.life_of(job)] == ["try later", "try later", "delivered"]
+    assert [line.event for line in side.reader.history_of(job)] == ["try later", "try later", "delivered"]
     assert side.reader.jobs(job=job)[0].attempts == 3
 
 
@@ -480,7 +480,7 @@ def test_a_recording_ends_though_the_recorder_carries_out_its_start_behind_the_s
     assert eventually(lambda: side.reader.state_of(stop) == (State.DELIVERED, ""))
     assert not recorder.recording
     assert side.vendor.asked == ["start 1.1", "start 1.1", "stop 1.1", "stop 1.1"]
-    assert [(line.event, line.reason) for line in side.reader.life_of(stop)] == [
+    assert [(line.event, line.reason) for line in side.reader.history_of(stop)] == [
         ("try later", "delivered; once more, for what it undoes had no answer and may be carried out late"),
         ("delivered", ""),
     ]

@@ -84,8 +84,8 @@ def test_a_failed_job_goes_out_once_more_as_the_same_notification(
     assert same.lifetime_seconds == told.lifetime_seconds
     assert again.steady_deadline == pytest.approx(clocks.steady() + told.lifetime_seconds, abs=LONG_SECONDS)
     assert reader.state_of(job) == (State.RETRIED, "as job 2")
-    assert [line.event for line in reader.life_of(job)] == [state.value, "retried"]
-    assert [(line.event, line.reason) for line in reader.life_of(2)] == [("retry", "of job 1")]
+    assert [line.event for line in reader.history_of(job)] == [state.value, "retried"]
+    assert [(line.event, line.reason) for line in reader.history_of(2)] == [("retry", "of job 1")]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_waiting_job_is_given_up_and_says_so(path: Path, outbox: Outbox, reade
     (edit,) = drop(path, [1])
     assert edit.done
     assert reader.state_of(1) == (State.DROPPED, "given up by the administrator")
-    assert [line.event for line in reader.life_of(1)] == ["dropped"]
+    assert [line.event for line in reader.history_of(1)] == ["dropped"]
     assert [(one.done, one.words) for one in drop(path, [1, 7])] == [
         (False, "it has ended already: dropped"),
         (False, "there is no such job"),

@@ -355,7 +355,7 @@ def test_a_job_leaves_a_line_for_each_thing_that_happened_to_it(outbox: Outbox, 
     job.attempts = 3
     outbox.end(job, State.DELIVERED, "at last", 30.0)
     outbox.close()
-    lines = [(line.event, line.milliseconds, line.reason) for line in reader.life_of(1)]
+    lines = [(line.event, line.milliseconds, line.reason) for line in reader.history_of(1)]
     assert lines == [
         ("try later", 10.0, "HTTP 503"),
         ("try later", 20.0, "no answer"),

@@ -140,7 +140,7 @@ def test_jobs_can_be_asked_for_by_each_of_their_traits(
 
 @pytest.mark.usefixtures("lived")
 def test_neither_a_job_nor_its_life_shows_a_number(reader: OutboxReader) -> None:
-    shown = repr([reader.jobs(), [reader.life_of(job) for job in range(1, 6)]])
+    shown = repr([reader.jobs(), [reader.history_of(job) for job in range(1, 6)]])
     assert "04700000" not in shown
     assert "056528998" not in shown
 

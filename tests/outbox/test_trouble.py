@@ -408,7 +408,7 @@ def test_what_ended_while_the_store_was_locked_is_written_down_when_it_is_free(
     assert (ids(path), ids(path, "ended")) == ([2], [1])
     reader = OutboxReader(path)
     assert reader.state_of(2) == (State.WAITING, "HTTP 503")
-    assert [line.event for line in reader.life_of(2)] == ["try later"]
+    assert [line.event for line in reader.history_of(2)] == ["try later"]
     reader.close()
 
 

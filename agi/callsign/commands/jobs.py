@@ -129,7 +129,7 @@ def found(store: Path, wanted: Mapping[str, Any], show_numbers: bool = False) ->
                 row["numbers"] = {name: facts[name] for name in NUMBERS if name in facts and facts[name] != row["call"]}
         if wanted.get("job") is not None:
             for row in jobs:
-                row["life"] = [asdict(line) for line in reader.life_of(row["job"])]
+                row["life"] = [asdict(line) for line in reader.history_of(row["job"])]
         return jobs
     finally:
         reader.close()

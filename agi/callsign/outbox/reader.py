@@ -47,7 +47,7 @@ class JobRow(Record):
     facts: Mapping[str, str] = field(repr=False)  # numbers and names: shown to nobody who does not ask for them
 
 
-class LifeLine(Record):
+class JobEvent(Record):
     """One thing that happened to a job."""
 
     at: float
@@ -56,7 +56,7 @@ class LifeLine(Record):
     reason: str
 
 
-class Happening(Record):
+class LastEvent(Record):
     """The last thing of its kind with one vendor: a success, or a trouble with the vendor's words."""
 
     at: float
@@ -70,8 +70,8 @@ class Summary(Record, frozen=False):
     counts: dict[str, int]  # by state
     oldest_waiting_at: float | None = None
     next_try: float | None = None
-    last_success: Happening | None = None
-    last_trouble: Happening | None = None
+    last_success: LastEvent | None = None
+    last_trouble: LastEvent | None = None
     failed_last_hour: int = 0
 
 
@@ -163,9 +163,9 @@ class OutboxReader:
         rows = self._rows(sql.LIST_JOBS, values, _facts_filter(hint, fits))
         return [JobRow(*(*row[:-1], facts_of(row[-1]))) for row in rows]
 
-    def life_of(self, job: int) -> list[LifeLine]:
+    def history_of(self, job: int) -> list[JobEvent]:
         """What happened to a job, in order."""
-        return [LifeLine(*row) for row in self._rows(sql.LIFE_OF, (job,))]
+        return [JobEvent(*row) for row in self._rows(sql.LIFE_OF, (job,))]
 
     def summaries(self) -> dict[str, Summary]:
         """By system, of those that have jobs."""
@@ -175,9 +175,9 @@ class OutboxReader:
         for system, oldest, next_try in self._rows(sql.WAITING, ()):
             found[system].oldest_waiting_at, found[system].next_try = oldest, next_try
         for system, success, *happening in self._rows(sql.LAST_OF_STATE, ()):
-            setattr(found[system], "last_success" if success else "last_trouble", Happening(*happening))
+            setattr(found[system], "last_success" if success else "last_trouble", LastEvent(*happening))
         for system, *happening in self._rows(sql.LAST_ATTEMPT, ()):
-            attempt, known = Happening(*happening), found[system].last_trouble
+            attempt, known = LastEvent(*happening), found[system].last_trouble
             if known is None or known.at < attempt.at:
                 found[system].last_trouble = attempt
         return dict(found)
