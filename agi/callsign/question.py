@@ -19,10 +19,10 @@ class Found(Record):
     reason: str = ""
 
 
-class Unfit(Record):
+class Invalid(Record):
     """What the dialplan or the settings give cannot be asked so; the text says what is wanted."""
 
     reason: str
 
 
-Verdict = Found | Refused | TryLater | Unfit
+Verdict = Found | Refused | TryLater | Invalid

@@ -13,7 +13,7 @@ from callsign.delivery.asking import PLACES, Asking
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Refused, TryLater
 from callsign.outbox.outbox import Outbox
-from callsign.question import Found, Unfit, Verdict
+from callsign.question import Found, Invalid, Verdict
 from callsign.record import replace
 from callsign.settings.sections import Settings
 from callsign.steps.answer import Services, answer
@@ -53,7 +53,7 @@ def changes_and_reads(_section: object, _numbers: object, _facts: Mapping[str, s
 
 
 def is_unfit(_section: object, _numbers: object, _facts: Mapping[str, str], _memory: object) -> Conversation:
-    return Unfit("two are called so")
+    return Invalid("two are called so")
     yield
 
 

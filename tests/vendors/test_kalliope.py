@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from callsign.delivery.conversation import lead
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Delivered, Refused, TryLater
-from callsign.question import Found, Unfit
+from callsign.question import Found, Invalid
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Kalliope, Numbers
 from callsign.vendors.kalliope import history as kalliope_history
@@ -461,7 +461,7 @@ def test_more_days_than_are_held_are_fetched_once_and_kept(desk: Desk) -> None:
 @pytest.mark.parametrize("days", ["0", "32", "-1", "1.5", "a week", "٣", "1e1", "007"])
 def test_days_out_of_range_are_unfit(desk: Desk, days: str) -> None:
     told = desk.ask(days=days)
-    assert told == Unfit("days: wanted a whole number from 1 to 31")
+    assert told == Invalid("days: wanted a whole number from 1 to 31")
     assert desk.pbx.sent == []
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Refused, TryLater
-from callsign.question import Found, Unfit, Verdict
+from callsign.question import Found, Invalid, Verdict
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Mor, Numbers
 from callsign.vendors.interface import Probed
@@ -172,7 +172,7 @@ def test_the_user_must_be_named() -> None:
 def test_a_value_that_the_server_would_not_hash_is_not_asked_with() -> None:
     sent, found = lead(mor.ask(settings(), "user_details_get", {"user_id": "007"}))
     assert sent == []
-    assert isinstance(found, Unfit)
+    assert isinstance(found, Invalid)
     assert found.reason.startswith("user_id: wanted digits without a leading zero")
 
 

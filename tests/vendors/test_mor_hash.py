@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callsign.settings.secret import Secret
-from callsign.vendors.mor.hash import OWN_NAMES, hashed, misfit, names_in_order, text_to_sign, unlisted
+from callsign.vendors.mor.hash import OWN_NAMES, hashed, invalid_value, names_in_order, text_to_sign, unlisted
 from callsign.vendors.signing import MASK, sha1_hex
 from product import PROJECT
 
@@ -50,7 +50,7 @@ def test_the_list_is_the_printed_one_and_what_later_versions_added() -> None:
 def test_the_vendors_hashes_come_out(vector: Vector) -> None:
     assert signature(vector["method"], vector["values"], vector["key"]) == vector["hash"]
     assert text_to_sign(hashed(vector["method"], vector["values"]), Secret(MASK)) == vector["text"] + MASK
-    assert misfit(vector["method"], vector["values"]) == ""
+    assert invalid_value(vector["method"], vector["values"]) == ""
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["method"])
@@ -119,7 +119,7 @@ def test_what_the_server_sends_through_unhashed_is_sent_and_not_hashed() -> None
     ],
 )
 def test_a_value_that_the_server_would_leave_out_of_its_hash_is_named(name: str, value: str) -> None:
-    said = misfit("user_calls_get", {name: value})
+    said = invalid_value("user_calls_get", {name: value})
     assert said.startswith(f"{name}: wanted ")
     assert "hash" in said
 
@@ -142,7 +142,7 @@ def test_a_value_that_the_server_would_leave_out_of_its_hash_is_named(name: str,
     ],
 )
 def test_a_value_that_the_server_hashes_passes(name: str, value: str) -> None:
-    assert misfit("user_calls_get", {name: value}) == ""
+    assert invalid_value("user_calls_get", {name: value}) == ""
 
 
 def test_nothing_is_read_before_it_is_needed() -> None:

@@ -23,7 +23,7 @@ from callsign.delivery.conversation import NO_TIME
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.http.transport import HttpTransport
 from callsign.notification import Refused, TryLater
-from callsign.question import Found, Unfit, Verdict
+from callsign.question import Found, Invalid, Verdict
 from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.settings.secret import Secret
@@ -214,7 +214,7 @@ def test_a_mac_is_taken_in_any_usual_form(text: str) -> None:
 def test_what_is_no_mac_is_told_and_nothing_asked(text: str) -> None:
     service = Service()
     for verdict in (endpoint(service, mac=text), assign(service, mac=text)):
-        assert isinstance(verdict, Unfit)
+        assert isinstance(verdict, Invalid)
         assert "12 hex digits" in verdict.reason
     assert service.sent == []
 
@@ -329,7 +329,7 @@ def test_nothing_is_signed_for_another_server(link: str) -> None:
     service = Service()
     service.company = link
     verdict = endpoint(service)
-    assert isinstance(verdict, Unfit)
+    assert isinstance(verdict, Invalid)
     assert "not followed" in verdict.reason
     assert "[sraps] url" in verdict.reason
     assert service.urls() == ASKED[:1]
@@ -410,7 +410,7 @@ def test_another_relation_is_no_next_page() -> None:
 def test_a_next_page_elsewhere_is_not_followed() -> None:
     service = Service()
     pages(service, lambda _: {"link": '<https://evil.example/?page=2>; rel="next"'}, lambda entries, _: entries)
-    assert isinstance(endpoint(service), Unfit)
+    assert isinstance(endpoint(service), Invalid)
     assert len(service.sent) == 4
 
 
@@ -442,7 +442,7 @@ def test_an_entry_that_is_none_is_passed_over(entry: object) -> None:
 
 def profile(wanted: str, profiles: Mapping[str, str]) -> str:
     chosen = phones.choose(wanted, profiles)
-    return chosen.reason if isinstance(chosen, Unfit) else chosen[0]
+    return chosen.reason if isinstance(chosen, Invalid) else chosen[0]
 
 
 def test_a_profile_is_chosen_by_its_name_and_case_counts_only_where_it_must() -> None:
@@ -487,9 +487,9 @@ def test_a_profile_that_is_new_is_found_though_the_list_was_kept() -> None:
 
 def test_a_profile_that_is_not_there_is_looked_for_anew_once() -> None:
     service, mem = Service(), memory()
-    assert isinstance(assign(service, mem, profile="Nowhere"), Unfit)
+    assert isinstance(assign(service, mem, profile="Nowhere"), Invalid)
     assert service.urls().count(LISTED) == 1
-    assert isinstance(assign(service, mem, profile="Nowhere"), Unfit)
+    assert isinstance(assign(service, mem, profile="Nowhere"), Invalid)
     assert service.urls().count(LISTED) == 2
     assert not [url for url in service.urls() if url.startswith("PUT")]
 
@@ -648,7 +648,7 @@ def test_any_json_at_all_ends_in_a_verdict(document: object) -> None:
     for url in (f"{URL}/tokens/ck_1", COMPANY, PHONE_URL, PROFILES):
         service = Service()
         service.instead[("GET", url)] = [says(document)] * 100
-        assert isinstance(assign(service), Found | Refused | TryLater | Unfit)
+        assert isinstance(assign(service), Found | Refused | TryLater | Invalid)
 
 
 @pytest.mark.parametrize("where", [f"{URL}/tokens/ck_1", COMPANY, PHONE_URL, PROFILES])

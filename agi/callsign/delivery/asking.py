@@ -17,7 +17,7 @@ from callsign.delivery.conversation import Send, lead, told_of
 from callsign.http.messages import Reply, Request
 from callsign.log_text import where
 from callsign.notification import TryLater
-from callsign.question import Unfit, Verdict
+from callsign.question import Invalid, Verdict
 from callsign.record import Record, field
 from callsign.settings.accounts import section_shown, system_of
 from callsign.settings.sections import Settings
@@ -75,7 +75,7 @@ class Asking:
         settings = self._settings()
         section = settings.section(account)
         if section is None:
-            return Unfit(f"the settings have no section {section_shown(account)} any more")
+            return Invalid(f"the settings have no section {section_shown(account)} any more")
         places = self._places.setdefault(account, threading.Semaphore(PLACES))
         if not places.acquire(timeout=seconds):
             return TryLater(f"{PLACES} questions to {account} are waiting already")
@@ -104,7 +104,7 @@ class Asking:
             asked.verdict = told_of(account, verdict)
         except Exception as fault:  # our own fault must not hurt a call
             log.error("a fault in callsign itself: %s", where(fault))
-            asked.verdict = Unfit("a fault in callsign itself, see its log")
+            asked.verdict = Invalid("a fault in callsign itself, see its log")
         finally:
             places.release()
             asked.has_verdict.release()

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from callsign.http.messages import NoAnswer, Reply, Request
 from callsign.notification import Delivered, Refused, TryLater
-from callsign.question import Found, Unfit
+from callsign.question import Found, Invalid
 from callsign.record import replace
 from callsign.settings.accounts import place_named
 
@@ -24,7 +24,7 @@ Verdict = TypeVar("Verdict")
 Send = Callable[[Request, float], Reply]
 
 
-Told = TypeVar("Told", bound="Delivered | Refused | TryLater | Found | Unfit")
+Told = TypeVar("Told", bound="Delivered | Refused | TryLater | Found | Invalid")
 
 
 def told_of(account: str, verdict: Told) -> Told:

@@ -27,7 +27,7 @@ from callsign import __version__, clocks
 from callsign.notification import Refused, State, TryLater
 from callsign.outbox.outbox import OutboxError
 from callsign.outbox.reader import OutboxReader
-from callsign.question import Found, Unfit, Verdict
+from callsign.question import Found, Invalid, Verdict
 from callsign.server.metrics_page import MetricsPage
 from callsign.settings.accounts import name_of, system_of
 from callsign.settings.sections import Settings
@@ -44,7 +44,7 @@ OUTCOME_OF: dict[type[Verdict], str] = {
     Found: "answered",
     Refused: State.REFUSED.value,
     TryLater: "unreachable",
-    Unfit: "error",
+    Invalid: "error",
 }
 STATUSES = frozenset(("OK", "QUEUED", "SKIPPED", "REFUSED", "UNREACHABLE", "ERROR"))
 UNKNOWN_PATH, NO_STATUS = "unknown", "none"

@@ -10,7 +10,7 @@ from contextlib import suppress
 from callsign.log_text import printable, where
 from callsign.notification import Refused, State, TryLater
 from callsign.outbox.outbox import ADD_SECONDS, COMMIT_SECONDS, Outbox, OutboxError
-from callsign.question import Found, Unfit, Verdict
+from callsign.question import Found, Invalid, Verdict
 from callsign.record import Record
 from callsign.settings.sections import Settings
 from callsign.steps.handlers import HANDLERS, PING, Direct, Notify, Skipped, account_in, facts_to_ask, system_of
@@ -29,7 +29,7 @@ STATUS_OF = {
     State.RETRIED: "QUEUED",
 }
 
-STATUS_OF_VERDICT = {Found: "OK", Refused: "REFUSED", TryLater: "UNREACHABLE", Unfit: "ERROR"}
+STATUS_OF_VERDICT = {Found: "OK", Refused: "REFUSED", TryLater: "UNREACHABLE", Invalid: "ERROR"}
 
 MEANT = {
     **dict.fromkeys(("noojee/begin", "noojee/record", "noojee/on", "noojee/resume", "noojee"), "noojee/start"),

@@ -12,7 +12,7 @@ from typing import Any
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.log_text import vendor_words
 from callsign.notification import Refused, TryLater
-from callsign.question import Unfit
+from callsign.question import Invalid
 from callsign.record import Record, field
 from callsign.vendors.links import next_link
 
@@ -59,7 +59,7 @@ class Told(Record):
 Talk = Generator[Request, Reply, Told]
 
 
-def told_no(verdict: Refused | TryLater | Unfit, reply: Reply | None = None, effect: str = "") -> Told:
+def told_no(verdict: Refused | TryLater | Invalid, reply: Reply | None = None, effect: str = "") -> Told:
     """The vendor's no, or that there is no answer; of a request with an `effect` whether it may have had it."""
     if isinstance(verdict, Refused):
         return Told("REFUSED", verdict.reason)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Mapping
 from callsign import clocks
 from callsign.http.messages import Answer, Reply, Request
 from callsign.notification import Delivered, Outcome, Refused, TryLater
-from callsign.question import Found, Unfit, Verdict
+from callsign.question import Found, Invalid, Verdict
 from callsign.record import Record, field
 from callsign.settings.sections import Kalliope, Numbers
 from callsign.vendors.interface import Probed
@@ -72,7 +72,7 @@ def lastcall(
     """The latest call to the number; the register is read only as far as is needed to know it."""
     wanted = facts.get("days", str(DAYS))
     if not _DAYS.fullmatch(wanted) or not 1 <= int(wanted) <= MOST_DAYS:
-        return Unfit(f"days: wanted a whole number from 1 to {MOST_DAYS}")
+        return Invalid(f"days: wanted a whole number from 1 to {MOST_DAYS}")
     history, days = memory.history(section, numbers.country), float(wanted)
     arrived = memory.steady()
     while True:

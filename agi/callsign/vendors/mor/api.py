@@ -7,7 +7,7 @@ from callsign.settings.sections import Mor
 from callsign.vendors.api import MOST_BYTES, Call, Talk, Told, told_no
 from callsign.vendors.api_usage import method_of
 from callsign.vendors.mor import answer as mor_answer
-from callsign.vendors.mor.hash import misfit, unlisted
+from callsign.vendors.mor.hash import invalid_value, unlisted
 from callsign.vendors.mor.methods import effect_of
 from callsign.vendors.mor.vendor import OUTSIDE, request
 from callsign.vendors.mor.xml import Element
@@ -21,7 +21,7 @@ def effect(_section: Mor, call: Call) -> str:
     Raises ValueError for what cannot be asked.
     """
     method = method_of(call, "user_balance_get", "user_id", OUTSIDE)
-    if fault := misfit(method, call.given):
+    if fault := invalid_value(method, call.given):
         raise ValueError(fault)
     return effect_of(method)
 

@@ -79,7 +79,7 @@ def unlisted(method: str, given: Iterable[str]) -> list[str]:
     return [name for name in given if name not in names_of(method)]
 
 
-def misfit(method: str, given: Mapping[str, str]) -> str:
+def invalid_value(method: str, given: Mapping[str, str]) -> str:
     """Which value the server would leave out of the hash, so that it would answer "Incorrect hash"; empty if none."""
     for name, value in hashed(method, given).items():
         pattern, wanted = HASHED_IF.get(name, (None, ""))

@@ -15,12 +15,12 @@ from callsign.http.messages import MAX_ANSWER_BYTES, Reply, Request
 from callsign.log_text import vendor_words
 from callsign.notification import Refused, TryLater
 from callsign.phone_numbers import as_vendor_wants
-from callsign.question import Found, Unfit, Verdict
+from callsign.question import Found, Invalid, Verdict
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Mor, Numbers
 from callsign.vendors.interface import Ask, Probed, Vendor
 from callsign.vendors.mor import answer as mor_answer
-from callsign.vendors.mor.hash import hashed, misfit, names_of, text_to_sign, unlisted
+from callsign.vendors.mor.hash import hashed, invalid_value, names_of, text_to_sign, unlisted
 from callsign.vendors.mor.methods import READS
 from callsign.vendors.mor.xml import Element
 from callsign.vendors.signing import MASK, Explained, sha1_hex
@@ -61,11 +61,11 @@ def request(section: Mor, method: str, given: Mapping[str, str], most_bytes: int
 
 def ask(
     section: Mor, method: str, given: Mapping[str, str]
-) -> Generator[Request, Reply, Element | Refused | TryLater | Unfit]:
-    """What one method answers; Unfit where the server would hash something else than we do."""
-    fault = misfit(method, given)
+) -> Generator[Request, Reply, Element | Refused | TryLater | Invalid]:
+    """What one method answers; Invalid where the server would hash something else than we do."""
+    fault = invalid_value(method, given)
     if fault:
-        return Unfit(fault)
+        return Invalid(fault)
     reply = yield request(section, method, given, ASK_BYTES)
     return mor_answer.read(reply, section.key, ASK_BYTES)
 
@@ -123,7 +123,7 @@ def explain(section: Mor, given: Mapping[str, str], _now: float) -> Explained:
     values = {name: value for name, value in given.items() if name != "method"}
     for name in unlisted(method, values):
         raise ValueError(f"{name}: is not hashed by MOR{'' if name in OUTSIDE else _close_to(name, method)}")
-    fault = misfit(method, values)
+    fault = invalid_value(method, values)
     if fault:
         raise ValueError(fault)
     signed = hashed(method, values)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.log_text import vendor_words
 from callsign.notification import Refused, TryLater
-from callsign.question import Unfit
+from callsign.question import Invalid
 from callsign.settings.sections import Sraps
 from callsign.vendors.links import next_link, origin, resolved
 from callsign.vendors.sraps import hawk
@@ -42,7 +42,7 @@ Talk = Generator[Request, Reply, Any]
 class Ended(Exception):
     """The conversation is over before its last step, with this verdict."""
 
-    def __init__(self, verdict: Refused | TryLater | Unfit) -> None:
+    def __init__(self, verdict: Refused | TryLater | Invalid) -> None:
         super().__init__()
         self.verdict = verdict
 
@@ -144,7 +144,7 @@ class Service:
         kept = self.known.profiles
         if kept is not None and self.memory.steady() - kept.at < PROFILES_SECONDS:
             found = find(kept.value)
-            if not isinstance(found, Unfit):
+            if not isinstance(found, Invalid):
                 return found
         return find((yield from self._profiles()))
 
@@ -201,7 +201,9 @@ class Service:
         found = origin(url)
         if not found or found != own:
             where = vendor_words(found, 60) or "an address that is none"
-            raise Ended(Unfit(f"a link of the service leads to {where}, not to {own}, and is not followed{CHECK_URL}"))
+            raise Ended(
+                Invalid(f"a link of the service leads to {where}, not to {own}, and is not followed{CHECK_URL}")
+            )
         return re.sub("%[0-9a-fA-F]{2}", lambda escape: escape[0].upper(), url.partition("#")[0])  # as it is sent
 
 

@@ -16,7 +16,7 @@ from callsign import nonces
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.log_text import vendor_words
 from callsign.notification import Refused, TryLater
-from callsign.question import Found, Unfit, Verdict
+from callsign.question import Found, Invalid, Verdict
 from callsign.settings.sections import Numbers, Sraps
 from callsign.vendors.interface import Probed
 from callsign.vendors.signing import Explained, values_of
@@ -43,7 +43,7 @@ def mac_of(text: str) -> str | None:
     return digits if tuple(map(len, groups)) in _GROUPS and re.fullmatch("[0-9a-f]+", digits) else None
 
 
-def choose(wanted: str, profiles: Mapping[str, str]) -> tuple[str, str] | Unfit:
+def choose(wanted: str, profiles: Mapping[str, str]) -> tuple[str, str] | Invalid:
     """The one profile (id, name) with this id or name, else why there is not one; case counts where it must."""
     small = wanted.casefold()
     if _ID.fullmatch(small):
@@ -58,15 +58,15 @@ def choose(wanted: str, profiles: Mapping[str, str]) -> tuple[str, str] | Unfit:
     if same:
         names = sorted({profiles[uuid] for uuid in same})
         if len(names) == len(same):
-            return Unfit(f"{shown}: in which case? There are {_few(names)}")
-        return Unfit(f"{shown}: {len(same)} are called so; give the id of one: {_few(sorted(same))}")
+            return Invalid(f"{shown}: in which case? There are {_few(names)}")
+        return Invalid(f"{shown}: {len(same)} are called so; give the id of one: {_few(sorted(same))}")
     from difflib import get_close_matches  # only where something is misspelt
 
     named = {name.casefold(): name for name in profiles.values() if name}
     close = [named[match] for match in get_close_matches(small, named, n=MOST_NAMED)]
     if close:
-        return Unfit(f"{shown}: there is none, did you mean {_few(close)}?")
-    return Unfit(f"{shown}: there is none among {len(profiles)}: {_few(sorted(named.values()))}")
+        return Invalid(f"{shown}: there is none, did you mean {_few(close)}?")
+    return Invalid(f"{shown}: there is none among {len(profiles)}: {_few(sorted(named.values()))}")
 
 
 def _few(names: list[str]) -> str:
@@ -74,8 +74,8 @@ def _few(names: list[str]) -> str:
     return ", ".join(shown) + (", …" if len(names) > MOST_NAMED else "")
 
 
-def _name_of(uuid: str, profiles: Mapping[str, str]) -> str | Unfit:
-    return profiles.get(uuid, Unfit("the phone's profile is none that this API key sees"))
+def _name_of(uuid: str, profiles: Mapping[str, str]) -> str | Invalid:
+    return profiles.get(uuid, Invalid("the phone's profile is none that this API key sees"))
 
 
 def _phone(service: Service, given: str) -> Talk:
@@ -83,7 +83,7 @@ def _phone(service: Service, given: str) -> Talk:
     mac = mac_of(given)
     if mac is None:
         found = vendor_words(given, 40)
-        raise Ended(Unfit(f'mac: wanted 12 hex digits such as 00:04:13:aa:bb:cc, found "{found}"'))
+        raise Ended(Invalid(f'mac: wanted 12 hex digits such as 00:04:13:aa:bb:cc, found "{found}"'))
     url, reply = yield from service.at("endpoints", mac)
     if isinstance(reply, Answer) and reply.status == 404:
         raise Ended(_no_phone(mac))
@@ -109,7 +109,7 @@ def ask_endpoint(
     except Ended as end:
         return end.verdict
     name = text_of(phone.get("name"))
-    if isinstance(profile, Unfit):
+    if isinstance(profile, Invalid):
         return Found({"SRAPSNAME": name}, profile.reason)
     return Found({"SRAPSNAME": name, "SRAPSPROFILE": profile})
 
@@ -124,7 +124,7 @@ def ask_assign(
         chosen = yield from service.among_profiles(partial(choose, facts["profile"]))
     except Ended as end:
         return end.verdict
-    if isinstance(chosen, Unfit):
+    if isinstance(chosen, Invalid):
         return chosen
     uuid, profile = chosen
     found = {"SRAPSNAME": text_of(phone.get("name")), "SRAPSPROFILE": profile}
