@@ -215,53 +215,53 @@ def test_a_call_that_has_ended_may_begin_again() -> None:
 # -- a start that a stop has made needless -----------------------------------------------------------
 
 
-def needless(jobs: Sequence[Job], undoes: Callable[[Notification, Notification], bool] = noojee.undoes) -> bool:
+def superseded(jobs: Sequence[Job], undoes: Callable[[Notification, Notification], bool] = noojee.undoes) -> bool:
     lane = filled(Lane(5, noojee.keys_of, undoes), jobs)
-    return lane.is_needless(taken(lane))
+    return lane.is_superseded(taken(lane))
 
 
 def test_a_start_behind_which_a_stop_waits_is_needless() -> None:
-    assert needless([job(1, "a"), job(2, "a", "stop")])
-    assert needless([job(1, "a"), job(2, "a"), job(3, "a", "stop")])
+    assert superseded([job(1, "a"), job(2, "a", "stop")])
+    assert superseded([job(1, "a"), job(2, "a"), job(3, "a", "stop")])
 
 
 def test_a_start_alone_is_not_needless() -> None:
-    assert not needless([job(1, "a")])
-    assert not needless([job(1, "a"), job(2, "a")])
+    assert not superseded([job(1, "a")])
+    assert not superseded([job(1, "a"), job(2, "a")])
 
 
 def test_no_job_makes_itself_needless() -> None:
-    assert not needless([job(1, "a")], lambda _newer, _older: True)
+    assert not superseded([job(1, "a")], lambda _newer, _older: True)
 
 
 def test_a_stop_of_another_call_makes_nothing_needless() -> None:
-    assert not needless([job(1, "a"), job(2, "b", "stop")])
+    assert not superseded([job(1, "a"), job(2, "b", "stop")])
 
 
 def test_a_stop_is_never_needless() -> None:
-    assert not needless([job(1, "a", "stop"), job(2, "a", "stop"), job(3, "a")])
+    assert not superseded([job(1, "a", "stop"), job(2, "a", "stop"), job(3, "a")])
 
 
 def test_a_vendor_that_knows_no_such_thing_has_no_needless_jobs() -> None:
-    assert not needless([job(1, "a"), job(2, "a", "stop")], never)
+    assert not superseded([job(1, "a"), job(2, "a", "stop")], never)
 
 
 def test_a_start_that_was_attempted_is_not_needless() -> None:
     # The vendor may have taken it although no answer came.
     lane = filled(a_lane(), [job(1, "a"), job(2, "a", "stop")])
     attempted(lane)
-    assert not lane.is_needless(taken(lane))
+    assert not lane.is_superseded(taken(lane))
 
 
 def test_a_start_found_in_the_store_is_not_needless() -> None:
     # It may have been attempted by the process that died.
-    assert not needless([job(1, "a", recovered=True), job(2, "a", "stop")])
+    assert not superseded([job(1, "a", recovered=True), job(2, "a", "stop")])
 
 
 def test_the_stop_before_a_start_does_not_make_that_one_needless() -> None:
     lane = filled(a_lane(), [job(1, "a", "stop"), job(2, "a")])
     lane.finish(taken(lane), verdict=True)
-    assert not lane.is_needless(taken(lane))
+    assert not lane.is_superseded(taken(lane))
 
 
 # -- a recording that two calls name -----------------------------------------------------------------
@@ -289,11 +289,11 @@ def test_a_job_waits_for_its_call_and_for_its_recording() -> None:
 
 
 def test_a_stop_in_another_calls_name_makes_a_start_of_the_same_recording_needless() -> None:
-    assert needless([job(1, "a", recording="201"), job(2, "b", "stop", recording="201")])
+    assert superseded([job(1, "a", recording="201"), job(2, "b", "stop", recording="201")])
 
 
 def test_a_stop_of_the_same_call_for_another_recording_makes_nothing_needless() -> None:
-    assert not needless([job(1, "a", recording="201"), job(2, "a", "stop", recording="202")])
+    assert not superseded([job(1, "a", recording="201"), job(2, "a", "stop", recording="202")])
 
 
 # -- a start that may come late, and the stop that is sent twice --------------------------------------
@@ -614,7 +614,7 @@ class AnyLane(RuleBasedStateMachine):
         wanted = one.notification.action == "noojee/start" and not one.attempts and not one.recovered
         followers = [other for later, other in self.line(one) if later]
         stopped = any(noojee.undoes(later.notification, one.notification) for later in followers)
-        assert self.lane.is_needless(one) == (wanted and stopped)
+        assert self.lane.is_superseded(one) == (wanted and stopped)
         self.flying.append(one)
 
     def in_time(self) -> list[Job]:

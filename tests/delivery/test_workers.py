@@ -31,7 +31,7 @@ class Desk:
         self.ended: list[int] = []
         self.held: dict[int, threading.Event] = {}
 
-    def _deal(self, lane: Lane, job: Job, needless: bool) -> None:
+    def _deal(self, lane: Lane, job: Job, superseded: bool) -> None:
         self.begun.append((job.id, threading.current_thread().name))
         if job.id in self.held:
             self.held[job.id].wait(LONG_SECONDS)

@@ -183,9 +183,9 @@ class Delivery:
         if clocks.steady() >= job.steady_deadline:
             self._outbox.end(job, State.EXPIRED, f"this callsign does not know {system}")
 
-    def _deal_with(self, lane: Lane, job: Job, needless: bool) -> None:
+    def _deal_with(self, lane: Lane, job: Job, superseded: bool) -> None:
         """Ends the job where no attempt makes sense any more, else attempts it."""
-        if needless:
+        if superseded:
             self._end(lane, job, State.SUPERSEDED, "a stop came before it was tried", None)
         elif job.over and job.word:  # it needs no repetition: a newer start came, or its time is over
             self._end(lane, job, *job.word, None)

@@ -171,8 +171,8 @@ class Lane:
             soonest = min(soonest, max(self._later[0][0], self._opens))
         return None if soonest == math.inf else max(0.0, soonest - now)
 
-    def is_needless(self, job: Job) -> bool:
-        """Whether a newer command that undoes this one, never attempted, has made it needless."""
+    def is_superseded(self, job: Job) -> bool:
+        """Whether a newer command undoes this one, which was never attempted."""
         if job.attempts or job.recovered:
             return False
         return any(self._undoes(later.notification, job.notification) for later in self._order.behind(job))

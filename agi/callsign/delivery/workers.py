@@ -27,7 +27,7 @@ class LaneWorkers:
     """
 
     def __init__(self, name: str, most: int, lane: Lane, deal_with: Callable[[Lane, Job, bool], None]) -> None:
-        """`deal_with` gets the lane, the job and whether it is needless; it must end or put back the job."""
+        """`deal_with` gets the lane, the job and whether it is superseded; it must end or put back the job."""
         self._rest_seconds = REST_SECONDS if name_of(name) else None
         self.lane = lane
         self._name = name
@@ -92,9 +92,9 @@ class LaneWorkers:
                     self.lane.ready.notify_all()  # who waits until we are idle
                     return
                 self._began[job.id] = clocks.steady()
-                needless = self.lane.is_needless(job)
+                superseded = self.lane.is_superseded(job)
                 self.call()
-            self._deal_with(self.lane, job, needless)
+            self._deal_with(self.lane, job, superseded)
             del self._began[job.id]
 
     def _next(self) -> Job | None:
