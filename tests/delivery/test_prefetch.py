@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from callsign.delivery import prefetch
-from callsign.delivery.prefetch import Keeping
+from callsign.delivery.prefetch import Prefetcher
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Delivered, Outcome, TryLater
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Settings, Sraps
-from callsign.vendors.interface import Keep, Vendor
+from callsign.vendors.interface import Prefetch, Vendor
 from callsign.vendors.registry import VENDORS
 from store_play import eventually
 
@@ -34,7 +34,7 @@ def fetch(_section: object, _numbers: object, memory: Any) -> Generator[Request,
 
 
 class Office:
-    """Keeping with a vendor that is a function, and whose fetches the test counts."""
+    """Prefetcher with a vendor that is a function, and whose fetches the test counts."""
 
     def __init__(self) -> None:
         self.settings = HERE
@@ -42,7 +42,7 @@ class Office:
         self.reply: Reply = Answer(200, {}, b"x")
         self.given: list[float] = []
         self._fetched = threading.Semaphore(0)
-        self.keeping = Keeping(lambda: self.settings, self.send, lambda _: self.memory)
+        self.prefetcher = Prefetcher(lambda: self.settings, self.send, lambda _: self.memory)
 
     def send(self, _request: Request, seconds: float) -> Reply:
         self.given.append(seconds)
@@ -63,12 +63,12 @@ def office(monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
     for system in list(VENDORS):
         monkeypatch.delitem(VENDORS, system)
     blank: Any = None
-    monkeypatch.setitem(VENDORS, "sraps", Vendor(blank, blank, list, keep=Keep(fetch, 0.01, 7.0)))
+    monkeypatch.setitem(VENDORS, "sraps", Vendor(blank, blank, list, prefetch=Prefetch(fetch, 0.01, 7.0)))
     monkeypatch.setitem(VENDORS, "mor", Vendor(blank, blank))
     monkeypatch.setattr(prefetch, "LONGEST_PAUSE_SECONDS", 0.05)
     made = Office()
     yield made
-    made.keeping.stop()
+    made.prefetcher.stop()
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
@@ -76,10 +76,10 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
 
 
 def test_it_fetches_again_and_again_into_the_memory_until_it_is_stopped(office: Office) -> None:
-    office.keeping.start()
+    office.prefetcher.start()
     office.fetches(5)
     assert len(office.memory) >= 4
-    office.keeping.stop()
+    office.prefetcher.stop()
     while not office.is_quiet():
         pass
     assert all(6.0 < seconds <= 7.0 for seconds in office.given)
@@ -87,7 +87,7 @@ def test_it_fetches_again_and_again_into_the_memory_until_it_is_stopped(office: 
 
 def test_nothing_is_fetched_while_the_settings_lack_the_section(office: Office) -> None:
     office.settings = Settings()
-    office.keeping.start()
+    office.prefetcher.start()
     assert office.is_quiet()
     office.settings = HERE  # SIGHUP
     office.fetches(1)
@@ -97,14 +97,14 @@ def test_an_account_is_fetched_from_when_the_settings_are_read_again_and_as_long
     office: Office,
 ) -> None:
     office.settings = Settings()
-    office.keeping.start()
+    office.prefetcher.start()
     further = Settings(further={"sraps.antwerp": HERE.section("sraps"), "sraps.gent": HERE.section("sraps")})
     for _ in range(2):
         office.settings = further
-        office.keeping.start()  # SIGHUP
+        office.prefetcher.start()  # SIGHUP
         office.fetches(5)
         office.settings = Settings()
-        assert eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("keep-sraps.")])
+        assert eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("prefetch-sraps.")])
     while not office.is_quiet():
         pass
 
@@ -112,7 +112,7 @@ def test_an_account_is_fetched_from_when_the_settings_are_read_again_and_as_long
 def test_trouble_is_told_once_and_so_is_its_end(office: Office, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     office.reply = NoAnswer("it is gone", sent=False)
-    office.keeping.start()
+    office.prefetcher.start()
     office.fetches(14)  # pauses grow only to their bound: doubled for ever these would take minutes
     office.reply = Answer(200, {}, b"x")
     office.fetches(4)
@@ -144,7 +144,7 @@ def test_pauses_grow_while_a_vendor_is_in_trouble_and_are_usual_again_behind_it(
         NoAnswer("gone", sent=False),
     ]
     pauses = Pauses()
-    office.keeping._stopping = pauses
+    office.prefetcher._stopping = pauses
 
     def send(request: Request, seconds: float) -> Reply:
         office.reply = replies.pop(0)
@@ -152,8 +152,8 @@ def test_pauses_grow_while_a_vendor_is_in_trouble_and_are_usual_again_behind_it(
             pauses.set()
         return office.send(request, seconds)
 
-    office.keeping._send = send
-    office.keeping.start()
+    office.prefetcher._send = send
+    office.prefetcher.start()
     office.fetches(6)
     assert eventually(lambda: len(pauses.seconds) == 6)
     assert pauses.seconds == [0.02, 0.04, 0.05, 0.05, 0.01, 0.02]
@@ -162,7 +162,7 @@ def test_pauses_grow_while_a_vendor_is_in_trouble_and_are_usual_again_behind_it(
 def test_a_warning_of_a_fetch_that_went_well_is_told_once(office: Office, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     office.reply = Answer(200, {"warning": "half of it is hidden"}, b"x")
-    office.keeping.start()
+    office.prefetcher.start()
     office.fetches(5)
     assert lines(caplog) == [("WARNING", "system=sraps: half of it is hidden")]
 
@@ -171,7 +171,7 @@ def test_our_own_fault_is_told_without_its_text_and_ends_nothing(
     office: Office, caplog: pytest.LogCaptureFixture
 ) -> None:
     office.reply = Answer(500, {}, b"")
-    office.keeping.start()
+    office.prefetcher.start()
     office.fetches(3)
     office.reply = Answer(200, {}, b"x")
     office.fetches(3)

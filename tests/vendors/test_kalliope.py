@@ -147,8 +147,8 @@ class Desk:
             LONG_SECONDS,
         )
 
-    def keep(self) -> Any:
-        conversation = last_call.keep(self.settings, self.numbers, self.memory)
+    def prefetch(self) -> Any:
+        conversation = last_call.prefetch(self.settings, self.numbers, self.memory)
         return lead(conversation, self.pbx, lambda: 0.0, LONG_SECONDS, LONG_SECONDS)
 
     def extension(self, number: str = CUSTOMER, days: str | None = None) -> str:
@@ -203,7 +203,7 @@ def test_created_is_utc_to_the_second() -> None:
 
 
 def test_each_request_has_a_header_of_its_own_and_the_salt_none(desk: Desk) -> None:
-    desk.keep()
+    desk.prefetch()
     salt, *signed = desk.pbx.sent
     assert (salt.url, salt.headers) == (f"{URL}/rest/salt/default", {"Accept": "application/json"})
     headers = [request.headers["X-authenticate"] for request in signed]
@@ -214,7 +214,7 @@ def test_each_request_has_a_header_of_its_own_and_the_salt_none(desk: Desk) -> N
 
 def test_the_ca_file_goes_with_every_request(desk: Desk) -> None:
     desk.settings = settings(verify="/ca.pem")
-    desk.keep()
+    desk.prefetch()
     assert {request.verify for request in desk.pbx.sent} == {"/ca.pem"}
 
 
@@ -222,7 +222,7 @@ def test_the_ca_file_goes_with_every_request(desk: Desk) -> None:
     "body", [f'{{"salt":"{SALT}"}}', f'<?xml version="1.0"?><response><salt>{SALT}</salt></response>']
 )
 def test_the_salt_is_read_from_json_and_from_xml(desk: Desk, body: str) -> None:
-    conversation = last_call.keep(desk.settings, desk.numbers, desk.memory)
+    conversation = last_call.prefetch(desk.settings, desk.numbers, desk.memory)
     next(conversation)
     assert "X-authenticate" in conversation.send(Answer(200, {}, body.encode())).headers
     assert desk.memory.signer.salt == kalliope_signing.Salt((URL, "default"), SALT)
@@ -230,7 +230,7 @@ def test_the_salt_is_read_from_json_and_from_xml(desk: Desk, body: str) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"salt":""}', b'{"salt":7}', b"<html>login</html>", b'{"salt":"a b"}'])
 def test_a_page_without_a_salt_is_told(desk: Desk, body: bytes) -> None:
-    conversation = last_call.keep(desk.settings, desk.numbers, desk.memory)
+    conversation = last_call.prefetch(desk.settings, desk.numbers, desk.memory)
     next(conversation)
     with pytest.raises(StopIteration) as end:
         conversation.send(Answer(200, {}, body))
@@ -239,12 +239,12 @@ def test_a_page_without_a_salt_is_told(desk: Desk, body: bytes) -> None:
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_new_salt_is_fetched_once_after_a_failed_authentication(desk: Desk, status: int) -> None:
-    desk.keep()
+    desk.prefetch()
     desk.pbx.sent.clear()
     desk.pbx.salt = "f" * 32
     desk.later(10)
     desk.pbx.fails = [Answer(status, {}, b"")]
-    assert desk.keep() == Delivered()
+    assert desk.prefetch() == Delivered()
     assert [request.method for request in desk.pbx.sent] == ["POST", "GET", "POST"]
     first, _, second = desk.pbx.sent
     assert first.headers["X-authenticate"] != second.headers["X-authenticate"]
@@ -253,11 +253,11 @@ def test_a_new_salt_is_fetched_once_after_a_failed_authentication(desk: Desk, st
 
 
 def test_an_authentication_that_fails_again_is_refused_and_says_where_to_look(desk: Desk) -> None:
-    desk.keep()
+    desk.prefetch()
     desk.later(10)
     desk.pbx.sent.clear()
     desk.pbx.fails = [Answer(401, {}, b""), Answer(401, {}, b"")]
-    told = desk.keep()
+    told = desk.prefetch()
     assert isinstance(told, Refused)
     assert told.reason.startswith("HTTP 401: check [kalliope] username, password and domain")
     assert len(desk.pbx.sent) == 3
@@ -265,17 +265,17 @@ def test_an_authentication_that_fails_again_is_refused_and_says_where_to_look(de
 
 @pytest.mark.parametrize("changes", [{"url": "https://other.example"}, {"domain": "other"}], ids=["url", "domain"])
 def test_a_salt_is_never_used_for_another_pbx_or_tenant(desk: Desk, changes: dict[str, str]) -> None:
-    desk.keep()
+    desk.prefetch()
     desk.pbx.sent.clear()
     desk.pbx.salt = "f" * 32
     desk.settings = settings(**changes)
-    assert desk.keep() == Delivered()
+    assert desk.prefetch() == Delivered()
     assert [request.method for request in desk.pbx.sent[:2]] == ["GET", "POST"]
 
 
 def test_a_salt_just_fetched_is_not_fetched_again(desk: Desk) -> None:
     desk.pbx.fails = [Answer(401, {}, b"")]
-    assert isinstance(desk.keep(), Refused)
+    assert isinstance(desk.prefetch(), Refused)
     assert [request.method for request in desk.pbx.sent] == ["GET", "POST"]
 
 
@@ -380,11 +380,11 @@ def test_the_last_extension_that_called_is_found_in_any_notation(desk: Desk) -> 
 def test_the_latest_call_counts_in_whatever_order_calls_are_read(desk: Desk) -> None:
     for number in (3, 1, 5, 2):  # days ago; the past is read the newest first
         desk.pbx.call(NOON - number * DAY - 60, extension=f"20{number}")
-    desk.keep()
+    desk.prefetch()
     assert desk.extension() == "201"
     desk.pbx.calls = [(0.0, row(NOON - 100, extension="207")), (0.0, row(NOON - 200, extension="208"))]
     desk.later(700)
-    desk.keep()
+    desk.prefetch()
     assert desk.extension() == "207"
 
 
@@ -424,7 +424,7 @@ def test_the_caller_is_the_extension_where_the_account_code_is_none(desk: Desk) 
 
 def test_a_look_up_with_a_fresh_history_asks_nothing(desk: Desk) -> None:
     desk.pbx.call(NOON - 60)
-    desk.keep()
+    desk.prefetch()
     desk.pbx.sent.clear()
     desk.later(59)
     assert desk.extension() == "206"
@@ -440,13 +440,13 @@ def test_a_plain_script_reads_no_further_back_than_it_must(desk: Desk) -> None:
 
 def test_days_limits_how_old_a_call_may_be(desk: Desk) -> None:
     desk.pbx.call(NOON - 2.5 * DAY)
-    desk.keep()
+    desk.prefetch()
     assert [desk.extension(days=days) for days in ("1", "2", "3", "7")] == ["", "", "206", "206"]
 
 
 def test_more_days_than_are_held_are_fetched_once_and_kept(desk: Desk) -> None:
     desk.pbx.call(NOON - 20.5 * DAY)
-    desk.keep()
+    desk.prefetch()
     assert desk.extension() == ""
     assert desk.extension(days="31") == "206"
     asked = len(desk.pbx.sent)
@@ -469,14 +469,14 @@ def test_masked_numbers_are_told_instead_of_nothing_found(desk: Desk) -> None:
     desk.pbx.call(NOON - 60, called="056528xxx")
     assert desk.ask() == Found({}, MASKED_REASON)
     desk.later(10)
-    assert desk.keep() == Delivered(MASKED_REASON)
+    assert desk.prefetch() == Delivered(MASKED_REASON)
 
 
 def test_a_pbx_without_end_is_held_within_bounds_and_told_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kalliope_history, "MOST_NUMBERS", 300)
     for number in range(1000):
         desk.pbx.call(NOON - 1000 + number, called=f"05{number:07}")
-    assert desk.keep() == Delivered(CROWDED_REASON)
+    assert desk.prefetch() == Delivered(CROWDED_REASON)
     history = desk.memory.history(desk.settings, "BE")
     assert 150 <= len(history._latest) <= 300
     assert (desk.extension("050000999"), desk.ask("050000000")) == ("206", Found({}, CROWDED_REASON))
@@ -514,59 +514,59 @@ def test_both_ends_of_a_period_are_given_in_the_pbxs_time_also_over_the_month(de
 )
 def test_a_call_is_found_soon_after_its_end_however_long_it_was(seconds: float, within: float) -> None:
     desk = Desk()
-    desk.keep()
+    desk.prefetch()
     desk.pbx.call(desk.wall() + 5, seconds)
     over = desk.wall() + 5 + seconds
     while desk.wall() <= over + within:
         desk.later(10)
-        assert desk.keep() == Delivered()
+        assert desk.prefetch() == Delivered()
     assert desk.extension() == "206"
 
 
 @pytest.mark.parametrize("ahead", [-290, 0, 290])
 def test_the_pbxs_clock_may_be_as_far_off_as_it_lets_us_in(ahead: float) -> None:
     desk = Desk()
-    desk.keep()
+    desk.prefetch()
     desk.pbx.call(desk.wall() + ahead + 5)
     desk.pbx.calls[-1] = (desk.wall() + 10, desk.pbx.calls[-1][1])
     desk.later(20)
-    desk.keep()
+    desk.prefetch()
     assert desk.extension() == "206"
 
 
 def test_after_an_outage_nothing_is_left_out(desk: Desk) -> None:
-    desk.keep()
+    desk.prefetch()
     desk.pbx.fails = [NoAnswer("gone", sent=False)] * 3
     for number in range(3):
         desk.later(6 * 3600)
         desk.pbx.call(desk.wall() - 3600, called=f"05652899{number}")
-        assert desk.keep() == TryLater("gone")
+        assert desk.prefetch() == TryLater("gone")
     desk.later(10)
-    assert desk.keep() == Delivered()
+    assert desk.prefetch() == Delivered()
     assert [desk.extension(f"05652899{number}") for number in range(3)] == ["206"] * 3
 
 
 def test_a_clock_of_ours_that_was_set_right_leaves_nothing_out(desk: Desk) -> None:
-    desk.keep()
+    desk.prefetch()
     desk.later(10)
     desk.pbx.call(desk.wall())
     desk.wall.now += 7200  # an administrator sets it forward
     desk.later(10)
     desk.pbx.call(desk.wall() - 5, called="056528990")
-    desk.keep()
+    desk.prefetch()
     assert desk.extension("056528990") == "206"
     desk.wall.now -= 7200
     desk.later(10)
-    desk.keep()
+    desk.prefetch()
     assert desk.extension() == "206"
 
 
 def test_old_calls_are_forgotten(desk: Desk) -> None:
     desk.pbx.call(NOON - 6.9 * DAY)
     desk.pbx.call(NOON - 60, called="056528990")
-    desk.keep()
+    desk.prefetch()
     desk.later(DAY)
-    desk.keep()
+    desk.prefetch()
     history = desk.memory.history(desk.settings, "BE")
     assert len(history._latest) == 1
     assert history.since == desk.wall() - 7 * DAY
@@ -591,11 +591,11 @@ def test_the_hour_that_is_there_twice_is_read_whole(minutes: int) -> None:
 def test_calls_found_across_both_changes_of_the_clocks() -> None:
     for change in (FALL_BACK, datetime(2026, 3, 29, 1, 0, tzinfo=timezone.utc).timestamp()):
         desk = Desk(change - 3600)
-        desk.keep()
+        desk.prefetch()
         for number in range(12):
             desk.later(600)
             desk.pbx.call(desk.wall() - 30, extension=str(200 + number))
-            desk.keep()
+            desk.prefetch()
             assert desk.extension() == str(200 + number)
 
 
@@ -610,7 +610,7 @@ def test_the_calls_id_tells_the_two_equal_hours_apart() -> None:
 
 
 def test_one_reading_takes_a_day_so_that_it_is_short(desk: Desk) -> None:
-    desk.keep()
+    desk.prefetch()
     periods = desk.pbx.periods()
     assert len(periods) == 7
     assert periods[0] == ("2026-05-19 12:00:00", "2026-05-20 12:10:01")
@@ -618,11 +618,11 @@ def test_one_reading_takes_a_day_so_that_it_is_short(desk: Desk) -> None:
 
 
 def test_polling_reads_the_newest_minutes_often_and_hours_seldom(desk: Desk) -> None:
-    desk.keep()
+    desk.prefetch()
     desk.pbx.sent.clear()
     for _ in range(360):
         desk.later(10)
-        desk.keep()
+        desk.prefetch()
     lengths = [datetime.fromisoformat(end) - datetime.fromisoformat(begin) for begin, end in desk.pbx.periods()]
     hours = [length.total_seconds() / 3600 for length in lengths]
     assert len(hours) == 360
@@ -648,7 +648,7 @@ TROUBLES: list[tuple[Reply, type]] = [
 @pytest.mark.parametrize(("reply", "kind"), TROUBLES)
 def test_a_stale_history_is_no_answer_and_the_trouble_is_told(desk: Desk, reply: Reply, kind: type) -> None:
     desk.pbx.call(NOON - 60)
-    desk.keep()
+    desk.prefetch()
     desk.later(61)
     desk.pbx.fails = [reply] * 2
     told = desk.ask()
@@ -661,10 +661,10 @@ def test_a_stale_history_is_no_answer_and_the_trouble_is_told(desk: Desk, reply:
 
 def test_trouble_does_not_hide_a_history_that_is_fresh(desk: Desk) -> None:
     desk.pbx.call(NOON - 60)
-    desk.keep()
+    desk.prefetch()
     desk.later(30)
     desk.pbx.fails = [NoAnswer("gone", sent=False)]
-    assert desk.keep() == TryLater("gone")
+    assert desk.prefetch() == TryLater("gone")
     assert desk.extension() == "206"
 
 
@@ -678,7 +678,7 @@ def test_the_salts_trouble_is_told_too(desk: Desk) -> None:
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_a_conversation_given_up_in_the_middle_leaves_the_lock_free(desk: Desk, steps: int) -> None:
-    conversation = last_call.keep(desk.settings, desk.numbers, desk.memory)
+    conversation = last_call.prefetch(desk.settings, desk.numbers, desk.memory)
     reply: Reply | None = None
     for _ in range(steps):
         request = next(conversation) if reply is None else conversation.send(reply)
@@ -686,17 +686,17 @@ def test_a_conversation_given_up_in_the_middle_leaves_the_lock_free(desk: Desk, 
     assert desk.memory.reading.locked()
     conversation.close()
     assert not desk.memory.reading.locked()
-    assert desk.keep() == Delivered()
+    assert desk.prefetch() == Delivered()
 
 
 def test_what_was_read_before_a_fetch_broke_off_is_not_read_again(desk: Desk) -> None:
-    conversation = last_call.keep(desk.settings, desk.numbers, desk.memory)
+    conversation = last_call.prefetch(desk.settings, desk.numbers, desk.memory)
     reply = desk.pbx(next(conversation), 1.0)
     for _ in range(3):
         reply = desk.pbx(conversation.send(reply), 1.0)
     conversation.close()
     desk.pbx.sent.clear()
-    desk.keep()
+    desk.prefetch()
     assert len(desk.pbx.periods()) == 5  # two days were taken, the third one's answer was not
 
 
@@ -819,7 +819,7 @@ def test_check_tells_of_masked_numbers_and_of_clocks(desk: Desk) -> None:
 
 def test_no_repr_shows_a_number_or_the_password(desk: Desk) -> None:
     desk.pbx.call(NOON - 60)
-    desk.keep()
+    desk.prefetch()
     shown = f"{desk.memory!r} {desk.pbx.sent!r} {desk.memory.history(desk.settings, 'BE')!r}"
     for piece in (
         CUSTOMER,
@@ -830,12 +830,12 @@ def test_no_repr_shows_a_number_or_the_password(desk: Desk) -> None:
         assert piece not in shown
 
 
-def test_the_vendor_is_asked_and_kept_as_promised() -> None:
+def test_the_vendor_is_asked_and_prefetched_as_promised() -> None:
     vendor = VENDORS["kalliope"]
     ask = vendor.asks["kalliope/lastcall"]
     assert (ask.names, ask.caller) == (("number", "days"), "number")
     assert ask.variables == ("KALLIOPEEXTEN", "KALLIOPETIME", "KALLIOPECALLSTATUS")
-    assert vendor.keep is not None
-    assert last_call.NEW_SECONDS < vendor.keep.every_seconds < last_call.FRESH_SECONDS
+    assert vendor.prefetch is not None
+    assert last_call.NEW_SECONDS < vendor.prefetch.every_seconds < last_call.FRESH_SECONDS
     assert isinstance(vendor.new_memory(), Memory)
     assert kalliope_history.OVERLAPS[-1].back_seconds >= 2 * kalliope_signing.ACCEPTED_SECONDS

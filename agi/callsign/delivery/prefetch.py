@@ -14,7 +14,7 @@ from callsign.log_text import where
 from callsign.notification import Delivered
 from callsign.settings.accounts import name_of, system_of
 from callsign.settings.sections import Settings
-from callsign.vendors.interface import Keep
+from callsign.vendors.interface import Prefetch
 from callsign.vendors.registry import VENDORS
 
 LONGEST_PAUSE_SECONDS = 60.0
@@ -22,11 +22,11 @@ LONGEST_PAUSE_SECONDS = 60.0
 
 GONE = object()
 
-log = logging.getLogger("callsign.keeping")
+log = logging.getLogger("callsign.prefetch")
 
 
-class Keeping:
-    """One thread for each account whose vendor has something to keep.
+class Prefetcher:
+    """One thread for each account whose vendor has something to prefetch.
 
     That of a vendor's own section rests while the settings lack it, that of a further account ends with it.
     """
@@ -42,25 +42,29 @@ class Keeping:
 
     def start(self) -> None:
         """Fetches from now on, and where the settings were read again also for new accounts; returns at once."""
-        wanted = {account: VENDORS[system_of(account)].keep for account in (*VENDORS, *self._settings().accounts)}
+        wanted = {account: VENDORS[system_of(account)].prefetch for account in (*VENDORS, *self._settings().accounts)}
         with self._guard:
-            new = {account: keep for account, keep in wanted.items() if keep is not None and account not in self._kept}
-            for place, (account, keep) in enumerate(new.items()):
-                first = keep.every_seconds * place / len(new)  # not all at once
-                if thread_starts.begin(f"keep-{account}", self._run, account, keep, first):
+            new = {
+                account: prefetch
+                for account, prefetch in wanted.items()
+                if prefetch is not None and account not in self._kept
+            }
+            for place, (account, prefetch) in enumerate(new.items()):
+                first = prefetch.every_seconds * place / len(new)  # not all at once
+                if thread_starts.begin(f"prefetch-{account}", self._run, account, prefetch, first):
                     self._kept.add(account)
 
     def stop(self) -> None:
         """Begins no fetch any more; one under way is cut off with the process."""
         self._stopping.set()
 
-    def _run(self, account: str, keep: Keep, first: float) -> None:
-        pause = keep.every_seconds
+    def _run(self, account: str, prefetch: Prefetch, first: float) -> None:
+        pause = prefetch.every_seconds
         if first:
             self._stopping.wait(first)
         while not self._stopping.is_set() and (section := self._section(account)) is not GONE:
-            well = section is None or self._fetch(account, keep, section)
-            pause = keep.every_seconds if well else min(2 * pause, LONGEST_PAUSE_SECONDS)
+            well = section is None or self._fetch(account, prefetch, section)
+            pause = prefetch.every_seconds if well else min(2 * pause, LONGEST_PAUSE_SECONDS)
             self._stopping.wait(pause)
 
     def _section(self, account: str) -> Any:
@@ -72,11 +76,13 @@ class Keeping:
                 return GONE
             return section
 
-    def _fetch(self, account: str, keep: Keep, section: Any) -> bool:
+    def _fetch(self, account: str, prefetch: Prefetch, section: Any) -> bool:
         """Whether it went well; what did not is told once."""
         try:
-            conversation = keep.converse(section, self._settings().numbers, self._memory_of(account))
-            outcome = told_of(account, lead(conversation, self._send, clocks.steady, math.inf, keep.longest_seconds))
+            conversation = prefetch.converse(section, self._settings().numbers, self._memory_of(account))
+            outcome = told_of(
+                account, lead(conversation, self._send, clocks.steady, math.inf, prefetch.longest_seconds)
+            )
         except Exception as fault:  # our own fault must not end the thread
             log.error("system=%s: a fault in callsign itself: %s", account, where(fault))
             return False

@@ -20,7 +20,7 @@ from callsign.agi.listener import FastAgiServer
 from callsign.delivery import lost_sections
 from callsign.delivery.asking import Asking
 from callsign.delivery.deliverer import Delivery
-from callsign.delivery.prefetch import Keeping
+from callsign.delivery.prefetch import Prefetcher
 from callsign.http.messages import NoAnswer, Reply, Request
 from callsign.log_text import where
 from callsign.notification import State
@@ -107,7 +107,7 @@ class Server:
         self._loaded = threading.Event()
         self._delivery = Delivery(self.outbox, lambda: self.settings, self._deliver)
         self._asking = Asking(lambda: self.settings, self._question)
-        self._keeping = Keeping(lambda: self.settings, self._question, self._asking.memory_of)
+        self._prefetcher = Prefetcher(lambda: self.settings, self._question, self._asking.memory_of)
         self._note = ""
         self._services = Services(lambda: self.settings, self.outbox, self._wait_for, self._ask)
         self._metrics: Metrics | None = None
@@ -157,7 +157,7 @@ class Server:
         gc.enable()
         sys.setswitchinterval(SWITCH_SECONDS)
         self._delivery.start()
-        self._keeping.start()
+        self._prefetcher.start()
         if self._metrics is not None:
             self._metrics.start()
             log.info("metrics at %s", self._metrics.url)
@@ -200,7 +200,7 @@ class Server:
         _prepare(settings)
         self.settings = settings
         self.fastagi.settings_are_new()
-        self._keeping.start()
+        self._prefetcher.start()
         self._note = ""
         log.info("the settings were read again from %s", self._path)
         self._warn_of_lost_sections()
@@ -218,7 +218,7 @@ class Server:
         """
         end = time.monotonic() + STOP_SECONDS
         self._delivery.let_calls_go()
-        self._keeping.stop()
+        self._prefetcher.stop()
         self._delivery.stop(STOP_SECONDS)
         self.fastagi.finish(end - time.monotonic())
         if self._metrics is not None:

@@ -61,7 +61,7 @@ class Ask(Record):
     wait_seconds: float = ASK_SECONDS
 
 
-class Keep(Record):
+class Prefetch(Record):
     """What is fetched beside the calls, so that an answer is there when a call asks."""
 
     converse: Callable[[Any, Numbers, Any], Generator[Request, Reply, Outcome]]  # section, numbers, memory
@@ -92,4 +92,4 @@ class Vendor(Record):
     undoes: Callable[[Notification, Notification], bool] = _never  # a newer an older, of the same last key
     in_order: bool = False  # the next in order goes out when it is written what came of the one before: see delivery
     asks: Mapping[str, Ask] = field(default_factory=dict)
-    keep: Keep | None = None
+    prefetch: Prefetch | None = None

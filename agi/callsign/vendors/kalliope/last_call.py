@@ -29,7 +29,7 @@ from callsign.vendors.kalliope.signing import Signer, clock_trouble, exchange, t
 DAYS = 7
 MOST_DAYS = 31
 NEW_SECONDS = 5.0
-"""What was read so lately is not read again by `keep`."""
+"""What was read so lately is not read again by `prefetch`."""
 
 FRESH_SECONDS = 60.0
 """A look-up does with what was read so long ago; a PBX that is gone longer is asked, and its trouble told."""
@@ -100,7 +100,7 @@ def _remark(history: History) -> str:
     return CROWDED_REASON if history.crowded else ""
 
 
-def keep(section: Kalliope, numbers: Numbers, memory: Memory) -> Generator[Request, Reply, Outcome]:
+def prefetch(section: Kalliope, numbers: Numbers, memory: Memory) -> Generator[Request, Reply, Outcome]:
     """Reads what is new, and after a start as much of the past as is held."""
     history = memory.history(section, numbers.country)
     fresh_seconds = NEW_SECONDS

@@ -6,7 +6,7 @@ and for numbers without their last digits.
 
 from __future__ import annotations
 
-from callsign.vendors.interface import Ask, Keep, Vendor, late
+from callsign.vendors.interface import Ask, Prefetch, Vendor, late
 
 CLOCK_SECONDS = 300.0
 """The difference to its clock with which it refuses a request."""
@@ -29,5 +29,5 @@ VENDOR = Vendor(
             caller="number",
         )
     },
-    keep=Keep(late("kalliope.last_call", "keep"), EVERY_SECONDS, LONGEST_SECONDS),
+    prefetch=Prefetch(late("kalliope.last_call", "prefetch"), EVERY_SECONDS, LONGEST_SECONDS),
 )
