@@ -70,8 +70,8 @@ def _cut(line: str, limit: int) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def where(fault: BaseException) -> str:
-    """A fault's kind and place, without its text: that may hold a number."""
+def place_of(fault: BaseException) -> str:
+    """A fault's kind and place, folder, file and line, without its text: that may hold a number."""
     frames = traceback.extract_tb(fault.__traceback__)
-    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    place = f" at {'/'.join(Path(frames[-1].filename).parts[-2:])}:{frames[-1].lineno}" if frames else ""
     return f"{type(fault).__name__}{place}"

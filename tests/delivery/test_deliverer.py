@@ -264,7 +264,7 @@ def test_a_fault_in_a_vendors_code_is_tried_later_and_the_lane_goes_on(
     for number in range(2 * skarabee.CONCURRENCY):
         assert side.end_of(side.add(call_from(f"047000{number:04}"))) == (State.DELIVERED, "")
     assert side.vendor.was_asked(f"skarabee {CALLER}")
-    assert eventually(lambda: "a fault in callsign itself: ValueError at test_deliverer.py" in caplog.text)
+    assert eventually(lambda: "a fault in callsign itself: ValueError at delivery/test_deliverer.py" in caplog.text)
     assert CALLER not in caplog.text
     side.vendor.answers.clear()
     assert side.end_of(first) == (State.DELIVERED, "")

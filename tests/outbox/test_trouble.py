@@ -493,7 +493,7 @@ def test_a_fault_of_our_own_ends_neither_the_writer_nor_anybodys_wait(
 
     outbox.listen(faulty)
     assert outbox.add(call_from(), LONG_SECONDS).job == 3
-    assert eventually(lambda: "KeyError at test_trouble.py" in caplog.text)
+    assert eventually(lambda: "KeyError at outbox/test_trouble.py" in caplog.text)
     outbox.stop_listening(LONG_SECONDS)
     assert outbox.add(call_from(), LONG_SECONDS).job == 4
     outbox.close()

@@ -327,7 +327,7 @@ def test_a_fault_of_ours_is_an_error_and_never_an_exception(desk: Desk, caplog: 
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("callsign.step", "ERROR")
     assert "path=skarabee" in record.getMessage()
-    assert "RuntimeError at test_answer.py:" in record.getMessage()  # where, and not what it said
+    assert "RuntimeError at steps/test_answer.py:" in record.getMessage()  # where, and not what it said
     assert CALLER not in caplog.text
 
 

@@ -26,7 +26,7 @@ from callsign.agi.connection import Connection, SocketConnection
 from callsign.agi.peer_log import PeerLog
 from callsign.agi.session import AgiSession, BadPeer
 from callsign.agi.waiting_peers import WaitingPeers
-from callsign.log_text import where
+from callsign.log_text import place_of
 
 MAX_SESSIONS = 1000
 SPARE_THREADS = 4
@@ -174,7 +174,7 @@ class FastAgiServer:
         try:
             self._session(sock, peer)
         except Exception as fault:  # it may cost the pool neither a thread nor a place, and the call no status
-            log.error("a fault in callsign itself: %s", where(fault))
+            log.error("a fault in callsign itself: %s", place_of(fault))
             _leave_status(sock)
             sock.close()
         return self._end(sock)

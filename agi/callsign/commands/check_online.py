@@ -8,7 +8,7 @@ from callsign import clocks
 from callsign.delivery.conversation import PastDeadline, Send, lead
 from callsign.http.messages import Answer, Reply, Request
 from callsign.http.transport import HttpTransport
-from callsign.log_text import where
+from callsign.log_text import place_of
 from callsign.notification import TryLater
 from callsign.record import Record, field
 from callsign.settings.accounts import account_of, name_of, place_named, system_of
@@ -84,7 +84,7 @@ def _check(settings: Settings, account: str, send: Send) -> Finding:
     except PastDeadline:
         probed = TryLater(f"no verdict within {CHECK_SECONDS:g} s")
     except Exception as fault:  # our own fault in one vendor must not hide the others
-        probed = TryLater(f"a fault in callsign itself: {where(fault)}")
+        probed = TryLater(f"a fault in callsign itself: {place_of(fault)}")
     good = probed.good if isinstance(probed, Probed) else False
     words = place_named(account, probed.words if isinstance(probed, Probed) else probed.reason)
     skew = next((s for answer in heard.answers if (s := answer.clock_skew_seconds()) is not None), None)

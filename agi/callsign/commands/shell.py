@@ -57,9 +57,9 @@ def end(program: str, main: Callable[[], int]) -> NoReturn:
             _say(program, f"standard output cannot be written: {output.raw.fault.strerror}")
             status = status or FAILED
     elif trouble is not None:
-        from callsign.log_text import where
+        from callsign.log_text import place_of
 
-        words = f"a fault in callsign itself: {where(trouble)}"
+        words = f"a fault in callsign itself: {place_of(trouble)}"
         _say(program, "interrupted" if isinstance(trouble, KeyboardInterrupt) else words)
         status = FAILED
     os._exit(status)  # not by way of the interpreter's end, which flushes again and waits for threads

@@ -15,7 +15,7 @@ from typing import Any
 from callsign import clocks, thread_starts
 from callsign.delivery.conversation import Send, lead, told_of
 from callsign.http.messages import Reply, Request
-from callsign.log_text import where
+from callsign.log_text import place_of
 from callsign.notification import TryLater
 from callsign.question import Invalid, Verdict
 from callsign.record import Record, field
@@ -103,7 +103,7 @@ class Asking:
             verdict = lead(conversation, asked.send_noting, clocks.steady, math.inf, end - clocks.steady())
             asked.verdict = told_of(account, verdict)
         except Exception as fault:  # our own fault must not hurt a call
-            log.error("a fault in callsign itself: %s", where(fault))
+            log.error("a fault in callsign itself: %s", place_of(fault))
             asked.verdict = Invalid("a fault in callsign itself, see its log")
         finally:
             places.release()

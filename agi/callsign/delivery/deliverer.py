@@ -17,7 +17,7 @@ from callsign.delivery.lane import DOUBT_SECONDS, MOST_DOUBTS, Lane
 from callsign.delivery.outcomes import LOOK_SECONDS, Outcomes
 from callsign.delivery.retry import next_delay_seconds
 from callsign.delivery.workers import LaneWorkers
-from callsign.log_text import where
+from callsign.log_text import place_of
 from callsign.notification import Delivered, Outcome, State, TryLater
 from callsign.outbox.outbox import Job, Outbox, OutboxError
 from callsign.outbox.reader import OutboxReader
@@ -210,7 +210,7 @@ class Delivery:
             self._end(lane, job, State.EXPIRED, "its time was over before the vendor could be told", None)
             return
         except Exception as fault:  # our own fault must not end the lane
-            log.error("job=%d system=%s: a fault in callsign itself: %s", job.id, told.system, where(fault))
+            log.error("job=%d system=%s: a fault in callsign itself: %s", job.id, told.system, place_of(fault))
             outcome = TryLater("a fault in callsign itself, see its log", may_be_done=True)
         milliseconds = 1000 * (time.perf_counter() - began)
         job.unreached = isinstance(outcome, TryLater) and outcome.unreached

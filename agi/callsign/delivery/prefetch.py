@@ -10,7 +10,7 @@ from typing import Any
 
 from callsign import clocks, thread_starts
 from callsign.delivery.conversation import Send, lead, told_of
-from callsign.log_text import where
+from callsign.log_text import place_of
 from callsign.notification import Delivered
 from callsign.settings.accounts import name_of, system_of
 from callsign.settings.sections import Settings
@@ -84,7 +84,7 @@ class Prefetcher:
                 account, lead(conversation, self._send, clocks.steady, math.inf, prefetch.longest_seconds)
             )
         except Exception as fault:  # our own fault must not end the thread
-            log.error("system=%s: a fault in callsign itself: %s", account, where(fault))
+            log.error("system=%s: a fault in callsign itself: %s", account, place_of(fault))
             return False
         trouble = outcome.reason  # of a Delivered too: a warning
         if trouble != self._trouble.get(account, ""):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from callsign import thread_starts
-from callsign.log_text import where
+from callsign.log_text import place_of
 from callsign.outbox.reader import OutboxReader
 from callsign.outbox.values import Job, OnJobs, OutboxError, StoreBroken
 
@@ -107,4 +107,4 @@ class Backlog:
         try:
             self._on_jobs(jobs)
         except Exception as fault:  # our own fault must not end the store's threads
-            log.error("the store's listener: a fault in callsign itself: %s", where(fault))
+            log.error("the store's listener: a fault in callsign itself: %s", place_of(fault))

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 from pathlib import Path
 
-from callsign.log_text import where
+from callsign.log_text import place_of
 from callsign.outbox import schema as sql
 from callsign.outbox.access import StoreAccess
 from callsign.outbox.check import StoreCheck
@@ -101,7 +101,7 @@ class OutboxWriter:
                     with self._turn:
                         self._serve(group, quiet=group.waited and not owes)
             except Exception as fault:  # our own fault must not end the thread that every call depends on
-                log.error("the store's writer: a fault in callsign itself: %s", where(fault))
+                log.error("the store's writer: a fault in callsign itself: %s", place_of(fault))
                 self._unwritten = []
                 for put in group.puts:
                     if put.added is None and not put.trouble:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from callsign.agi.connection import StreamConnection
 from callsign.agi.session import AgiSession, BadPeer
-from callsign.log_text import where
+from callsign.log_text import place_of
 from callsign.notification import State
 from callsign.outbox.outbox import Outbox
 from callsign.outbox.owner import become_owner
@@ -56,7 +56,7 @@ def main(go_on: Callable[[], None] | None, argv: Sequence[str] | None = None) ->
     except BadPeer as fault:
         log.warning("the session ended early: %s", fault)
     except Exception as fault:  # our own fault must not cost the call its status
-        log.error("a fault in callsign itself: %s", where(fault))
+        log.error("a fault in callsign itself: %s", place_of(fault))
         if not is_attended:
             leave_status(connection, None, [request])
     finally:
@@ -86,7 +86,7 @@ class _Script:
         except ConfigError as fault:
             return variables(step.path, "ERROR", fault.faults[0])
         except Exception as fault:  # before the door that `answer` is: this must not hurt a call either
-            log.error("a fault in callsign itself: %s", where(fault))
+            log.error("a fault in callsign itself: %s", place_of(fault))
             return variables(step.path, "ERROR", "a fault in callsign itself, see its log")
         told = answer(step, services)
         self._stored = any(value for name, value in told.items() if name.endswith("JOB"))

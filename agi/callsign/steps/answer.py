@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from callsign.log_text import printable, where
+from callsign.log_text import place_of, printable
 from callsign.notification import Refused, State, TryLater
 from callsign.outbox.outbox import ADD_SECONDS, COMMIT_SECONDS, Outbox, OutboxError
 from callsign.question import Found, Invalid, Verdict
@@ -101,7 +101,7 @@ def _answer(step: Step, services: Services) -> dict[str, str]:
     except (StepFault, OutboxError) as fault:
         return variables(path, "ERROR", str(fault))
     except Exception as fault:  # the one place: our own fault must not hurt a call
-        log.error("%s path=%s: a fault in callsign itself: %s", ids_of(step), shown(path), where(fault))
+        log.error("%s path=%s: a fault in callsign itself: %s", ids_of(step), shown(path), place_of(fault))
         return variables(path, "QUEUED" if job else "ERROR", "a fault in callsign itself, see its log", job)
 
 

@@ -14,7 +14,7 @@ from callsign import thread_starts
 from callsign.agi import fault_status
 from callsign.agi.block import CLEAN_CONTEXT
 from callsign.agi.session import AGIError, AGIHangup, AgiSession, BadPeer
-from callsign.log_text import where
+from callsign.log_text import place_of
 from callsign.record import Record
 from callsign.steps.answer import ids_of, longest_seconds, variables
 from callsign.steps.step import Step, shown
@@ -115,6 +115,6 @@ def _set_error(session: AgiSession, held: _Held, reason: str) -> None:
     except (AGIHangup, AGIError, BadPeer, OSError) as fault:
         log.warning("that call could not be told: %s", type(fault).__name__)
     except Exception as fault:
-        log.error("a fault in callsign itself: %s", where(fault))
+        log.error("a fault in callsign itself: %s", place_of(fault))
         with suppress(OSError):  # it is gone
             session.tell_after_a_fault(fault_status.variables(held.step.path, reason))
