@@ -21,8 +21,8 @@ from callsign.sandbox.vendors.messages import Trouble  # noqa: E402
 from pbx import Pbx, pbx_on  # noqa: E402
 from product import vendor_sections  # noqa: E402
 
-PAUSE_SECONDS = 3.0
-"""Between two of what is done to the service."""
+PAUSE_SECONDS = 4.0
+"""Between two of what is done to the service: more starts than 10 in 30 s the unit refuses."""
 
 HELD_SECONDS = 0.25
 
