@@ -87,6 +87,57 @@ def test_a_settings_fault_is_one_line_each_and_exit_2(tmp_path: Path) -> None:
     assert len(told["faults"]) == len(lines)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["check"],
+        ["call", "ping"],
+        ["sign", "noojee"],
+        ["api", "mor", "user_balance_get"],
+        ["status"],
+        ["jobs"],
+        ["retry", "1"],
+        ["drop", "1"],
+        ["sandbox"],
+    ],
+    ids=" ".join,
+)
+def test_a_program_is_told_of_faulty_settings_in_json_too(command: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "callsign.toml"
+    path.touch(mode=0o600)
+    path.write_text("[nojee]\n")
+    looks_old(path)
+    done = run(*command, "--json", "--config", str(path))
+    told = json.loads(done.stdout)
+    assert done.returncode == 2
+    assert "did you mean noojee?" in " ".join(told.get("faults") or told["settings_faults"])
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["sign", "nojee"], "nojee"),
+        (["jobs", "--since", "once"], "once"),
+        (["retry"], "--failed"),
+        (["drop", "1", "--since", "2h"], "--since"),
+        (["api", "noojee", "hangup", "extenOrUniqueId=1"], "--yes"),
+        (["sandbox", "--fault", "noojee=nothing"], "noojee=nothing"),
+    ],
+    ids=str,
+)
+def test_a_program_is_told_in_json_why_nothing_was_done(command: list[str], words: str, settings: Path) -> None:
+    done = run(*command, "--json", *([] if command[0] == "sandbox" else ["--config", str(settings)]))
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["ok"]) == (2, False)
+    assert words in " ".join(told["faults"])
+
+
+def test_a_program_is_told_in_json_that_the_store_cannot_be_read(settings: Path, tmp_path: Path) -> None:
+    (tmp_path / "outbox.db").mkdir()
+    done = run("jobs", "--json", "--config", str(settings))
+    assert (done.returncode, json.loads(done.stdout)["ok"]) == (1, False)
+
+
 def test_the_settings_are_found_by_option_then_environment(settings: Path, tmp_path: Path) -> None:
     found = run("check", env={"CALLSIGN_CONFIG": str(settings), "PATH": "/usr/bin:/bin"})
     assert (found.returncode, str(settings) in found.stdout) == (0, True)

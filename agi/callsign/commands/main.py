@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Protocol, cast
 
 from callsign import __version__
-from callsign.commands.common import FAILED, MISUSED, UsageFault, complain
+from callsign.commands.common import FAILED, MISUSED, UsageFault, complain, print_json
 from callsign.outbox.values import OutboxError
 from callsign.settings.load import ConfigError
 
@@ -47,22 +47,22 @@ class Command(Protocol):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; an expected fault is a line on stderr, any other the shell's."""
+    """Runs one command; an expected fault is a line on stderr, with --json an object, any other the shell's."""
     words = list(sys.argv[1:] if argv is None else argv)
     # As systemd starts it: calls wait meanwhile, and need not wait for the parser, a tenth of the start.
     options = SimpleNamespace(command="serve", config=None) if words == ["serve"] else _parse(words)
     try:
         return _module_of(options.command).run(cast("argparse.Namespace", options))
-    except ConfigError as fault:
-        for line in fault.faults:
-            print(line, file=sys.stderr)
-        return MISUSED
-    except UsageFault as fault:
-        complain(options.command, str(fault))
-        return MISUSED
-    except OutboxError as fault:
-        complain(options.command, str(fault))
-        return FAILED
+    except (ConfigError, UsageFault, OutboxError) as fault:
+        faults = fault.faults if isinstance(fault, ConfigError) else [str(fault)]
+        if getattr(options, "json", False):
+            print_json({"ok": False, "faults": faults})
+        elif isinstance(fault, ConfigError):
+            for line in faults:
+                print(line, file=sys.stderr)
+        else:
+            complain(options.command, str(fault))
+        return FAILED if isinstance(fault, OutboxError) else MISUSED
 
 
 def _module_of(command: str) -> Command:
