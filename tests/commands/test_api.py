@@ -276,6 +276,7 @@ def test_a_further_account_is_asked_with_its_own_key(settings: Path, box: Sandbo
     looks_old(settings)
     done = api(settings, "sraps", "GET", "/tokens/ck_2", "--account", "antwerp")
     assert (done.returncode, "HTTP 401" in done.stderr) == (1, True)
+    assert "check [sraps.antwerp] key_id" in done.stderr
     assert 'id="ck_2"' in box.seen[0].headers["authorization"]
     unknown = api(settings, "sraps", "GET", "/tokens/ck_2", "--account", "gent")
     assert (unknown.returncode, "gent" in unknown.stderr) == (2, True)

@@ -163,6 +163,15 @@ def test_trouble_leaves_an_old_file_as_it_was(
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_trouble_of_a_further_account_names_its_own_section(settings: Path, box: Sandbox) -> None:
+    with settings.open("a", encoding="ascii") as file:
+        file.write('[kalliope.rome]\npassword = "secret-of-rome"\n')
+    looks_old(settings)
+    box.trouble["kalliope"] = Trouble(refuse_status="no")
+    done = cdr(settings, *WHOLE, "--account", "rome")
+    assert (done.returncode, b"check [kalliope.rome] username" in done.stderr) == (1, True)
+
+
 def test_an_answer_of_another_kind_is_no_register(box: Sandbox, settings: Path) -> None:
     box.trouble["kalliope"] = Trouble(body=b'{"salt":"b5a8fdcf2f8d5acdad33c4a072a97d7a"}')
     done = cdr(settings, *WHOLE)

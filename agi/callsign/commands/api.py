@@ -17,7 +17,8 @@ from callsign.delivery.conversation import lead
 from callsign.http.messages import Reply, Request
 from callsign.http.transport import HttpTransport
 from callsign.log_text import visible, visible_json
-from callsign.record import fields
+from callsign.record import fields, replace
+from callsign.settings.accounts import account_of, place_named
 from callsign.settings.secret import Secret
 from callsign.vendors import noojee_api
 from callsign.vendors.api import Call, Told, secrets_in
@@ -91,6 +92,7 @@ def run(options: common.Options) -> int:
         if effect and not options.yes:
             raise ValueError(f"{words[0]} {effect}: with --yes it is asked for")
         told, hidden = _asked(options.system, section, call)
+        told = replace(told, reason=place_named(account_of(options.system, options.account), told.reason))
     except ValueError as fault:
         raise common.UsageFault(str(fault)) from None
     return _shown(told, hidden | _secrets_of(section), options.json)

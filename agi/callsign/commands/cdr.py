@@ -21,6 +21,7 @@ from callsign.commands.cdr_selecting import ELSEWHERE, NAME, within
 from callsign.delivery.conversation import lead
 from callsign.http.messages import Answer, Request
 from callsign.http.transport import HttpTransport
+from callsign.settings.accounts import account_of, place_named
 from callsign.settings.sections import Kalliope
 from callsign.vendors.kalliope.last_call import register
 from callsign.vendors.kalliope.requests import by_days, by_period
@@ -79,7 +80,7 @@ def run(options: common.Options) -> int:
         with _ended_by_signals(), _written(target) as file:
             _download(section, pieces, "text" if options.style == "blues_out" else options.format, file, options.call)
     except Failed as fault:
-        common.complain("cdr", str(fault))
+        common.complain("cdr", place_named(account_of("kalliope", options.account), str(fault)))
         return common.FAILED
     except OSError as fault:
         if target is None:
