@@ -89,6 +89,17 @@ def test_faulty_settings_are_named_and_what_runs_is_told_all_the_same(
     assert "skarabee: waiting 0, delivered 1" in shown
 
 
+@pytest.mark.parametrize("section", ["server", "outbox"])
+def test_a_fault_beside_where_server_and_store_are_hides_neither(section: str, server: Product) -> None:
+    text = server.settings.read_text().replace(f"[{section}]\n", f"[{section}]\nkeep_dys = 7\n")
+    change(server.settings, text, 1)
+    code, shown = status(server)
+    assert code == 2
+    assert f"server at 127.0.0.1:{server.port}: running" in shown
+    assert "skarabee: waiting 0, delivered 1" in shown
+    assert "is not there" not in shown
+
+
 def test_a_server_that_does_not_run_goes_on_with_nothing(server: Product) -> None:
     assert server.stop() == 0
     change(server.settings, server.settings.read_text() + "[nojee]\n", 1)

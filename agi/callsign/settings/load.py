@@ -87,10 +87,10 @@ def places(path: Path) -> Settings:
         return Settings(source=str(path))
     found: dict[str, Any] = {}
     for name in ("server", "outbox"):
-        walk, keys = Walk(path), tree.get(name, {})
-        section = walk.section(SECTIONS[name], f"[{name}]", keys) if isinstance(keys, dict) else None
-        if section is not None and not walk.faults:
-            found[name] = section
+        keys = tree.get(name, {})
+        kind, pairs = SECTIONS[name], keys.items() if isinstance(keys, dict) else ()
+        good = {key: value for key, value in pairs if Walk(path).section(kind, name, {key: value}) is not None}
+        found[name] = Walk(path).section(kind, name, good)
     return Settings(source=str(path), **found)
 
 
