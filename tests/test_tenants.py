@@ -236,4 +236,4 @@ def test_sign_call_and_api_take_an_account(both: Tenants) -> None:
     for command in (stamp, ("api", "mor", "user_balance_get"), ("cdr", "--from", "2026-01-01")):
         done = run(*command, "--account", "nobody", *both.config)
         assert done.returncode == 2
-        assert "nobody" in done.stderr or "no section [kalliope]" in done.stderr
+        assert "nobody" in done.stdout + done.stderr or "no section [kalliope]" in done.stderr

@@ -235,6 +235,7 @@ class TestTheEnd:
         late = place_call(product, "skarabee?wait=10", call=Call(callerid=CALLER, dnid=CALLED, uniqueid="1700000000.2"))
         assert (late.variables["SKARABEESTATUS"], late.ended_well) == ("QUEUED", True)
         vendor.answering.set()
+        product.wait_log(lambda line: line.endswith("callsign has stopped"))
         assert product.process.wait(WAIT_SECONDS) == 0
         assert product.log[-1].endswith("callsign has stopped")
         assert count(product, "DELIVERED") == 1, "the late one is the next server's"
