@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from callsign import clocks
-from callsign.delivery import deliverer, retry
+from callsign.delivery import attempts, retry
 from callsign.delivery.deliverer import Delivery
 from callsign.delivery.lane import TROUBLE_AFTER
 from callsign.http.messages import Answer, Reply
@@ -205,7 +205,7 @@ def test_an_attempt_without_a_verdict_is_made_again_after_half_a_second_then_a_w
     side: Side, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(deliverer.random, "random", lambda: 0.5)
+    monkeypatch.setattr(attempts.random, "random", lambda: 0.5)
     side.vendor.answers["skarabee"] = in_turn(GONE, BUSY, WELL["skarabee"])
     job = side.add(call_from())
     assert side.end_of(job) == (State.DELIVERED, "")
@@ -222,7 +222,7 @@ def test_jobs_that_fail_together_are_not_tried_again_together(
     side: Side, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     chances = iter((0.0, 0.999))
-    monkeypatch.setattr(deliverer.random, "random", lambda: next(chances))
+    monkeypatch.setattr(attempts.random, "random", lambda: next(chances))
     side.vendor.answers["skarabee"] = GONE
     for number in range(2):
         side.add(call_from(f"047000000{number}"))
@@ -468,7 +468,7 @@ def tried_start(side: Side) -> int:
 
 @pytest.fixture
 def soon_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deliverer, "AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(attempts, "AGAIN_SECONDS", 0.05)
 
 
 @pytest.mark.usefixtures("hurried", "soon_again")
@@ -540,7 +540,7 @@ def test_a_start_that_was_answered_or_never_sent_has_its_stop_sent_once(side: Si
 
 @pytest.mark.usefixtures("hurried")
 def test_a_repetition_that_is_due_survives_a_restart(side: Side, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deliverer, "AGAIN_SECONDS", 1000.0)
+    monkeypatch.setattr(attempts, "AGAIN_SECONDS", 1000.0)
     side.vendor.answers["start"] = in_turn(SILENT, WELL["noojee"])
     tried_start(side)
     stop = side.add(recording("stop", "1.1"))

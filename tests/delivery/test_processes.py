@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from callsign.delivery import deliverer, retry
+from callsign.delivery import attempts, retry
 from callsign.delivery.deliverer import Delivery
 from callsign.notification import State
 from callsign.outbox import writer
@@ -192,7 +192,7 @@ def test_the_order_holds_when_the_deliverer_dies_between_start_and_stop(here: Si
 def test_a_start_that_a_killed_deliverer_had_no_answer_to_has_its_stop_sent_twice(
     here: Side, other: Other, monkeypatch: pytest.MonkeyPatch, does: str
 ) -> None:
-    monkeypatch.setattr(deliverer, "AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(attempts, "AGAIN_SECONDS", 0.05)
     assert other.does("deliver") is True
     assert other.does(does) is True
     here.outbox.add(recording("start", "1.1", whose="201"))
@@ -205,7 +205,7 @@ def test_a_start_that_a_killed_deliverer_had_no_answer_to_has_its_stop_sent_twic
 
 
 def test_that_holds_also_where_there_can_be_no_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deliverer, "AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(attempts, "AGAIN_SECONDS", 0.05)
     path = tmp_path / ("x" * 120) / "outbox.db"
     path.parent.mkdir()
     here = Side(path)

@@ -190,9 +190,9 @@ def test_a_server_whose_deliveries_do_not_come_back_has_itself_ended(
     change = (
         "import threading\n"
         "from callsign.delivery import workers as lane_workers\n"
-        "from callsign.delivery.deliverer import Delivery\n"
+        "from callsign.delivery.attempts import Attempts\n"
         "lane_workers.HANGS_SECONDS = 0.2\n"
-        f"Delivery._deal_with = lambda *arguments: {fault}\n"
+        f"Attempts.deal_with = lambda *arguments: {fault}\n"
     )
     monkeypatch.setattr("product.COMMAND", changed_command(tmp_path, change))
     with Sandbox(ACCOUNTS) as box, Product(tmp_path, vendor_sections(box)) as product:

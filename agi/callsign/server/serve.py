@@ -151,7 +151,7 @@ class Server:
         self._asking.load()
         self._metrics = _metrics_of(self.settings, self.fastagi)
         if self._metrics is not None:
-            self.attendant.on_step, self._delivery.on_outcome = self._metrics.step, self._metrics.delivery
+            self.attendant.on_step, self._delivery.attempts.on_outcome = self._metrics.step, self._metrics.delivery
         gc.collect()
         gc.freeze()  # what is loaded stays: a collection need not walk it
         gc.enable()
