@@ -47,3 +47,9 @@ def new(address: Address) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def shown(address: tuple[str, int]) -> str:
+    """The address as a URL has it."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
