@@ -49,7 +49,7 @@ ONLY_DOOR = {
     "sqlite3": "outbox",
     "requests": "http",
     "urllib3": "http",
-    "asterisk": "agi.session",
+    "asterisk": "agi.pyst2",
     "tomli": "settings.text",
     "phonenumbers": "phone_numbers",
     "prometheus_client": "server",

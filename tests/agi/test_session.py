@@ -35,7 +35,8 @@ from callsign.agi import lines as bounded_lines
 from callsign.agi import session as agi_session
 from callsign.agi.block import LINE_BREAK, NOT_CONFIRMED, OUT_OF_PLACE, UNCHECKED, ProvenThreads
 from callsign.agi.connection import SocketConnection, StreamConnection
-from callsign.agi.session import AgiSession, BadPeer, DeadChannel, UnfitCommand, quote
+from callsign.agi.pyst2 import DeadChannel, UnfitCommand
+from callsign.agi.session import AgiSession, BadPeer, quote
 from callsign.sandbox.asterisk.behaviour import Conduct, Session
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.parsing import split_words

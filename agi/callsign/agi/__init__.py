@@ -1,7 +1,8 @@
 """The AGI protocol: sessions with Asterisk over a socket (FastAGI) or pipes (a plain script).
 
-listener accepts and gives each call a thread; session speaks AGI over a connection, in bounded lines; block mistrusts
-the agi_* lines; waiting_peers ends the longest silence when places run short, peer_log says of each peer what is
-wrong with it; ping plays Asterisk for one `ping`; fault_status sets a status where callsign itself has failed.
+listener accepts and gives each call a thread; session, made of pyst2, speaks AGI over a connection, in bounded lines;
+replies reads what Asterisk answers, block mistrusts the agi_* lines; waiting_peers ends the longest silence when
+places run short, peer_log says of each peer what is wrong with it; ping plays Asterisk for one `ping`; fault_status
+sets a status where callsign itself has failed.
 Every wait is bounded in time, everything received in size.  Knows no setting and no vendor.
 """

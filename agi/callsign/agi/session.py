@@ -20,11 +20,9 @@ from __future__ import annotations
 import logging
 import os
 import re
-import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from types import SimpleNamespace
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import NoReturn
 
 from callsign.agi import fault_status
@@ -32,35 +30,11 @@ from callsign.agi.block import AgiBlock, ProvenThreads
 from callsign.agi.connection import Connection
 from callsign.agi.lines import BadPeer as BadPeer
 from callsign.agi.lines import BoundedLines
+from callsign.agi.pyst2 import AGI, AGIDBError, AGISIGPIPEHangup, UnfitCommand
+from callsign.agi.pyst2 import AGIError as AGIError  # for those who run a session
+from callsign.agi.pyst2 import AGIHangup as AGIHangup
+from callsign.agi.replies import REPLY, Result, result_of
 from callsign.log_text import printable
-
-
-@contextmanager
-def _without_pprint() -> Iterator[None]:
-    """Nobody has pyst2 print here; and pprint loads dataclasses, inspect and ast, for which calls would wait."""
-    if "pprint" in sys.modules:
-        yield
-        return
-    sys.modules["pprint"] = SimpleNamespace(pformat=repr)  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules["pprint"]
-
-
-with _without_pprint():
-    from asterisk.agi import (
-        AGI,
-        AGIAppError,
-        AGIDBError,
-        AGIInvalidCommand,
-        AGIResultHangup,
-        AGISIGPIPEHangup,
-        AGIUnknownError,
-        AGIUsageError,
-    )
-    from asterisk.agi import AGIError as AGIError  # for those who run a session: nobody else imports asterisk.agi
-    from asterisk.agi import AGIHangup as AGIHangup
 
 MAX_COMMAND_BYTES = 2000
 """Asterisk before 20.16 and 22.6 reads 2048 bytes a line and runs the rest as the next command."""
@@ -71,20 +45,6 @@ log = logging.getLogger("callsign.agi")
 
 _FORBIDDEN = re.compile(r"[\r\n\0]")
 _PLAIN = re.compile(r"[A-Za-z0-9_ .:;/@#*!?<>~^&|+-]*")
-_REPLY = re.compile(r"([0-9]{3})(?:([ -])(.*))?", re.DOTALL)
-_RESULT = re.compile(r"result=(\S*)\s*(.*)", re.DOTALL)
-_REMARK = re.compile(r"\(([a-z]*)\) (endpos=.*)")  # "(timeout) endpos=1000": Asterisk's own word, not a value
-_PAIR = re.compile(r"(\w+)=(\S+)")
-
-Result = dict[str, tuple[str, str]]
-
-
-class UnfitCommand(AGIError):  # type: ignore[misc]
-    """The command would not be one whole line to Asterisk; nothing was sent."""
-
-
-class DeadChannel(AGIAppError):  # type: ignore[misc]
-    """511: the command is not permitted on a channel that has been hung up."""
 
 
 def quote(text: str) -> str:
@@ -191,41 +151,9 @@ class AgiSession(AGI):  # type: ignore[misc]
             self._notice_forged(line)
             if line.strip() == "HANGUP":
                 self.hung_up = True
-            elif (reply := _REPLY.fullmatch(line)) and line[0] != "1":
-                break  # other lines are the rest of a value, see _result
-        code, separator, text = reply.groups("")
-        if code == "200":
-            return self._result(text, end)
-        if code == "510":
-            raise AGIInvalidCommand(text)
-        if code == "511":
-            raise DeadChannel(text)
-        if code == "520":
-            usage = [text]
-            while separator == "-" and not line.startswith("520 "):
-                line = self._read_line(end)
-                usage.append(line)
-            raise AGIUsageError("\n".join(usage))
-        raise AGIUnknownError("Asterisk's reply is none that AGI knows")
-
-    def _result(self, text: str, end: float) -> Result:
-        found = _RESULT.fullmatch(text)
-        if not found:
-            raise AGIUnknownError("Asterisk's reply 200 has no result")
-        value, rest = found.groups()
-        data = ""
-        if not rest.endswith(")") and (remark := _REMARK.fullmatch(rest)):
-            data, rest = remark.groups()
-        elif rest.startswith("("):
-            lines = [rest]
-            while not lines[-1].endswith(")"):
-                lines.append(self._read_line(end))
-            data, rest = "\n".join(lines)[1:-1], ""
-        if value == "-1" and data == "hangup":
-            raise AGIResultHangup("the caller hung up during the command")
-        if value == "-1":
-            raise AGIAppError("the command failed, or the channel was hung up")
-        return {name: (number, "") for name, number in _PAIR.findall(rest)} | {"result": (value, data)}
+            elif (reply := REPLY.fullmatch(line)) and line[0] != "1":
+                break  # other lines are the rest of a value, see `replies`
+        return result_of(reply, lambda: self._read_line(end))
 
     # -- writing -----------------------------------------------------------------------------------
 

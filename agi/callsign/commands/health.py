@@ -15,6 +15,7 @@ from callsign.outbox.outbox import OutboxError
 from callsign.outbox.reader import OutboxReader, Questions, Summary
 from callsign.outbox.values import StoreBroken
 from callsign.record import asdict
+from callsign.server import listening
 from callsign.settings.accounts import name_of, system_of
 from callsign.settings.sections import Settings
 
@@ -67,11 +68,11 @@ def _missing(settings: Settings, is_running: bool) -> list[str]:
 
 def server(settings: Settings) -> dict[str, Any]:
     """Whether the server answers."""
-    host, port = settings.server.listen
-    shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    address = settings.server.listen
+    shown = listening.shown(address)
     version = trouble = ""
     try:
-        said = ping.play((host, port), PING_SECONDS)
+        said = ping.play(address, PING_SECONDS)
     except OSError as fault:
         trouble = f"agi://{shown}/ping: {fault}"
     else:

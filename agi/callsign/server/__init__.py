@@ -1,5 +1,5 @@
 """`callsign serve`: one long-lived process, started by systemd.
 
-serve starts and ends the process, running is the server that it wires together; listening opens the socket that calls come in by, systemd keeps it and is told how we are;
-metrics counts, metrics_page shows.
+serve starts and ends the process, running is the server that is wired together in it; listening opens the socket that
+calls come in by, systemd keeps it and is told how we are; metrics counts, metrics_page shows.
 """
