@@ -35,6 +35,7 @@ from callsign.sandbox.asterisk.play import run_fastagi
 from callsign.server import listening
 from callsign.steps import attend, overdue
 from callsign.steps import step as dialplan_step
+from callsign.steps.attend import Note
 from callsign.steps.overdue import Overdue
 from callsign.steps.step import Step
 from fastagi import AnsweringServer
@@ -54,8 +55,10 @@ def running(
     allow: Networks | Callable[[], Networks] = LOOPBACK,
     host: str = "127.0.0.1",
     on_end: Callable[[], None] = lambda: None,
+    note: Note = lambda _step, _variables: None,
 ) -> Iterator[AnsweringServer]:
-    server = AnsweringServer(listening.new((host, 0)), lambda: allow() if callable(allow) else allow, answer, on_end)
+    given = listening.new((host, 0)), lambda: allow() if callable(allow) else allow, answer
+    server = AnsweringServer(*given, on_end, note)
     server.start()
     try:
         yield server
@@ -400,6 +403,21 @@ class TestOurOwnFaults:
         assert len(said) == 3
         assert "ValueError" in said[0]
         assert "056528999" not in said[0]
+
+    def test_what_is_noted_of_a_step_holds_no_call_and_costs_none_its_status(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        may_note = threading.Event()
+
+        def note(step: Step, told: dict[str, str]) -> None:
+            assert may_note.wait(WAIT_SECONDS)
+            raise ValueError("caller 056528999")
+
+        with running(note=note) as server:
+            assert place_call(server).variables == TOLD
+            may_note.set()
+            wait_until(lambda: len(lines(caplog, logging.ERROR)) == 1)
+            assert place_call(server).variables == TOLD
 
     def test_a_thread_that_cannot_be_started_costs_no_call(
         self, monkeypatch: pytest.MonkeyPatch, callers: ThreadPoolExecutor, gate: Gate

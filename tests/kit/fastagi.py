@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 
 from callsign.agi.listener import LAST_SECONDS, FastAgiServer, Networks
-from callsign.steps.attend import Answer, Attendant
+from callsign.steps.attend import Answer, Attendant, Note
 from callsign.steps.overdue import Overdue
 
 
@@ -19,9 +19,10 @@ class AnsweringServer(FastAgiServer):
         allow: Callable[[], Networks],
         answer: Answer,
         on_end: Callable[[], None] = lambda: None,
+        note: Note = lambda _step, _variables: None,
     ) -> None:
         self._overdue = Overdue()
-        self.attendant = Attendant(answer, self._overdue, on_end)
+        self.attendant = Attendant(answer, self._overdue, on_end, note)
         super().__init__(listener, allow, self.attendant.attend, lambda: self._overdue.any_in_time)
 
     def start(self) -> None:

@@ -25,7 +25,7 @@ from callsign.script.script_log import set_up_logging
 from callsign.settings.load import ConfigError, load, path_of
 from callsign.settings.sections import Settings
 from callsign.stderr_queue import queue_stderr
-from callsign.steps.answer import Services, answer, variables
+from callsign.steps.answer import Services, answer, note_question, variables
 from callsign.steps.attend import Attendant, leave_status
 from callsign.steps.step import Step
 
@@ -52,7 +52,7 @@ def main(go_on: Callable[[], None] | None, argv: Sequence[str] | None = None) ->
         queue_stderr()
         set_up_logging()
         is_attended = True
-        Attendant(script.answer).attend(connection, _confirm, line=[request, *args])
+        Attendant(script.answer, note=script.note).attend(connection, _confirm, line=[request, *args])
     except BadPeer as fault:
         log.warning("the session ended early: %s", fault)
     except Exception as fault:  # our own fault must not cost the call its status
@@ -79,6 +79,7 @@ class _Script:
         self._outbox: Outbox | None = None
         self._share: ScriptDelivery | None = None
         self._stored = False
+        self._answered_with: Services | None = None
 
     def answer(self, step: Step) -> dict[str, str]:
         try:
@@ -88,9 +89,15 @@ class _Script:
         except Exception as fault:  # before the door that `answer` is: this must not hurt a call either
             log.error("a fault in callsign itself: %s", place_of(fault))
             return variables(step.path, "ERROR", "a fault in callsign itself, see its log")
+        self._answered_with = services
         told = answer(step, services)
         self._stored = any(value for name, value in told.items() if name.endswith("JOB"))
         return told
+
+    def note(self, step: Step, told: Mapping[str, str]) -> None:
+        """When the dialplan has gone on."""
+        if self._answered_with is not None:
+            note_question(step, told, self._answered_with)
 
     def _services(self) -> Services:
         self._settings = settings = load(path_of(None))[0]

@@ -9,7 +9,7 @@ from callsign.http.transport import HttpTransport
 from callsign.outbox.outbox import Outbox
 from callsign.script.rounds import ScriptDelivery
 from callsign.settings.sections import Settings
-from callsign.steps.answer import Services, answer
+from callsign.steps.answer import Services, answer, note_question
 from callsign.steps.step import read_step
 
 
@@ -20,7 +20,9 @@ def answer_one_step(request: str, args: Sequence[str], env: Mapping[str, str], s
         share = ScriptDelivery(outbox, settings)
         asking = Asking(lambda: settings, HttpTransport().send)
         services = Services(lambda: settings, outbox, share.wait_for, asking.ask)
-        variables = answer(read_step(env, args, request=request), services)
+        step = read_step(env, args, request=request)
+        variables = answer(step, services)
+        note_question(step, variables, services)
         if any(value for name, value in variables.items() if name.endswith("JOB")):
             share.deliver_rest(linger=False)
         return variables

@@ -26,7 +26,7 @@ from callsign.question import Verdict
 from callsign.server.listening import shown
 from callsign.settings import load as config
 from callsign.settings.sections import Settings
-from callsign.steps.answer import Services, answer
+from callsign.steps.answer import Services, answer, note_question
 from callsign.steps.attend import Attendant
 from callsign.steps.offices import offices_of
 from callsign.steps.overdue import Overdue
@@ -61,7 +61,12 @@ class Server:
         store = settings.outbox
         self.outbox = Outbox(store.path, store.durability, store.keep_days, at_once=True)
         self._overdue = Overdue()
-        self.attendant = Attendant(lambda step: answer(step, self._services), self._overdue, self.outbox.hand_over)
+        self.attendant = Attendant(
+            lambda step: answer(step, self._services),
+            self._overdue,
+            self.outbox.hand_over,
+            lambda step, told: note_question(step, told, self._services),
+        )
         self.fastagi = FastAgiServer(
             listener,
             lambda: self.settings.server.allow,

@@ -52,12 +52,10 @@ class Services(Record):
     ask: Callable[[str, str, Mapping[str, str], float], Verdict]  # account, path, facts, seconds
 
 
-def answer(step: Step, services: Services) -> dict[str, str]:
-    """The variables for the channel.  Never raises: whatever is wrong, the dialplan gets its status."""
-    told = _answer(step, services)
+def note_question(step: Step, told: Mapping[str, str], services: Services) -> None:
+    """Counts a question and what became of it; for when the dialplan has gone on."""
     if isinstance(HANDLERS.get(step.path), Ask) and (status := status_of(told)) != "SKIPPED":
         services.outbox.note_question(_asked_account(step, services.settings()), step.path, status, reason_of(told))
-    return told
 
 
 def _asked_account(step: Step, settings: Settings) -> str:
@@ -68,7 +66,8 @@ def _asked_account(step: Step, settings: Settings) -> str:
         return system_of(step.path)
 
 
-def _answer(step: Step, services: Services) -> dict[str, str]:
+def answer(step: Step, services: Services) -> dict[str, str]:
+    """The variables for the channel.  Never raises: whatever is wrong, the dialplan gets its status."""
     began = time.monotonic()
     path = step.path
     job = ""

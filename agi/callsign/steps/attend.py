@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from callsign.steps.overdue import Overdue
 
 Answer = Callable[[Step], dict[str, str]]
+Note = Callable[[Step, dict[str, str]], None]
 OnStep = Callable[[Step, dict[str, str], float], None]
 
 log = logging.getLogger("callsign.step")
@@ -31,10 +32,18 @@ class Attendant:
     """Attends to the sessions of one process, each in the thread that it came in."""
 
     def __init__(
-        self, answer: Answer, overdue: Overdue | None = None, on_end: Callable[[], None] = lambda: None
+        self,
+        answer: Answer,
+        overdue: Overdue | None = None,
+        on_end: Callable[[], None] = lambda: None,
+        note: Note = lambda _step, _variables: None,
     ) -> None:
-        """`overdue` looks after calls whose thread is held; `on_end` is called when a call has its status."""
+        """`overdue` looks after calls whose thread is held; `on_end` is called when a call has its status.
+
+        `note` gets each step and its variables when the dialplan has gone on.
+        """
         self._answer = answer
+        self._note = note
         self._overdue = overdue
         self._on_end = on_end
         self.on_step: OnStep | None = None
@@ -71,6 +80,7 @@ class Attendant:
             finally:
                 is_ours = self._overdue is None or self._overdue.end(session)
             if not is_ours:  # somebody else has talked to it, and ends it
+                self._note(step, variables)
                 return
             with waits():
                 session.set_variables(variables, then_end=True)
@@ -90,6 +100,7 @@ class Attendant:
         self._on_end()
         if step is not None and is_told:
             log_step(step, variables, 1000 * took)
+            self._note(step, variables)
             if self.on_step is not None:
                 self.on_step(step, variables, took)
 
