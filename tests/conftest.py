@@ -17,9 +17,10 @@ import pytest
 from hypothesis import settings
 
 from asterisk_fixtures import LEFT_OUT, asterisk, asterisk_root
+from store_fixtures import outbox, path, reader
 from systemd_fixtures import systemd_machine, systemd_root
 
-__all__ = ["asterisk", "asterisk_root", "systemd_machine", "systemd_root"]
+__all__ = ["asterisk", "asterisk_root", "outbox", "path", "reader", "systemd_machine", "systemd_root"]
 
 HERE = Path(__file__).parent
 

@@ -9,17 +9,10 @@ import pytest
 from callsign.delivery.conversation import NO_TIME, PastDeadline, lead
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Delivered, Outcome, TryLater
+from clocks_play import Clock
 
 DONE = Delivered("done")
 YES = Answer(200, {}, b"yes")
-
-
-class Clock:
-    def __init__(self, now: float = 1000.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Vendor:

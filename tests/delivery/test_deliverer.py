@@ -70,11 +70,6 @@ class Side:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "outbox.db"
-
-
-@pytest.fixture
 def idle(path: Path) -> Iterator[Side]:
     """Not delivering yet."""
     made = Side(path)

@@ -94,11 +94,6 @@ class Side:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "outbox.db"
-
-
-@pytest.fixture
 def here(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Side]:
     monkeypatch.setattr(retry, "FIRST_SECONDS", 0.01)
     made = Side(path)

@@ -32,25 +32,6 @@ from store_play import (
 NO_KEY = Answer(200, {}, b'{"Message":"","Status":"NO_HASH_KEY_AVAILABLE"}')
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "outbox.db"
-
-
-@pytest.fixture
-def outbox(path: Path) -> Iterator[Outbox]:
-    made = Outbox(path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def reader(path: Path) -> Iterator[OutboxReader]:
-    made = OutboxReader(path)
-    yield made
-    made.close()
-
-
 def ended(outbox: Outbox, told: Notification, state: State, reason: str = "") -> int:
     """A job that has ended so, in a store to which nobody listens any more."""
     jobs: list[Job] = []

@@ -22,11 +22,6 @@ STORED = 25
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "outbox.db"
-
-
-@pytest.fixture
 def outbox(path: Path) -> Iterator[Outbox]:
     made = Outbox(path)
     for number in range(STORED):

@@ -70,11 +70,6 @@ class Listener:
             return self._grew.wait_for(lambda: bool(self.groups), LONG_SECONDS)
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "outbox.db"
-
-
 @pytest.fixture(params=[False, True], ids=["queued", "at once"])
 def outbox(path: Path, request: pytest.FixtureRequest) -> Iterator[Outbox]:
     made = Outbox(path, at_once=request.param)

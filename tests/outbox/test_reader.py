@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,25 +30,6 @@ try:
 except OutboxError as fault:
     print(fault)
 """
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "outbox.db"
-
-
-@pytest.fixture
-def outbox(path: Path) -> Iterator[Outbox]:
-    made = Outbox(path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def reader(path: Path) -> Iterator[OutboxReader]:
-    made = OutboxReader(path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -47,11 +47,6 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Clocks:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "outbox.db"
-
-
-@pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The writer tidies up after every little pause."""
     monkeypatch.setattr(writer, "QUIET_SECONDS", 0.01)

@@ -82,11 +82,6 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "outbox.db"
-
-
-@pytest.fixture
 def open_folder() -> Iterator[Path]:
     """A folder that a process without rights can reach, unlike pytest's own; it is that process's."""
     folder = Path(tempfile.mkdtemp(prefix="callsign-"))

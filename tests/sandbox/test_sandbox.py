@@ -31,6 +31,7 @@ from callsign.sandbox.vendors.noojee import Noojee
 from callsign.sandbox.vendors.record import Seen
 from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.sandbox.vendors.skarabee import Skarabee
+from clocks_play import Clock
 
 # seeds/skarabee-voip.txt, "Demo & test"
 OFFICE_KEY = "326C4EA6636911C0537F"
@@ -48,14 +49,6 @@ NOOJEE_KEY = "demo-key"
 START = "/CallManagementAPI/start"
 STOP = "/CallManagementAPI/stop"
 MANY_SECONDS = 600.0  # a delay that must be ended, for no test waits for it
-
-
-class Clock:
-    def __init__(self, now: float) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

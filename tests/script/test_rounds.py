@@ -45,11 +45,6 @@ class Script:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "outbox.db"
-
-
-@pytest.fixture
 def vendor(monkeypatch: pytest.MonkeyPatch) -> PlayedVendor:
     """At the far end of every script's `send`."""
     played = PlayedVendor()
@@ -69,13 +64,6 @@ def scripts(path: Path, vendor: PlayedVendor) -> Iterator[Callable[[], Script]]:
     vendor.answers.clear()
     for script in made:
         script.outbox.close()
-
-
-@pytest.fixture
-def reader(path: Path) -> Iterator[OutboxReader]:
-    made = OutboxReader(path)
-    yield made
-    made.close()
 
 
 def test_a_script_does_not_wait_for_a_vendor_that_cannot_be_reached(

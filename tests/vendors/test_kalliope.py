@@ -33,6 +33,7 @@ from callsign.vendors.kalliope.pbx_clock import local_period, moment
 from callsign.vendors.kalliope.register import COLUMNS, NoRegister, rows_of
 from callsign.vendors.kalliope.signing import Signer
 from callsign.vendors.registry import VENDORS
+from clocks_play import Clock
 
 VECTORS = tomli.loads((Path(__file__).parents[1] / "vectors" / "kalliope.toml").read_text(encoding="utf-8"))["vector"]
 
@@ -49,14 +50,6 @@ HEADER = "#" + ",".join(COLUMNS)
 def repr_of(body: str) -> str:
     """Of a test's parameter, short."""
     return repr(body[:40])
-
-
-class Clock:
-    def __init__(self, now: float) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def settings(**changes: Any) -> Kalliope:

@@ -23,6 +23,7 @@ from callsign.settings.secret import Secret
 from callsign.settings.sections import Noojee, Numbers
 from callsign.vendors import noojee
 from callsign.vendors.registry import VENDORS
+from clocks_play import Clock
 
 VECTORS = tomli.loads((Path(__file__).parents[1] / "vectors" / "noojee.toml").read_text(encoding="utf-8"))["vector"]
 
@@ -39,14 +40,6 @@ CALLS = 50
 LONG_SECONDS = 60.0  # for what happens at once: only a fault makes anybody wait so long
 
 Talk = Generator[Request, Reply, Outcome]
-
-
-class Clock:
-    def __init__(self, now: float = 1000.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def settings(**changes: Any) -> Noojee:

@@ -33,6 +33,7 @@ from callsign.vendors.registry import VENDORS
 from callsign.vendors.sraps import client, hawk, phones
 from callsign.vendors.sraps.client import LINKS_SECONDS, MOST_PAGES, MOST_TRIES, PROFILES_SECONDS
 from callsign.vendors.sraps.memory import Memory
+from clocks_play import Clock
 
 AGI = Path(__file__).resolve().parents[2] / "agi"
 KEY = Secret("the-key-secret")
@@ -53,14 +54,6 @@ PHONE = {
 NOW = 1_700_000_000.0
 
 Respond = Callable[[Request], Reply]
-
-
-class Clock:
-    def __init__(self, now: float) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def section(**changes: Any) -> Sraps:
