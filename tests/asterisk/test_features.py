@@ -96,8 +96,12 @@ class Conversation:
     call: Call
 
     def press(self, channel: str, digits: str) -> None:
+        """One after the other: of digits that come too close together on a busy machine, Asterisk drops some."""
         for digit in digits:
+            since = self.asterisk.mark_events()
             self.asterisk.action("PlayDTMF", Channel=other_half(channel), Digit=digit, Duration="80")
+            came = {"Event": "DTMFEnd", "Channel": channel, "Digit": digit, "Direction": "Received"}.items()
+            self.asterisk.wait_event(lambda event, came=came: came <= event.items(), since=since)
 
     def command(self, channel: str, code: str, subroutine: str) -> list[str]:
         """Presses a code and waits for the end of its subroutine; the sounds that who pressed heard."""
