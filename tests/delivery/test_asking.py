@@ -62,7 +62,12 @@ def is_broken(_section: object, _numbers: object, _facts: Mapping[str, str], _me
     raise RuntimeError("056528998")
 
 
+def is_not_to_be_had(_section: object, _numbers: object, _facts: Mapping[str, str], _memory: object) -> Conversation:
+    raise ImportError("its code cannot be loaded")
+
+
 ASKS = {
+    "sraps/not-there": Ask((), (OWN,), is_not_to_be_had),
     "sraps/reads": Ask(("number", "days"), (OWN,), reads, caller="number"),
     "sraps/changes": Ask(("mac",), (OWN,), changes, needs=("mac",)),
     "sraps/changes-and-reads": Ask((), (OWN,), changes_and_reads),
@@ -161,6 +166,12 @@ def test_our_own_fault_is_an_error_without_its_text(desk: Desk, caplog: pytest.L
     assert "fault in callsign itself" in told["REASON"]
     assert "RuntimeError" in caplog.text
     assert "056528998" not in caplog.text
+
+
+def test_a_question_that_cannot_be_begun_takes_no_place_from_the_others(desk: Desk) -> None:
+    for _ in range(PLACES):
+        assert desk.ask("sraps/not-there")["STATUS"] == "ERROR"
+    assert desk.ask("sraps/reads")["STATUS"] == "OK"
 
 
 def test_a_vendor_that_does_not_come_back_holds_the_call_no_longer_than_its_wait(desk: Desk) -> None:

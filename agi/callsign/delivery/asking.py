@@ -76,14 +76,13 @@ class Asking:
         section = settings.section(account)
         if section is None:
             return Invalid(f"the settings have no section {section_shown(account)} any more")
+        converse = VENDORS[system_of(account)].asks[path].converse
+        conversation = converse(section, settings.numbers, facts, self.memory_of(account))
         places = self._places.setdefault(account, threading.Semaphore(PLACES))
         if not places.acquire(timeout=seconds):
             return TryLater(f"{PLACES} questions to {account} are waiting already")
         asked = _Asked(self._send)
         asked.has_verdict.acquire()
-        conversation = (
-            VENDORS[system_of(account)].asks[path].converse(section, settings.numbers, facts, self.memory_of(account))
-        )
         if not thread_starts.begin(f"ask-{account}", self._lead, account, asked, conversation, end, places):
             places.release()
             return TryLater("the system gives callsign no thread for the question")
