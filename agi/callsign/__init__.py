@@ -13,6 +13,7 @@ A call's way, from top to bottom:
     outbox/          a notification is committed to disk; only now does the dialplan go on
     delivery/        behind it, per account and in order: leads conversations with vendors to their end; and
                      beside a call that waits, where the dialplan asks
+    cluster/         where several hosts share the work: what each tells the others, by way of PostgreSQL
     vendors/         what each vendor wants: sign with the clock of this attempt, converse, judge the answer
     http/            one exchange with a vendor, over by its deadline
     settings/        callsign.toml and callsign.d as frozen values; the accounts of each vendor

@@ -67,6 +67,14 @@ key_id = "key-1"
 key_secret = "sraps-secret-of-mine"
 accept = "application/json"
 verify = "{ca}"
+
+[cluster]
+database = "host=db1 dbname=callsign user=callsign sslmode=verify-full"
+password = "cluster-secret-of-mine"
+host = "pbx1"
+patience = 0.5
+lease = 10
+pooled = true
 """
 SECRETS = re.findall(r'"(\S+-secret-of-\S+)"', WHOLE)
 

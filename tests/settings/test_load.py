@@ -16,6 +16,7 @@ from callsign.settings import load as config
 from callsign.settings.secret import Secret
 from callsign.settings.sections import (
     SECTIONS,
+    Cluster,
     Kalliope,
     Mor,
     Noojee,
@@ -59,6 +60,8 @@ def test_every_section_and_key_is_read(tmp_path: Path) -> None:
     assert read.sraps == Sraps(
         "https://api.sraps.snom.com/api/v1", "key-1", Secret("sraps-secret-of-mine"), "application/json", str(ca)
     )
+    database = "host=db1 dbname=callsign user=callsign sslmode=verify-full"
+    assert read.cluster == Cluster(database, Secret("cluster-secret-of-mine"), "pbx1", 0.5, 10.0, True)
     assert read.source == str(tmp_path / "callsign.toml")
 
 

@@ -112,8 +112,8 @@ def test_a_key_in_the_wrong_place_is_not_repeated(tmp_path: Path, swapped: str) 
 
 def test_no_repr_of_the_settings_shows_a_secret(tmp_path: Path) -> None:
     read = load(tmp_path, whole(tmp_path))
-    shown = f"{read!r} {read} {[read.skarabee, read.noojee, read.mor, read.kalliope, read.sraps]}"
-    assert len(SECRETS) == 6
+    shown = f"{read!r} {read} {[read.skarabee, read.noojee, read.mor, read.kalliope, read.sraps, read.cluster]}"
+    assert len(SECRETS) == 7
     assert not any(secret in shown for secret in SECRETS)
 
 

@@ -93,6 +93,13 @@ def choice(*words: str) -> Callable[[object], str]:
     return read
 
 
+def yes_or_no(value: object) -> bool:
+    """true or false."""
+    if not isinstance(value, bool):
+        raise ValueError(f"wanted true or false, found {_shown(value)}")
+    return value
+
+
 def number(least: float, most: float) -> Callable[[object], float]:
     """A number between `least` and `most`."""
 

@@ -6,6 +6,7 @@ has no default must be given.  A field read by `secret` may be given as `NAME_fi
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -16,6 +17,7 @@ from callsign.phone_numbers import NumberPatterns
 from callsign.record import MISSING, Record, field
 from callsign.settings import readers as read
 from callsign.settings.accounts import name_of, system_of
+from callsign.settings.database import database
 from callsign.settings.secret import Secret
 
 
@@ -115,6 +117,17 @@ class Sraps(Record):
     verify: bool | str = setting(read.verify, True)
 
 
+class Cluster(Record):
+    """[cluster]: the PostgreSQL by which several hosts know of each other."""
+
+    database: str = setting(database)
+    password: Secret | None = setting(read.secret, None)
+    host: str = field(default_factory=lambda: os.uname().nodename, metadata={"reader": read.account_name})
+    patience: float = setting(read.number(0.05, 10), 1.0)  # seconds that a delivery, never a call, waits for its answer
+    lease: float = setting(read.number(3, 60), 5.0)  # so long after its last sign of life others take a host's jobs
+    pooled: bool = setting(read.yes_or_no, False)  # behind a pgbouncer that cannot keep prepared statements
+
+
 class Settings(Record):
     """All that the files say; a vendor without a section is None."""
 
@@ -126,6 +139,7 @@ class Settings(Record):
     mor: Mor | None = None
     kalliope: Kalliope | None = None
     sraps: Sraps | None = None
+    cluster: Cluster | None = None  # None: this host is alone
     source: str = ""  # the file's name, for messages
     files: tuple[Path, ...] = ()  # further files that were read, of one key each
     folder: tuple[Path, ...] = ()  # those of callsign.d that were read
@@ -155,4 +169,5 @@ SECTIONS: dict[str, type[Record]] = {
     "mor": Mor,
     "kalliope": Kalliope,
     "sraps": Sraps,
+    "cluster": Cluster,
 }

@@ -1,0 +1,1 @@
+"""Several hosts share the work: PostgreSQL is a witness beside each one's own store.  Loaded only for [cluster]."""
