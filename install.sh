@@ -118,8 +118,13 @@ os_release() { # NAME: its value
   sed -n "s/^$1=\"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p" /etc/os-release 2>/dev/null || true
 }
 
+has_cluster() { # whether the settings name a database that several hosts share
+  grep -Eqs '^[[:space:]]*\[[[:space:]]*cluster[[:space:]]*\]' "$root$settings" "$root$settings_folder"/*.toml
+}
+
 requirements_of() { # PYTHON: what an environment is made of; equal text, equal environment
   cat "$here/agi/requirements.lock"
+  ! has_cluster || cat "$here/agi/requirements-cluster.lock"
   "$1" -c 'import sys; print("#", sys.version.split()[0], sys.base_prefix)'
 }
 
@@ -130,9 +135,12 @@ is_complete() { # VENV PYTHON
 
 make_environment() { # VENV PYTHON: wheels alone, and only those of the lock: nothing of a package runs before it was compared
   "$2" -m venv --clear "$1" || fail "no virtual environment could be made in $1"
+  of_cluster=$here/agi/requirements-cluster.lock
+  has_cluster || of_cluster=''
   "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile --only-binary :all: --require-hashes \
-    ${wheels:+--no-index --find-links "$wheels"} -r "$here/agi/requirements.lock" ||
-    fail "the packages of agi/requirements.lock could not be installed: is a package index reachable?  Without one: --wheels"
+    ${wheels:+--no-index --find-links "$wheels"} -r "$here/agi/requirements.lock" ${of_cluster:+-r "$of_cluster"} ||
+    fail "the packages of agi/${of_cluster:+requirements-cluster.lock and agi/}requirements.lock could not be installed:
+is a package index reachable?  Without one: --wheels"
 }
 
 wrapper_script() { # PYTHON SCRIPT: the text of a command that runs one with the other

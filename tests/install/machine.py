@@ -20,6 +20,7 @@ from run_folder import RunFolder
 
 CACHE = Path(os.environ.get("CALLSIGN_CACHE") or Path.home() / ".cache/callsign")
 PARTS = ("agi", "conf", "dialplan", "README.md", "install.sh")
+LOCKS = (PROJECT / "agi/requirements.lock", PROJECT / "agi/requirements-cluster.lock")
 SOURCE = "/usr/src/callsign"
 PYTHON = "/opt/python3/bin/python3"
 WHEELS = ("--wheels", "/usr/src/wheels")
@@ -145,7 +146,7 @@ def furnish(root: Path) -> None:
     """What the installer needs, into a machine's files: a Python, packages, and the project's own files."""
     # Copied, not linked: an Asterisk root in the cache may be a file system of its own.
     shutil.copytree(portable_python(CACHE), root / "opt/python3", symlinks=True)
-    shutil.copytree(wheels(CACHE, PROJECT / "agi/requirements.lock"), root / "usr/src/wheels")
+    shutil.copytree(wheels(CACHE, *LOCKS), root / "usr/src/wheels")
     source = root / SOURCE.lstrip("/")
     source.mkdir(parents=True)
     for part in PARTS:

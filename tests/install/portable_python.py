@@ -37,9 +37,10 @@ def portable_python(cache: Path) -> Path:
     return there
 
 
-def wheels(cache: Path, lock: Path) -> Path:
+def wheels(cache: Path, *locks: Path) -> Path:
     """A folder with all that the product needs at run time, filled as README says; made once."""
-    key = hashlib.sha256(f"{sys.version} {lock.read_text()}".encode()).hexdigest()[:12]
+    texts = "".join(lock.read_text() for lock in locks)
+    key = hashlib.sha256(f"{sys.version} {texts}".encode()).hexdigest()[:12]
     cache.mkdir(parents=True, exist_ok=True)
     with locked(cache / "wheels.lock"):
         there = cache / f"wheels-{key}"
@@ -48,7 +49,8 @@ def wheels(cache: Path, lock: Path) -> Path:
             shutil.rmtree(half_made, ignore_errors=True)
             download = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
             only = ["--only-binary", ":all:", "--require-hashes"]
-            subprocess.run([*download, *only, "--dest", str(half_made), "-r", str(lock)], check=True)
+            wanted = [word for lock in locks for word in ("-r", str(lock))]
+            subprocess.run([*download, *only, "--dest", str(half_made), *wanted], check=True)
             half_made.rename(there)
     return there
 

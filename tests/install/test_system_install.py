@@ -238,6 +238,20 @@ def test_an_upgrade_with_another_lock_makes_another_environment(pbx: Pbx) -> Non
     pbx.install()
 
 
+def test_a_cluster_in_the_settings_brings_its_driver_with_the_next_run_and_without_it_none_is_there(pbx: Pbx) -> None:
+    settings = pbx.machine.path(SETTINGS)
+    text = settings.read_text()
+    asked = ["/opt/callsign/venv/bin/python", "-c", "import psycopg; print(psycopg.pq.__impl__)"]
+    assert "No module named 'psycopg'" in pbx.machine.run(asked).stdout
+    other_environment = ["  environment /opt/callsign/venv", "  systemctl restart callsign  (new environment)"]
+    settings.write_text(f'{text}\n[cluster]\ndatabase = "host=127.0.0.1 dbname=callsign user=callsign"\n')
+    assert steps(pbx.install()) == other_environment
+    assert pbx.machine.run(asked).stdout == "binary\n", "with its own libpq: the machine has none"
+    assert steps(pbx.install()) == ["  nothing, all is as it should be"]
+    settings.write_text(text)
+    assert steps(pbx.install()) == other_environment
+
+
 def test_a_package_that_is_not_the_one_of_the_lock_is_not_installed(pbx: Pbx) -> None:
     lock = pbx.machine.path(f"{SOURCE}/agi/requirements.lock")
     text = lock.read_text()
