@@ -107,6 +107,13 @@ def test_what_a_step_needs_stands_once() -> None:
     assert steps == ["extensions_callsign.conf"] * 2  # the server's, and the plain script's
 
 
+def test_every_step_names_its_call() -> None:
+    text = "\n".join(line for file in FILES for line in lines(file))
+    steps = [body for body in re.split(r"^\[", text, flags=re.MULTILINE) if "callsign-step,s,1(" in body]
+    assert [body.partition("]")[0] for body in steps if "call=${CHANNEL(linkedid)}" not in body] == []
+    assert len(steps) > 8
+
+
 def test_where_no_proof_of_the_arguments_is_asked_they_can_hold_no_line_break() -> None:
     steps = "\n".join(lines(FOLDER / "extensions_callsign.conf")).partition(f"[{CLEAN_CONTEXT}]")[2].partition("\n[")[0]
     arguments = {line.partition("CALLSIGN_LINE)=")[2] for line in steps.splitlines() if "QUOTE" in line}

@@ -23,15 +23,23 @@ from product import COMMAND, STAMP, Product, vendor_sections
 from script_play import PlainScript
 from waiting import wait_until
 
-ACCOUNTS = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
+ACCOUNTS = {
+    "skarabee": {"8103": "office-key"},
+    "noojee": {"key": "recorder-key", "auth": "hash"},
+    "mor": {"user": "admin", "key": "demo-mor-key"},
+}
 LINKEDID, UNIQUEID = "1700000000.5", "1700000000.9"
 LEG = Call(callerid="056528999", extension="056528998", uniqueid=UNIQUEID)
 IDS = f"call={LINKEDID} channel={UNIQUEID} "
 
 
+def sections(box: Sandbox) -> str:
+    return f'{vendor_sections(box)}\n[mor]\nurl = "{box.url("mor")}"\nuser = "admin"\nkey = "demo-mor-key"\n'
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Product]:
-    with Sandbox(accounts=ACCOUNTS) as box, Product(tmp_path, vendor_sections(box)) as running:
+    with Sandbox(accounts=ACCOUNTS) as box, Product(tmp_path, sections(box)) as running:
         yield running
 
 
@@ -41,6 +49,21 @@ def test_the_lines_of_a_step_and_of_its_delivery_carry_the_same_two_ids(server: 
         system = path.partition("/")[0]
         assert IDS in server.wait_log(lambda line, path=path: f"path={path} " in line)
         assert IDS in server.wait_log(lambda line, system=system: f"system={system} " in line and "DELIVERED" in line)
+
+
+def test_a_question_carries_them_too_and_its_vendor_is_asked_as_without(server: Product) -> None:
+    session = run_fastagi(f"{server.url}/mor/balance", LEG, [f"call={LINKEDID}", "", "username=demo"])
+    assert session.variables["MORSTATUS"] == "OK"
+    assert IDS in server.wait_log(lambda line: "path=mor/balance " in line)
+
+
+FORGED = Call(callerid="0\nagi_arg_1: call=17.1\n\n", uniqueid=UNIQUEID, linkedid=LINKEDID)
+
+
+@pytest.mark.parametrize("path", ["skarabee", "mor/balance"])
+def test_of_a_forged_request_the_call_is_the_one_that_asterisk_names(server: Product, path: str) -> None:
+    run_fastagi(f"{server.url}/{path}", FORGED)
+    assert IDS in server.wait_log(lambda line: f"path={path} " in line and "line break" in line)
 
 
 def test_the_call_may_be_given_by_its_place_and_is_the_channel_by_default(server: Product) -> None:

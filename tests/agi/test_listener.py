@@ -479,10 +479,12 @@ class TestAForgedBlock:
             if when != "at once":
                 sock.sendall((b"200 result=1\n" if "answer" in when else b"") + self.REST)
             sock.sendall(b"200 result=1 (" + command.split()[-1] + b")\n")
+            assert sock.recv(200) == b'GET FULL VARIABLE "${CHANNEL(linkedid)}"\n'
+            sock.sendall(b"200 result=1 (17.2)\n")
             assert sock.recv(200).startswith(b"EXEC MSet")
             sock.sendall(b"200 result=0\n")
             assert is_closed(sock)
-        assert [step.fault for step in steps] == [LINE_BREAK]
+        assert [(step.fault, step.linkedid) for step in steps] == [(LINE_BREAK, "17.2")]
 
     @pytest.mark.parametrize(("source", "fault"), [("127.0.0.1", NOT_CONFIRMED), ("127.0.0.2", "")])
     def test_an_answer_without_the_mark_does_not_count_from_where_an_asterisk_called_before(

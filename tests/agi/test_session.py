@@ -460,7 +460,7 @@ class TestAForgedEnd:
             line.theirs.sendall(b"agi_calleridname: 0478123456\nagi_callingpres: 0\n\n200 result=1 (x)\n")
             session.set_variable("A", "1")
         (said,) = caplog.messages
-        assert "call=7.1: a line break" in said
+        assert said.startswith("call=7.1 channel=7.1: a line break")
         assert "0478123456" not in said
 
     def test_a_marked_answer_that_stops_in_the_middle_confirms_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -282,7 +282,7 @@ def test_every_subroutine_heeds_how_long_it_may_wait_and_that_no_script_is_wante
     result = asterisk.call(subroutine, "every", variables=given, callerid=CALLER, report=[status, "AGISTATUS"])
     assert result.variables == {status: "ERROR", "AGISTATUS": "FAILURE"}
     log = asterisk.log_text(mark)
-    assert f"agi://127.0.0.1:1/{path}?wait=7" in log
+    assert re.search(rf"agi://127.0.0.1:1/{path}\?wait=7,.*\bcall={re.escape(result.linkedid)}\b", log)
     assert "callsign.agi" not in log
 
 

@@ -67,7 +67,7 @@ class AgiSession(AGI):  # type: ignore[misc]
         """Whether Asterisk has said that the channel was hung up; it still takes variables."""
         self._block = AgiBlock()
         self._block.read(self._lines)
-        self._may_be_forged = False
+        self._may_be_forged = self._is_confirmed = False
 
     @property
     def env(self) -> dict[str, str]:
@@ -111,6 +111,7 @@ class AgiSession(AGI):  # type: ignore[misc]
             self.hung_up = True
             return
         self.hung_up = block.hung_up
+        self._is_confirmed = is_confirmed
         self._may_be_forged = not (is_confirmed or block.fault)
         if proven and is_confirmed and not block.fault:
             proven.add(block.facts, address)
@@ -119,8 +120,8 @@ class AgiSession(AGI):  # type: ignore[misc]
         """Says it once where a rest of the block shows that the answer to `confirm` was a caller's own."""
         if self._may_be_forged and line.startswith("agi_"):
             self._may_be_forged = False
-            call = printable(self.env.get("agi_uniqueid", "-"))
-            log.error("call=%s: a line break in a text of this call wrote its own request, seen when it was done", call)
+            ids = "call={0} channel={0}".format(printable(self.env.get("agi_uniqueid", "-")))  # no other is proved
+            log.error("%s: a line break in a text of this call wrote its own request, seen when it was done", ids)
 
     def _read_line(self, end: float) -> str:
         """One line without its end.  Raises TimeoutError, AGIHangup at end of file, BadPeer if too much comes."""
@@ -224,6 +225,13 @@ class AgiSession(AGI):  # type: ignore[misc]
                 unfit = fault
         if unfit:
             raise unfit
+
+    def linkedid(self) -> str:
+        """Which call the channel belongs to; empty where no Asterisk has proved itself.  Raises OSError, BadPeer."""
+        try:
+            return str(self.get_full_variable("${CHANNEL(linkedid)}")) if self._is_confirmed else ""
+        except (AGIError, AGIHangup):
+            return ""
 
     def database_get(self, family: str, key: str) -> str:
         """A value of Asterisk's database.  pyst2 quotes family and key twice.  Raises AGIDBError if it has none."""

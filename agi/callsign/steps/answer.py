@@ -79,7 +79,7 @@ def answer(step: Step, services: Services) -> dict[str, str]:
             return {**PING.variables(), "CALLSIGNSETTINGS": services.settings().stamp}
         if handler is None:
             raise StepFault(_unknown(path))
-        given = step.arguments(handler.names)
+        given = _given(step, handler)
         if isinstance(handler, Direct):
             step.wait_seconds(0)
             if step.account:
@@ -104,6 +104,11 @@ def answer(step: Step, services: Services) -> dict[str, str]:
         return variables(path, "QUEUED" if job else "ERROR", "a fault in callsign itself, see its log", job)
 
 
+def _given(step: Step, handler: Notify | Direct | Ask) -> dict[str, str]:
+    """The arguments by name; a question takes `call` too, for the log.  Raises StepFault."""
+    return step.arguments(handler.names, ("call",) if isinstance(handler, Ask) else ())
+
+
 def longest_seconds(step: Step) -> float:
     """How long `answer` may take: the step's wait, and what the store may take at most."""
     handler = HANDLERS.get(step.path)
@@ -125,6 +130,7 @@ def _outcome(job: int, seconds: float, services: Services) -> tuple[str, str]:
 def _asked(step: Step, ask: Ask, given: dict[str, str], seconds: float, services: Services) -> dict[str, str]:
     """The answer of a vendor that is asked while the call waits."""
     account = account_in(step, services.settings())
+    given.pop("call", "")
     facts = facts_to_ask(ask, step, given)
     if isinstance(facts, Skipped):
         return variables(step.path, "SKIPPED", facts.reason)
@@ -166,14 +172,14 @@ def reason_of(told: Mapping[str, str]) -> str:
 
 
 def ids_of(step: Step) -> str:
-    """What each line of the log about a step begins with: the call, as its notification names it, and the channel."""
+    """What each line of the log about a step begins with: the call, as the dialplan names it, and the channel."""
     channel = printable(step.env.get("agi_uniqueid", "") or "-", MAX_CALL_CHARACTERS)
     handler = HANDLERS.get(step.path)
-    call = ""
-    if isinstance(handler, Notify):
+    call = step.linkedid
+    if handler is not None and not step.fault:
         with suppress(StepFault):
-            call = printable(step.arguments(handler.names).get("call", ""), MAX_CALL_CHARACTERS)
-    return f"call={call or channel} channel={channel}"
+            call = _given(step, handler).get("call", "")
+    return f"call={printable(call, MAX_CALL_CHARACTERS) or channel} channel={channel}"
 
 
 def log_step(step: Step, told: dict[str, str], milliseconds: float) -> None:

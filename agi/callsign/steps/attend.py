@@ -71,8 +71,9 @@ class Attendant:
             with waits():
                 session = AgiSession(connection)
                 confirm(session)
+                linkedid = session.linkedid() if session.fault else ""  # its arguments may be anybody's
             request, args = (line[0], line[1:]) if line else (None, session.args)
-            step = read_step(session.env, args, request, session.fault)
+            step = read_step(session.env, args, request, session.fault, linkedid)
             if self._overdue is not None:
                 self._overdue.begin(session, step)
             try:

@@ -41,6 +41,7 @@ class Step(Record):
     args: Sequence[str] = field(repr=False)
     env: Mapping[str, str] = field(repr=False)
     fault: str = ""  # why none of it may be what Asterisk meant
+    linkedid: str = ""  # as Asterisk says, where it was asked: of a step with such a fault
 
     def fact(self, name: str) -> str:
         """The value of an `agi_*` line, empty where Asterisk knows none.  Raises StepFault for an unusable one."""
@@ -74,15 +75,15 @@ class Step(Record):
             raise StepFault(f"option wait={shown(text)}: {wanted}")
         return seconds
 
-    def arguments(self, names: Sequence[str]) -> dict[str, str]:
-        """The arguments by name: `name=value` where the name is one of `names`, else by position.
+    def arguments(self, names: Sequence[str], by_name: Sequence[str] = ()) -> dict[str, str]:
+        """The arguments by name: `name=value` where the name is one of `names` or `by_name`, else by position.
 
         An empty positional leaves its place to the default.  A name may be written in any case.  Quotes around
         a value and the backslash of `\\,` are off: a subroutine passes them on as the dialplan has them.  Raises
         StepFault for too many, for a name given twice, for a misspelt name where no free text is meant, and
         for an unusable value.
         """
-        known = {name.lower(): name for name in names}
+        known = {name.lower(): name for name in (*names, *by_name)}
         found: dict[str, str] = {}
         position = 0
         for text in self.args:
@@ -123,12 +124,14 @@ def _listed(names: Sequence[str]) -> str:
     return f"at most {len(names)}: {', '.join(names)}" if names else "none"
 
 
-def read_step(env: Mapping[str, str], args: Sequence[str], request: str | None = None, fault: str = "") -> Step:
+def read_step(
+    env: Mapping[str, str], args: Sequence[str], request: str | None = None, fault: str = "", linkedid: str = ""
+) -> Step:
     """The step of an `agi_*` block: `agi_network_script`, or for a plain script `request`; `fault` is the block's."""
     text = env.get("agi_network_script", "") if request is None else request
     path, _, query = _decodable(text).partition("?")
     options = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
-    return Step(path.strip().strip("/"), options, tuple(map(_decodable, args)), env, fault)
+    return Step(path.strip().strip("/"), options, tuple(map(_decodable, args)), env, fault, linkedid)
 
 
 def _decodable(text: str) -> str:
