@@ -1,0 +1,199 @@
+"""All that is said to PostgreSQL (12 or later): the schema, and every statement on it.  Nothing else knows SQL.
+
+No clock of a host enters: a moment goes there as seconds from now, and comes back so.
+Times of a transaction are the database's now().
+"""
+
+from __future__ import annotations
+
+VERSION = 1
+"""Of the schema that these statements are for; `meta.version` is the one that is there."""
+
+STEPS = (
+    # 0 -> 1.  A job is its home's store and its number there.  One table for what waits and what has ended: it is
+    # also the memory of who was notified, and what the commands show.
+    """
+    CREATE SCHEMA IF NOT EXISTS callsign;
+    CREATE TABLE callsign.meta (
+        version int NOT NULL,
+        oldest_ok int NOT NULL              -- a callsign for an earlier version than this one leaves it alone
+    );
+    INSERT INTO callsign.meta VALUES (1, 1);
+    CREATE TABLE callsign.host (
+        name text PRIMARY KEY,
+        life bigint NOT NULL,               -- counts its starts, and its returns from the dead
+        beat bigint NOT NULL DEFAULT 0,
+        dead boolean NOT NULL DEFAULT false,
+        since timestamptz NOT NULL,         -- its life's beginning
+        seen timestamptz NOT NULL,
+        version text NOT NULL,
+        systems text[] NOT NULL,            -- the accounts that it delivers
+        wants jsonb NOT NULL DEFAULT '{}'   -- how many jobs wait there, by account
+    ) WITH (fillfactor = 50);
+    CREATE TABLE callsign.job (
+        store text NOT NULL, n bigint NOT NULL,
+        seq bigint GENERATED ALWAYS AS IDENTITY,
+        system text NOT NULL, action text NOT NULL, call text NOT NULL,
+        key text,                           -- a digest: what an action and its undoing share; NULL: no order
+        facts text NOT NULL,                -- callers' numbers; emptied when it has ended well
+        once text,                          -- a digest
+        born timestamptz NOT NULL, deadline timestamptz NOT NULL,
+        home text NOT NULL,                 -- the host that was told
+        owner text,                         -- the host that delivers; NULL: whoever comes first
+        state text NOT NULL DEFAULT 'waiting',
+        attempts int NOT NULL DEFAULT 0,
+        next_try timestamptz, ended timestamptz,
+        reason text NOT NULL DEFAULT '',
+        wish text,                          -- 'drop': ended by somebody's word, of which its owner is to hear
+        PRIMARY KEY (store, n)
+    ) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02);
+    CREATE UNIQUE INDEX job_once ON callsign.job (once) WHERE once IS NOT NULL;
+    CREATE INDEX job_call ON callsign.job (call, system);
+    CREATE INDEX job_waiting ON callsign.job (owner) WHERE state = 'waiting';
+    CREATE INDEX job_wish ON callsign.job (owner) WHERE wish IS NOT NULL;
+    CREATE INDEX job_ended ON callsign.job (ended);
+    CREATE TABLE callsign.slot (            -- as many as a vendor lets in at once
+        system text NOT NULL, n int NOT NULL,
+        owner text, life bigint,
+        PRIMARY KEY (system, n)
+    ) WITH (fillfactor = 50);
+    CREATE TABLE callsign.shared (          -- what a vendor gave for all
+        system text NOT NULL, name text NOT NULL,
+        value text NOT NULL DEFAULT '', at timestamptz,
+        busy_by text, busy_until timestamptz,
+        PRIMARY KEY (system, name)
+    ) WITH (fillfactor = 50);
+    """,
+)
+
+GRANTS = """
+    DO $$ BEGIN
+        IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'callsign') THEN
+            GRANT USAGE ON SCHEMA callsign TO callsign;
+            GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA callsign TO callsign;
+            REVOKE INSERT, UPDATE, DELETE ON callsign.meta FROM callsign;
+        END IF;
+        IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'callsign_view') THEN
+            GRANT USAGE ON SCHEMA callsign TO callsign_view;
+            GRANT SELECT ON callsign.meta, callsign.host, callsign.slot TO callsign_view;
+            GRANT SELECT (store, n, seq, system, action, call, born, deadline, home, owner, state, attempts,
+                          next_try, ended, reason, wish) ON callsign.job TO callsign_view;
+        END IF;
+    END $$
+"""
+"""Behind the steps: to the roles that are there."""
+
+VERSIONS = "SELECT version, oldest_ok FROM callsign.meta"
+
+BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+"""So that each statement sees what others committed while it waited for a lock."""
+
+NO_WAIT_FOR_DISK = "SET LOCAL synchronous_commit = off"
+"""For what is only repeated where it is lost."""
+
+COMMIT = "COMMIT"
+
+# -- publish -------------------------------------------------------------------------------------------
+
+LOCK_KEYS = "SELECT pg_advisory_xact_lock(key) FROM unnest(%(keys)s::bigint[]) AS key"
+"""Of what no two hosts may publish at once: a call's order, a notification that goes out once.  Rising keys."""
+
+PUBLISH = """
+    INSERT INTO callsign.job (store, n, system, action, call, key, facts, once, born, deadline, home, owner,
+                              state, attempts, ended, reason)
+    SELECT store, n, system, action, call, key, facts, once, now() - make_interval(secs => age),
+           now() + make_interval(secs => time_left), home, %(me)s, state, attempts,
+           now() - make_interval(secs => ended_ago), reason
+    FROM unnest(%(store)s::text[], %(n)s::bigint[], %(system)s::text[], %(action)s::text[], %(call)s::text[],
+                %(key)s::text[], %(facts)s::text[], %(once)s::text[], %(age)s::float8[], %(time_left)s::float8[],
+                %(home)s::text[], %(state)s::text[], %(attempts)s::int[], %(ended_ago)s::float8[], %(reason)s::text[])
+         AS new (store, n, system, action, call, key, facts, once, age, time_left, home, state, attempts, ended_ago,
+                 reason)
+    ON CONFLICT DO NOTHING"""
+"""What has ended meanwhile goes there as such; `ended_ago` is NULL for the rest."""
+
+ANSWERS = """
+    SELECT job.store, job.n, job.state, job.owner, job.reason,
+           EXISTS (SELECT FROM callsign.job AS earlier
+                   WHERE earlier.call = job.call AND earlier.system = job.system AND earlier.state = 'waiting'
+                     AND earlier.owner IS DISTINCT FROM %(me)s AND (earlier.born, earlier.seq) < (job.born, job.seq)
+                     AND job.key IS NOT NULL),
+           EXISTS (SELECT FROM callsign.job AS later
+                   WHERE later.call = job.call AND later.system = job.system AND later.key = job.key
+                     AND later.action = asked.undone_by AND (later.born, later.seq) > (job.born, job.seq))
+    FROM unnest(%(store)s::text[], %(n)s::bigint[], %(undone_by)s::text[]) AS asked (store, n, undone_by)
+    JOIN callsign.job AS job ON job.store = asked.store AND job.n = asked.n"""
+"""What the others have done or want of these jobs; no row for one that was notified already by another job."""
+
+END = """
+    UPDATE callsign.job SET state = told.state, reason = told.reason, attempts = told.attempts, ended = now(),
+        next_try = NULL,
+        facts = CASE WHEN told.state IN ('delivered', 'superseded', 'duplicate') THEN '{}' ELSE facts END
+    FROM unnest(%(store)s::text[], %(n)s::bigint[], %(state)s::text[], %(reason)s::text[], %(attempts)s::int[])
+         AS told (store, n, state, reason, attempts)
+    WHERE job.store = told.store AND job.n = told.n AND job.owner = %(me)s AND job.state = 'waiting'
+    RETURNING job.store, job.n"""
+
+NOTE_ATTEMPTS = """
+    UPDATE callsign.job SET attempts = told.attempts, reason = told.reason,
+        next_try = now() + make_interval(secs => told.pause)
+    FROM unnest(%(store)s::text[], %(n)s::bigint[], %(attempts)s::int[], %(reason)s::text[], %(pause)s::float8[])
+         AS told (store, n, attempts, reason, pause)
+    WHERE job.store = told.store AND job.n = told.n AND job.owner = %(me)s AND job.state = 'waiting'"""
+
+# -- each second ---------------------------------------------------------------------------------------
+
+JOIN = """
+    INSERT INTO callsign.host AS mine (name, life, since, seen, version, systems)
+    VALUES (%(me)s, 1, now(), now(), %(version)s, %(systems)s)
+    ON CONFLICT (name) DO UPDATE SET life = mine.life + 1, beat = 0, dead = false, since = now(), seen = now(),
+        version = excluded.version, systems = excluded.systems
+    RETURNING life"""
+
+BEAT = """
+    UPDATE callsign.host SET beat = beat + 1, seen = now(), wants = %(wants)s::jsonb, systems = %(systems)s
+    WHERE name = %(me)s AND life = %(life)s AND NOT dead RETURNING life"""
+
+HOSTS = "SELECT name, life, beat, dead, wants FROM callsign.host"
+
+STARTED = "SELECT pg_postmaster_start_time()::text || pg_is_in_recovery()::text"
+"""Another text: another server, or the same one anew."""
+
+WISHES = "SELECT store, n FROM callsign.job WHERE owner = %(me)s AND wish IS NOT NULL LIMIT 500"
+
+WISH_HEARD = """
+    UPDATE callsign.job SET wish = NULL
+    FROM unnest(%(store)s::text[], %(n)s::bigint[]) AS heard (store, n)
+    WHERE job.store = heard.store AND job.n = heard.n"""
+
+DECLARE_DEAD = """
+    UPDATE callsign.host SET dead = true
+    WHERE name = %(name)s AND life = %(life)s AND beat = %(beat)s AND NOT dead RETURNING name"""
+
+_TAKEN = """
+    store, n, system, action, call, facts, extract(epoch FROM now() - born)::float8,
+    extract(epoch FROM deadline - now())::float8, home, attempts,
+    coalesce(extract(epoch FROM next_try - now()), 0)::float8"""
+
+ADOPT = f"""
+    WITH taken AS (
+        SELECT store AS of_store, n AS number, owner AS before FROM callsign.job
+        WHERE state = 'waiting' AND system = ANY(%(systems)s)
+          AND (owner IS NULL OR owner = ANY(%(dead)s))
+        ORDER BY born LIMIT 100 FOR UPDATE SKIP LOCKED)
+    UPDATE callsign.job SET owner = %(me)s FROM taken
+    WHERE store = of_store AND n = number RETURNING {_TAKEN}, before IS NOT NULL"""  # noqa: S608 (no value is in it)
+"""The last column: whether somebody had it before, who may have begun with it."""
+
+HELD = f"""
+    SELECT {_TAKEN}, true FROM callsign.job
+    WHERE owner = %(me)s AND state = 'waiting' AND (store, n) > (%(above_store)s, %(above_n)s)
+    ORDER BY store, n LIMIT 500"""  # noqa: S608
+"""All that waits and is mine, by and by."""
+
+PRUNE = """
+    DELETE FROM callsign.job WHERE (store, n) IN (
+        SELECT store, n FROM callsign.job WHERE ended < now() - make_interval(secs => %(keep)s)
+        ORDER BY ended LIMIT 500)
+    AND pg_try_advisory_xact_lock(720368)"""
+"""720368: a number that nothing else here locks."""
