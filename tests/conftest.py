@@ -17,10 +17,32 @@ import pytest
 from hypothesis import settings
 
 from asterisk_fixtures import LEFT_OUT, asterisk, asterisk_root
+from postgres_fixtures import (
+    database,
+    full_disk,
+    own_postgres,
+    pgbouncer_program,
+    postgres_programs,
+    postgres_server,
+)
 from store_fixtures import outbox, path, reader
 from systemd_fixtures import systemd_machine, systemd_root
 
-__all__ = ["asterisk", "asterisk_root", "outbox", "path", "reader", "systemd_machine", "systemd_root"]
+__all__ = [
+    "asterisk",
+    "asterisk_root",
+    "database",
+    "full_disk",
+    "outbox",
+    "own_postgres",
+    "path",
+    "pgbouncer_program",
+    "postgres_programs",
+    "postgres_server",
+    "reader",
+    "systemd_machine",
+    "systemd_root",
+]
 
 HERE = Path(__file__).parent
 
@@ -43,6 +65,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if folder == "faults":
             item.add_marker("faults")
         needed = item.fixturenames if isinstance(item, pytest.Function) else ()
+        if "own_postgres" in needed or "full_disk" in needed:
+            item.add_marker("faults")
+        if "postgres_server" in needed:  # one for all of them
+            item.add_marker(pytest.mark.xdist_group("postgres"))
         if "systemd_root" in needed:
             item.add_marker("systemd")
             item.add_marker(pytest.mark.xdist_group(item.path.stem))

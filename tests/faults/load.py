@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import socket
 import sqlite3
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -154,15 +152,6 @@ class Load:
         if status in ("OK", "QUEUED"):
             self.promised.add(wanted)
         return connected_at is not None
-
-
-@contextmanager
-def held_port() -> Iterator[int]:
-    """A port for a server that comes back to it: nobody else is given it while that one is down."""
-    with socket.socket() as holder:
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        holder.bind(("127.0.0.1", 0))  # bound and never listening: a connection is refused, a server may bind too
-        yield holder.getsockname()[1]
 
 
 def assert_sound(store: Path) -> None:

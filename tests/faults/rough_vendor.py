@@ -19,7 +19,8 @@ from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any
 
-from load import Vendors, held_port
+from load import Vendors
+from ports import held_port
 from product import vendor_sections
 
 LATE_SECONDS = 30.0

@@ -24,7 +24,8 @@ from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.record import Seen
 from callsign.vendors.registry import VENDORS
-from load import Load, Vendors, assert_sound, held_port, word
+from load import Load, Vendors, assert_sound, word
+from ports import held_port
 from product import Product, vendor_sections
 from script_play import ByHand, PlainScript
 from store_play import LONG_SECONDS

@@ -15,7 +15,8 @@ import pytest
 from calls import Result
 from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.record import Seen
-from load import CALLERS, Load, Told, Vendors, assert_sound, held_port, word
+from load import CALLERS, Load, Told, Vendors, assert_sound, word
+from ports import held_port
 from product import PROJECT, Product, vendor_sections
 from real_asterisk import RealAsterisk
 from store_play import LONG_SECONDS
