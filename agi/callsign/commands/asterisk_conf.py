@@ -16,7 +16,7 @@ def read() -> dict[str, str] | None:
             text = Path(file).read_text(encoding="utf-8", errors="replace")
         except OSError:
             continue
-        return dict(re.findall(r"(?m)^\s*(\w+)\s*=>?\s*([^;\s]+)", text))
+        return dict(re.findall(r"(?m)^[ \t]*(\w+)[ \t]*=>?[ \t]*([^;\s]+)", text))
     return None
 
 

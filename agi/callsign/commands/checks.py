@@ -9,7 +9,7 @@ from contextlib import closing
 from ipaddress import ip_address
 from pathlib import Path
 
-from callsign.commands import health, unit_limits
+from callsign.commands import check_cluster, health, unit_limits
 from callsign.outbox.outbox import OutboxError
 from callsign.outbox.reader import OutboxReader
 from callsign.record import Record
@@ -33,6 +33,7 @@ def check(settings: Settings, warnings: Sequence[str]) -> Checked:
     closed = closed_to_us(store)
     found = [*warnings, *closed, *([] if closed else (f"[outbox] path: {words}" for words in _of_store(store)))]
     found += unit_limits.hidden(settings, unit_limits.lines_of_unit())
+    found += check_cluster.warnings(settings)
     metrics = settings.server.metrics
     if metrics is not None and not ip_address(metrics[0]).is_loopback:
         found.append(f"[server] metrics: whoever reaches {metrics[0]} can read them; 127.0.0.1 keeps them here")
