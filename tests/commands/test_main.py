@@ -57,7 +57,7 @@ def settings(tmp_path: Path, box: Sandbox) -> Path:
 @pytest.fixture
 def server(tmp_path: Path, box: Sandbox) -> Iterator[Product]:
     with Product(tmp_path, sections(box)) as running:
-        running.write_settings(sections(box), f"127.0.0.1:{running.port}")  # for the commands to find it
+        running.run_with(sections(box))
         yield running
 
 
@@ -338,7 +338,7 @@ def test_status_for_nagios_is_one_line_and_its_own_exit_status(server: Product, 
     good = run(*check)
     assert (good.returncode, good.stderr) == (0, "")
     assert good.stdout.startswith("CALLSIGN OK - ")
-    assert good.stdout.endswith("|'waiting'=0;;;0 'oldest'=0s;60;300;0 'failed'=0;0;;0 'unanswered'=0;;;0\n")
+    assert good.stdout.endswith("|'waiting'=0;;;0 'oldest'=0s;60;300;0 'failed'=0;0;;0 'unanswered'=0;;;0 'errors'=0;;;0\n")
 
     box.trouble["skarabee"] = Trouble(http_status=503)
     caller = Call(callerid="056528999", extension="056528998", uniqueid="1700000000.10")

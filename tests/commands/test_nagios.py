@@ -14,13 +14,15 @@ FIGURES = re.compile(r"('[^'=]+'=-?[0-9.]+[a-z%]*;[0-9.]*;[0-9.]*;[0-9.]*;?( |$)
 """'label'=value[UOM];[warn];[crit];[min];[max], as the guidelines give it."""
 
 
-def asked(answered: int = 0, unanswered: int = 0, last_is_good: bool = False) -> dict[str, Any]:
+def asked(answered: int = 0, unanswered: int = 0, last_is_good: bool = False, errors: int = 0) -> dict[str, Any]:
     last = {"action": "mor/balance", "reason": "HTTP 503", "status": "UNREACHABLE", "at": 2.0}
     return {
-        "last_hour": answered + unanswered,
+        "last_hour": answered + unanswered + errors,
         "unanswered_last_hour": unanswered,
+        "errors_last_hour": errors,
         "last_answer": {**last, "at": 3.0 if last_is_good else 1.0} if answered else None,
         "last_trouble": last if unanswered else None,
+        "last_error": {**last, "status": "ERROR", "reason": "no username"} if errors else None,
     }
 
 
@@ -43,7 +45,7 @@ def entry(
 
 def found(running: bool = True, **systems: dict[str, Any]) -> dict[str, Any]:
     server = {"running": running, "address": "127.0.0.1:4591", "version": "1.0.0" if running else "", "trouble": ""}
-    server["store_trouble"] = ""
+    server |= {"store_trouble": "", "settings": "callsign.toml", "settings_faults": [], "settings_differ": False}
     return {**server, "waiting": sum(e["waiting"] for e in systems.values()), "systems": systems}
 
 
@@ -56,7 +58,7 @@ def test_a_running_server_with_nothing_old_and_nothing_failed_is_ok() -> None:
     assert (told.code, told.line) == (
         OK,
         "CALLSIGN OK - version 1.0.0, 3 waiting, none failed in the last hour"
-        "|'waiting'=3;;;0 'oldest'=12s;60;300;0 'failed'=0;0;;0 'unanswered'=0;;;0",
+        "|'waiting'=3;;;0 'oldest'=12s;60;300;0 'failed'=0;0;;0 'unanswered'=0;;;0 'errors'=0;;;0",
     )
 
 
@@ -104,6 +106,28 @@ def test_questions_without_an_answer_are_a_warning_unless_they_are_few_and_over(
     if code == WARNING:
         words = f"{failed} of {total} questions in the last hour had no answer"
         assert told.words == f"mor: {words}, last: UNREACHABLE HTTP 503"
+
+
+@pytest.mark.parametrize(
+    ("questions", "code"),
+    [(asked(errors=1), WARNING), (asked(100, last_is_good=True, errors=1), OK), (asked(9, 0, True, 1), WARNING)],
+)
+def test_questions_that_could_not_be_asked_are_a_warning_of_their_own(questions: dict[str, Any], code: int) -> None:
+    told = verdict(mor=entry(questions=questions))
+    assert told.code == code
+    assert "'unanswered'=0;;;0 'errors'=1;;;0" in told.figures
+    words = f"mor: 1 of {questions['last_hour']} questions in the last hour could not be asked, last: ERROR no username"
+    assert told.words == words or code == OK
+
+
+def test_settings_that_do_not_run_or_cannot_be_used_are_a_warning() -> None:
+    told = judge({**found(), "settings_differ": True}, 60, 300)
+    assert told.code == WARNING
+    assert told.words.startswith("the settings in callsign.toml are not those that it runs with: systemctl reload")
+    told = judge({**found(), "settings_faults": ["[nojee]: unknown", "[mor] key: missing"]}, 60, 300)
+    assert told.code == WARNING
+    on = "the settings cannot be used; the server goes on with those that it has read"
+    assert told.words == f"{on}: [nojee]: unknown [mor] key: missing"
 
 
 def test_a_server_that_does_not_run_is_critical_and_still_has_its_figures() -> None:

@@ -32,7 +32,7 @@ def box() -> Iterator[Sandbox]:
 @pytest.fixture
 def server(tmp_path: Path, box: Sandbox) -> Iterator[Product]:
     with Product(tmp_path, settings_for(box), metrics="127.0.0.1:0") as running:
-        running.write_settings(settings_for(box), f"127.0.0.1:{running.port}")  # for the commands to find it
+        running.run_with(settings_for(box))
         yield running
 
 
@@ -59,11 +59,12 @@ def test_status_tells_the_last_answer_the_last_trouble_and_how_many_of_the_last_
     wait_until(lambda: asked_of(server, "mor")["last_hour"] == 4)
     asked = asked_of(server, "mor")
     assert asked["by_status_last_hour"] == {"OK": 1, "UNREACHABLE": 1, "REFUSED": 1, "ERROR": 1}
-    assert asked["unanswered_last_hour"] == 3
+    assert (asked["unanswered_last_hour"], asked["errors_last_hour"]) == (2, 1)
     assert asked_of(server, "sraps")["last_hour"] == 0
     shown = run("status", "--config", str(server.settings)).stdout
     assert re.search(r"mor:\n    questions of the last hour: OK 1, ERROR 1, REFUSED 1, UNREACHABLE 1\n", shown)
-    last = r"    last answer 20\S+ \S+ mor/balance\n    last trouble 20\S+ \S+ mor/balance ERROR .*username"
+    last = r"    last answer 20\S+ \S+ mor/balance\n    last trouble 20\S+ \S+ mor/balance REFUSED .*\n"
+    last += r"    last error 20\S+ \S+ mor/balance ERROR .*username"
     assert re.search(last, shown)
     assert CALLER not in shown
 
@@ -82,6 +83,16 @@ def test_a_vendor_that_gives_no_answer_is_a_warning_for_nagios_until_it_answers(
         assert ask(server, "sraps/endpoint", MAC) == "OK"
     wait_until(lambda: asked_of(server, "sraps")["last_hour"] == 11)
     assert run(*check).returncode == 0
+
+
+def test_what_our_side_could_not_ask_is_a_warning_that_does_not_accuse_the_vendor(server: Product) -> None:
+    assert ask(server, "mor/balance") == "ERROR"
+    wait_until(lambda: asked_of(server, "mor")["last_hour"] == 1)
+    told = run("status", "--check", "--config", str(server.settings))
+    assert told.returncode == 1
+    assert "mor: 1 of 1 questions in the last hour could not be asked, last: ERROR argument username" in told.stdout
+    assert "no answer" not in told.stdout
+    assert "'unanswered'=0;;;0 'errors'=1;;;0" in told.stdout
 
 
 def test_what_the_plain_script_asks_counts_too(server: Product) -> None:

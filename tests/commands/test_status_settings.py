@@ -27,9 +27,7 @@ NOT_THOSE = "are not those that it runs with: systemctl reload callsign"
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Product]:
     with Sandbox(accounts=ACCOUNTS) as box, Product(tmp_path, vendor_sections(box)) as running:
-        running.write_settings(vendor_sections(box), f"127.0.0.1:{running.port}")  # for the command to find it
-        running.process.send_signal(signal.SIGHUP)
-        running.wait_log(lambda line: "read again" in line)
+        running.run_with(vendor_sections(box))
         run_fastagi(f"{running.url}/skarabee?wait=10", Call(callerid="056528999", extension="056528998"))
         wait_until(lambda: "delivered 1" in status(running)[1])  # the call has its status before that is written
         yield running
@@ -55,6 +53,22 @@ def test_settings_that_were_changed_since_are_told_until_they_are_read(server: P
     assert json.loads(run("status", "--json", "--config", str(server.settings)).stdout)["settings_differ"] is True
     server.process.send_signal(signal.SIGHUP)
     wait_until(lambda: NOT_THOSE not in status(server)[1])
+
+
+def test_for_nagios_they_are_a_warning_as_faulty_ones_are(server: Product) -> None:
+    check = ("status", "--check", "--config", str(server.settings))
+    assert run(*check).returncode == 0
+    good = server.settings.read_text()
+    for text, words in (("# changed\n", NOT_THOSE), ("[nojee]\n", "[nojee]")):
+        change(server.settings, good + text, 1)
+        told = run(*check)
+        assert (told.returncode, told.stdout.count("\n"), words in told.stdout) == (1, 1, True)
+        assert "'waiting'=0;" in told.stdout
+    assert server.stop() == 0
+    told = run(*check)
+    assert told.returncode == 2
+    assert "does not run" in told.stdout
+    assert "[nojee]" in told.stdout
 
 
 def test_a_further_file_and_a_key_file_count_too(server: Product, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from callsign.sandbox.vendors.sandbox import Sandbox
+from waiting import wait_until
 
 PROJECT = Path(__file__).resolve().parents[2]
 COMMAND = PROJECT / "agi" / "bin" / "callsign"
@@ -83,6 +84,13 @@ class Product:
         self.settings.write_text(f"{server}{store}{sections}\n", encoding="utf-8")
         looks_old(self.settings)
         os.utime(self.settings, (0, 0))  # as if long ago: what was just written is looked at twice
+
+    def run_with(self, sections: str, metrics: str = "") -> None:
+        """The settings of `write_settings`, with the port for the commands to find it, and it runs with them."""
+        before = sum("read again" in line for line in self.log)
+        self.write_settings(sections, f"127.0.0.1:{self.port}", metrics=metrics)
+        self.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: sum("read again" in line for line in self.log) > before, LONG_SECONDS)
 
     def start(self, kept: socket.socket | None = None) -> None:
         """Starts the process and waits until it listens; with what systemd has `kept` of an earlier one."""

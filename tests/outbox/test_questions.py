@@ -12,7 +12,7 @@ import pytest
 from callsign import clocks
 from callsign.outbox import schema as sql
 from callsign.outbox.outbox import Outbox
-from callsign.outbox.reader import OutboxReader, Questions
+from callsign.outbox.reader import LastQuestion, OutboxReader, Questions
 from callsign.outbox.unwritten import Unwritten
 from callsign.outbox.upkeep import Tidying
 from store_play import LONG_SECONDS, call_from, eventually
@@ -44,11 +44,9 @@ def test_questions_are_counted_by_status_and_the_last_ones_kept(path: Path, outb
     outbox.wait_written(LONG_SECONDS)
     found = look(path, clock.now - 3600)
     assert found["mor"].of_last_hour == {"OK": 2, "UNREACHABLE": 1, "ERROR": 1}
-    answer, trouble = found["mor"].last_answer, found["mor"].last_trouble
-    assert answer is not None
-    assert trouble is not None
-    assert (answer.at, answer.action) == (clock.now - 2, "mor/balance")
-    assert (trouble.at, trouble.status, trouble.reason) == (clock.now - 1, "ERROR", "no section")
+    assert found["mor"].last_answer == LastQuestion(clock.now - 2, "mor/balance", "OK", "")
+    assert found["mor"].last_trouble == LastQuestion(clock.now - 3, "mor/balance", "UNREACHABLE", "HTTP 503")
+    assert found["mor"].last_error == LastQuestion(clock.now - 1, "mor/balance", "ERROR", "no section")
     assert found["sraps"].last_trouble is None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,11 @@ HOUR_SECONDS = 3600.0
 FAILED = (State.REFUSED.value, State.EXPIRED.value, State.SUPERSEDED.value)
 
 
-def status(settings: Settings) -> dict[str, Any]:
-    """Whether the server answers, and what the store holds.  Raises OutboxError if it may not be read."""
+def status(settings: Settings, faults: Sequence[str] = ()) -> dict[str, Any]:
+    """Whether the server answers, and what the store holds, by settings that may have `faults`.
+
+    Raises OutboxError if the store may not be read.
+    """
     running = server(settings)
     known: dict[str, Summary] = {}
     asked: dict[str, Questions] = {}
@@ -45,8 +49,19 @@ def status(settings: Settings) -> dict[str, Any]:
     }
     totals = {what: sum(entry[what] for entry in systems.values()) for what in ("waiting", "delivered", "failed")}
     differ = running["running"] and bool(settings.stamp) and are_other_settings(settings)
-    about = {"settings": settings.source, "settings_differ": differ, "store_trouble": "; ".join(trouble)}
-    return {**running, **about, **totals, "systems": systems}
+    about = {"settings": settings.source, "settings_differ": differ, "settings_faults": list(faults)}
+    return {**running, **about, "store_trouble": "; ".join(trouble), **totals, "systems": systems}
+
+
+def settings_troubles(found: Mapping[str, Any]) -> list[str]:
+    """What is the matter with the settings that lie there, in a line or more; none if the server runs with them."""
+    if found["settings_faults"]:
+        goes_on = "; the server goes on with those that it has read" if found["running"] else ""
+        return [f"the settings cannot be used{goes_on}:", *(f"    {fault}" for fault in found["settings_faults"])]
+    if found["settings_differ"]:
+        reload = "systemctl reload callsign, or SIGHUP; see its log if they stay"
+        return [f"the settings in {found['settings']} are not those that it runs with: {reload}"]
+    return []
 
 
 def store_troubles(store: Path) -> list[str]:

@@ -5,7 +5,7 @@ What the line looks like: https://nagios-plugins.org/doc/guidelines.html.  A thr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from callsign.commands import health, questions
@@ -34,12 +34,12 @@ class Verdict(Record):
         return f"CALLSIGN {WORDS[self.code]} - {words}{'|' if self.figures else ''}{self.figures}"
 
 
-def check(settings: Settings, warn_age: float, crit_age: float) -> Verdict:
-    """Asks the server and the store.  Ages are seconds."""
+def check(settings: Settings, warn_age: float, crit_age: float, faults: Sequence[str] = ()) -> Verdict:
+    """Asks the server and the store, of settings that may have `faults`.  Ages are seconds."""
     if warn_age > crit_age:
         return Verdict(UNKNOWN, f"--warn-age {warn_age:g} is above --crit-age {crit_age:g}")
     try:
-        found = health.status(settings)
+        found = health.status(settings, faults)
     except OutboxError as fault:  # broken, or only not for this user's eyes
         server = health.server(settings)
         return Verdict(UNKNOWN, str(fault)) if server["running"] else Verdict(CRITICAL, f"{_down(server)}; {fault}")
@@ -51,6 +51,8 @@ def judge(found: Mapping[str, Any], warn_age: float, crit_age: float) -> Verdict
     troubles = [] if found["running"] else [(CRITICAL, _down(found))]
     if found["store_trouble"]:
         troubles.append((CRITICAL, found["store_trouble"]))
+    if words := health.settings_troubles(found):
+        troubles.append((WARNING, " ".join(map(str.strip, words))))
     ages = {name: entry["oldest_waiting_seconds"] or 0.0 for name, entry in found["systems"].items()}
     for name, entry in found["systems"].items():
         if ages[name] > warn_age:
@@ -58,18 +60,18 @@ def judge(found: Mapping[str, Any], warn_age: float, crit_age: float) -> Verdict
             troubles.append((CRITICAL if ages[name] > crit_age else WARNING, words + _why(entry)))
         if entry["failed_last_hour"]:
             troubles.append((WARNING, f"{name}: {entry['failed_last_hour']} failed in the last hour{_why(entry)}"))
-        if words := questions.trouble(entry["questions"]):
-            troubles.append((WARNING, f"{name}: {words}"))
+        troubles += [(WARNING, f"{name}: {words}") for words in questions.troubles(entry["questions"])]
     troubles.sort(key=lambda trouble: -trouble[0])
     asked = [entry["questions"] for entry in found["systems"].values()]
-    unanswered = sum(one["unanswered_last_hour"] for one in asked)
+    unanswered, errors = (sum(one[f"{what}_last_hour"] for one in asked) for what in ("unanswered", "errors"))
     oldest, failed = max(ages.values(), default=0.0), sum(e["failed_last_hour"] for e in found["systems"].values())
     good = f"version {found['version']}, {found['waiting']} waiting, none failed in the last hour"
     oldest_figure = f"'oldest'={oldest:.0f}s;{warn_age:g};{crit_age:g};0"
     return Verdict(
         troubles[0][0] if troubles else OK,
         "; ".join(words for _, words in troubles) or good,
-        f"'waiting'={found['waiting']};;;0 {oldest_figure} 'failed'={failed};0;;0 'unanswered'={unanswered};;;0",
+        f"'waiting'={found['waiting']};;;0 {oldest_figure} 'failed'={failed};0;;0 'unanswered'={unanswered};;;0 "
+        f"'errors'={errors};;;0",
     )
 
 

@@ -12,23 +12,26 @@ from callsign.record import asdict
 WORRYING_SHARE = 0.1
 """Of the last hour's questions, that may stay without an answer before somebody is to look, while others get one."""
 
+LAST = ("last_answer", "last_trouble", "last_error")
+
 
 def values(found: Questions | None) -> dict[str, Any]:
-    """How many there were in the last hour, how many stayed without an answer, and the last of each kind."""
+    """How many there were in the last hour, how many had no answer, by the vendor or by us, the last of each kind."""
     known = found or Questions({})
     counts = known.of_last_hour
+    last = {name: getattr(known, name) for name in LAST}
     return {
         "last_hour": sum(counts.values()),
-        "unanswered_last_hour": sum(count for status, count in counts.items() if status != "OK"),
+        "unanswered_last_hour": sum(count for status, count in counts.items() if status not in ("OK", "ERROR")),
+        "errors_last_hour": counts.get("ERROR", 0),
         "by_status_last_hour": counts,
-        "last_answer": None if known.last_answer is None else asdict(known.last_answer),
-        "last_trouble": None if known.last_trouble is None else asdict(known.last_trouble),
+        **{name: None if one is None else asdict(one) for name, one in last.items()},
     }
 
 
 def lines(asked: Mapping[str, Any]) -> list[str]:
     """The same for a person; none where nothing was asked."""
-    last = [(name, asked[name]) for name in ("last_answer", "last_trouble") if asked[name] is not None]
+    last = [(name, asked[name]) for name in LAST if asked[name] is not None]
     if not last:
         return []
     some = asked["by_status_last_hour"]
@@ -41,13 +44,15 @@ def lines(asked: Mapping[str, Any]) -> list[str]:
     return told
 
 
-def trouble(asked: Mapping[str, Any]) -> str:
-    """What the monitoring is to hear: the last question had no answer, or many of the last hour; else empty."""
-    failed, last, good = asked["unanswered_last_hour"], asked["last_trouble"], asked["last_answer"]
-    if not failed:
-        return ""
-    is_last = good is None or good["at"] < last["at"]
-    if not is_last and failed < WORRYING_SHARE * asked["last_hour"]:
-        return ""
-    words = f"{failed} of {asked['last_hour']} questions in the last hour had no answer"
-    return f"{words}, last: {last['status']} {last['reason']}".rstrip()
+def troubles(asked: Mapping[str, Any]) -> list[str]:
+    """What the monitoring is to hear: of each kind, if the last question was one or many of the last hour were."""
+    told, good = [], asked["last_answer"]
+    for failed, last, what in (
+        (asked["unanswered_last_hour"], asked["last_trouble"], "had no answer"),
+        (asked["errors_last_hour"], asked["last_error"], "could not be asked"),
+    ):
+        is_last = bool(failed) and (good is None or good["at"] < last["at"])
+        if is_last or failed > 0 and failed >= WORRYING_SHARE * asked["last_hour"]:
+            words = f"{failed} of {asked['last_hour']} questions in the last hour {what}"
+            told.append(f"{words}, last: {last['status']} {last['reason']}".rstrip())
+    return told

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from callsign import clocks
 from callsign.commands import common, questions
-from callsign.commands.health import server, status
+from callsign.commands.health import server, settings_troubles, status
 from callsign.commands.moments import shown as moment
 from callsign.notification import State
 from callsign.outbox.owner import become_owner
@@ -28,7 +29,7 @@ examples:
   callsign status --check --warn-age 30
 
 exit status: 0 it runs and its store is well, 1 not so, 2 wrong usage or settings
-with --check: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (settings or store cannot be read)"""
+with --check: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (not for this user to read)"""
 
 
 def arguments(parser: common.Parser) -> None:
@@ -60,12 +61,11 @@ def run(options: common.Options) -> int:
         return _check(options)
     settings, faults = _settings_or_places(options)
     try:
-        found = status(settings)
+        found = status(settings, faults)
     except OutboxError as fault:
         if not faults:
             raise
-        found = {**server(settings), "store_trouble": str(fault), "systems": {}}
-    found["settings_faults"] = faults
+        found = {**server(settings), "settings_faults": faults, "store_trouble": str(fault), "systems": {}}
     if options.json:
         common.print_json(found)
     else:
@@ -88,12 +88,12 @@ def _settings_or_places(options: common.Options) -> tuple[Settings, list[str]]:
 def _check(options: common.Options) -> int:
     from callsign.commands import nagios
 
-    try:
-        settings = common.settings_and_store(options)
-    except ConfigError as fault:
-        verdict = nagios.Verdict(nagios.UNKNOWN, str(fault))
+    is_readable = os.access(path_of(options.config), os.R_OK)
+    settings, faults = _settings_or_places(options)
+    if faults and not is_readable:
+        verdict = nagios.Verdict(nagios.UNKNOWN, "; ".join(faults))
     else:
-        verdict = nagios.check(settings, options.warn_age, options.crit_age)
+        verdict = nagios.check(settings, options.warn_age, options.crit_age, faults)
     print(verdict.line)
     return verdict.code
 
@@ -102,13 +102,7 @@ def status_lines(found: Mapping[str, Any]) -> list[str]:
     """`status` for a person."""
     running = f"running, version {found['version']}" if found["running"] else f"NOT RUNNING: {found['trouble']}"
     lines = [f"server at {found['address']}: {running}"]
-    if found["settings_faults"]:
-        goes_on = "; the server goes on with those that it has read" if found["running"] else ""
-        lines.append(f"the settings cannot be used{goes_on}:")
-        lines += [f"    {fault}" for fault in found["settings_faults"]]
-    elif found["settings_differ"]:
-        reload = "systemctl reload callsign, or SIGHUP; see its log if they stay"
-        lines.append(f"the settings in {found['settings']} are not those that it runs with: {reload}")
+    lines += settings_troubles(found)
     lines += [found["store_trouble"]] if found["store_trouble"] else []
     for system, entry in found["systems"].items():
         shown = ["waiting", "delivered", "failed", *(state.value for state in State)]

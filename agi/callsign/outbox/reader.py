@@ -76,7 +76,7 @@ class Summary(Record, frozen=False):
 
 
 class LastQuestion(Record):
-    """The last question to one vendor that was answered, or was not."""
+    """The last question of its kind to one vendor."""
 
     at: float
     action: str
@@ -89,7 +89,8 @@ class Questions(Record, frozen=False):
 
     of_last_hour: dict[str, int]  # by status
     last_answer: LastQuestion | None = None
-    last_trouble: LastQuestion | None = None
+    last_trouble: LastQuestion | None = None  # the vendor refused, or did not answer
+    last_error: LastQuestion | None = None  # our side
 
 
 def must_exist(store: Path) -> Inode:
@@ -202,8 +203,8 @@ class OutboxReader:
         found: defaultdict[str, Questions] = defaultdict(lambda: Questions({}))
         if not self._rows(sql.HAS_ASKED, ()):  # a store that the server of an earlier callsign still runs on
             return {}
-        for account, answered, *last in self._rows(sql.LAST_ASKED, ()):
-            setattr(found[account], "last_answer" if answered else "last_trouble", LastQuestion(*last))
+        for account, kind, *last in self._rows(sql.LAST_ASKED, ()):
+            setattr(found[account], kind, LastQuestion(*last))
         for account, status, count in self._rows(sql.ASKED_SINCE, (int(hour_ago // 60) + 1,)):
             found[account].of_last_hour[status] = count
         return dict(found)
