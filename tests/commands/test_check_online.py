@@ -133,6 +133,18 @@ def test_credentials_that_a_vendor_does_not_take_are_bad(tmp_path: Path) -> None
         assert "other" not in found[system]["words"]
 
 
+@pytest.mark.parametrize(("http_status", "credentials"), [(503, "unknown"), (404, "unknown"), (401, "bad")])
+def test_credentials_are_bad_only_where_a_vendor_has_looked_at_them(
+    tmp_path: Path, http_status: int, credentials: str
+) -> None:
+    with Sandbox(DEMO_ACCOUNTS) as box:
+        box.trouble = {system: Trouble(http_status=http_status) for system in DEMO_ACCOUNTS}
+        status, found = findings(tmp_path, settings_for(box))
+    assert status == 1
+    assert {found[system]["credentials"] for system in ("mor", "kalliope", "sraps")} == {credentials}
+    assert {found[system]["good"] for system in ("noojee", "mor", "kalliope", "sraps")} == {False}
+
+
 def test_a_clock_that_kalliope_does_not_take_is_told(tmp_path: Path) -> None:
     with Sandbox({"kalliope": DEMO_ACCOUNTS["kalliope"]}, clock=lambda: time.time() - 360) as box:
         status, found = findings(tmp_path, settings_for(box))

@@ -24,6 +24,7 @@ from callsign.notification import Delivered, Refused, TryLater
 from callsign.question import Found, Invalid
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Kalliope, Numbers
+from callsign.vendors.interface import Probed
 from callsign.vendors.kalliope import history as kalliope_history
 from callsign.vendors.kalliope import last_call
 from callsign.vendors.kalliope import signing as kalliope_signing
@@ -789,24 +790,23 @@ def probed(desk: Desk, reply: Reply | None = None) -> Any:
 
 def test_check_proves_the_credentials_with_an_hour_of_the_register(desk: Desk) -> None:
     told = probed(desk)
-    assert (told.good, told.words) == (True, "user and password are taken")
+    assert (told.credentials, told.words) == (True, "user and password are taken")
     assert [request.method for request in desk.pbx.sent] == ["GET", "POST"]
     assert desk.pbx.periods() == [("2026-05-20 11:00:00", "2026-05-20 12:00:01")]
 
 
-@pytest.mark.parametrize(("reply", "_kind"), TROUBLES)
-def test_check_tells_each_trouble(desk: Desk, reply: Reply, _kind: type) -> None:
+@pytest.mark.parametrize(("reply", "kind"), TROUBLES)
+def test_check_tells_each_trouble(desk: Desk, reply: Reply, kind: type) -> None:
     told = probed(desk, reply)
-    assert told.good is False
-    assert told.words
+    assert isinstance(told, kind) or (told.credentials and not told.is_well)
 
 
 def test_check_tells_of_masked_numbers_and_of_clocks(desk: Desk) -> None:
     desk.pbx.call(NOON - 60, called="056528xxx")
-    assert probed(desk).words == MASKED_REASON
+    assert probed(desk) == Probed(True, MASKED_REASON, is_well=False)
     date = "Wed, 20 May 2026 10:04:00 GMT"
     told = probed(desk, Answer(200, {"date": date}, b"", datetime(2026, 5, 20, 10, 0, tzinfo=timezone.utc).timestamp()))
-    assert told.good is True
+    assert told.is_well
     assert "our clock is 240 s behind the PBX's" in told.words
 
 

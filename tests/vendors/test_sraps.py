@@ -854,21 +854,21 @@ def test_a_script_that_asks_nothing_does_not_load_hawk() -> None:
 
 
 def test_the_probe_says_whether_key_and_clock_are_good() -> None:
-    def probed(*replies: Reply) -> Probed:
+    def probed(*replies: Reply) -> Any:
         service = Service()
         service.instead[("GET", f"{URL}/tokens/ck_1")] = list(replies)
-        found: Probed = played(phones.probe(section(), memory()), service)
+        found = played(phones.probe(section(), memory()), service)
         assert {request.method for request in service.sent} == {"GET"}
         return found
 
     assert probed() == Probed(True, "the API key is accepted")
     off = probed(stale(int(NOW) - 400))
-    assert off.good
+    assert off.credentials
     assert "-400 s from this machine's" in off.words
     refused = probed(says({}, 401))
-    assert refused.good is False
-    assert "key_secret" in refused.words
-    assert probed(NoAnswer("gone", sent=False)) == Probed(False, "gone")
+    assert isinstance(refused, Refused)
+    assert "key_secret" in refused.reason
+    assert probed(NoAnswer("gone", sent=False)) == TryLater("gone")
 
 
 def test_nothing_secret_shows_in_a_repr() -> None:

@@ -9,7 +9,8 @@ from callsign.delivery.conversation import PastDeadline, Send, lead
 from callsign.http.messages import Answer, Reply, Request
 from callsign.http.transport import HttpTransport
 from callsign.log_text import place_of
-from callsign.notification import TryLater
+from callsign.notification import Refused, TryLater
+from callsign.question import Invalid
 from callsign.record import Record, field
 from callsign.settings.accounts import account_of, name_of, place_named, system_of
 from callsign.settings.sections import Settings
@@ -77,7 +78,7 @@ def check_online(settings: Settings) -> list[Finding]:
 def _check(settings: Settings, account: str, send: Send) -> Finding:
     vendor, section = VENDORS[system_of(account)], settings.section(account)
     heard = _Listening(send)
-    probed: Probed | TryLater
+    probed: Probed | Refused | TryLater | Invalid
     try:
         end = clocks.steady() + CHECK_SECONDS
         probed = lead(vendor.probe(section, vendor.new_memory()), heard, clocks.steady, end, CHECK_SECONDS)
@@ -85,19 +86,26 @@ def _check(settings: Settings, account: str, send: Send) -> Finding:
         probed = TryLater(f"no verdict within {CHECK_SECONDS:g} s")
     except Exception as fault:  # our own fault in one vendor must not hide the others
         probed = TryLater(f"a fault in callsign itself: {place_of(fault)}")
-    good = probed.good if isinstance(probed, Probed) else False
     words = place_named(account, probed.words if isinstance(probed, Probed) else probed.reason)
     skew = next((s for answer in heard.answers if (s := answer.clock_skew_seconds()) is not None), None)
     clock_good = skew is None or abs(skew) < vendor.clock_seconds
     return Finding(
         system_of(account),
         name_of(account),
-        good is not False and clock_good,
+        isinstance(probed, Probed) and probed.is_well and clock_good,
         heard.address,
         bool(heard.answers),
         bool(heard.answers) and section.url.startswith("https://"),
         None if skew is None else round(skew, 1),
         clock_good,
-        {True: "good", False: "bad" if heard.answers else "unknown", None: "unknown"}[good],
+        _credentials(probed, heard.answers),
         words,
     )
+
+
+def _credentials(probed: Probed | Refused | TryLater | Invalid, answers: list[Answer]) -> str:
+    """Bad only where the vendor has said so: by the status for it, or in its own words under HTTP 200, as MOR does."""
+    if isinstance(probed, Probed):
+        return "unknown" if probed.credentials is None else "good"
+    is_no = isinstance(probed, Refused) and bool(answers) and answers[-1].status in (200, 401, 403)
+    return "bad" if is_no else "unknown"

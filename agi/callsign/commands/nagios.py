@@ -51,8 +51,8 @@ def judge(found: Mapping[str, Any], warn_age: float, crit_age: float) -> Verdict
     troubles = [] if found["running"] else [(CRITICAL, _down(found))]
     if found["store_trouble"]:
         troubles.append((CRITICAL, found["store_trouble"]))
-    if words := health.settings_troubles(found):
-        troubles.append((WARNING, " ".join(map(str.strip, words))))
+    if told := health.settings_troubles(found):
+        troubles.append((WARNING, " ".join(map(str.strip, told))))
     ages = {name: entry["oldest_waiting_seconds"] or 0.0 for name, entry in found["systems"].items()}
     for name, entry in found["systems"].items():
         if ages[name] > warn_age:

@@ -52,7 +52,7 @@ def troubles(asked: Mapping[str, Any]) -> list[str]:
         (asked["errors_last_hour"], asked["last_error"], "could not be asked"),
     ):
         is_last = bool(failed) and (good is None or good["at"] < last["at"])
-        if is_last or failed > 0 and failed >= WORRYING_SHARE * asked["last_hour"]:
+        if is_last or (failed > 0 and failed >= WORRYING_SHARE * asked["last_hour"]):
             words = f"{failed} of {asked['last_hour']} questions in the last hour {what}"
             told.append(f"{words}, last: {last['status']} {last['reason']}".rstrip())
     return told

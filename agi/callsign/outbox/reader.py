@@ -203,7 +203,7 @@ class OutboxReader:
         found: defaultdict[str, Questions] = defaultdict(lambda: Questions({}))
         if not self._rows(sql.HAS_ASKED, ()):  # a store that the server of an earlier callsign still runs on
             return {}
-        for account, kind, *last in self._rows(sql.LAST_ASKED, ()):
+        for account, *last, kind in self._rows(sql.LAST_ASKED, ()):
             setattr(found[account], kind, LastQuestion(*last))
         for account, status, count in self._rows(sql.ASKED_SINCE, (int(hour_ago // 60) + 1,)):
             found[account].of_last_hour[status] = count

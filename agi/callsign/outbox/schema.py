@@ -154,8 +154,9 @@ HAS_ASKED = "SELECT 1 FROM sqlite_master WHERE name = 'asked'"
 ASKED_SINCE = "SELECT system, status, sum(questions) FROM asked WHERE minute >= ? GROUP BY system, status"
 
 LAST_ASKED = """
-    SELECT system, CASE status WHEN 'OK' THEN 'last_answer' WHEN 'ERROR' THEN 'last_error' ELSE 'last_trouble' END AS kind,
-        max(at), action, status, reason FROM asked GROUP BY system, kind"""
+    SELECT system, max(at), action, status, reason,
+        CASE status WHEN 'OK' THEN 'last_answer' WHEN 'ERROR' THEN 'last_error' ELSE 'last_trouble' END AS kind
+    FROM asked GROUP BY system, kind"""
 
 FORGET_ASKED = """
     DELETE FROM asked WHERE minute < :limit OR (minute < :hour AND EXISTS (

@@ -15,8 +15,8 @@ from importlib import import_module
 from typing import Any
 
 from callsign.http.messages import Reply, Request
-from callsign.notification import Notification, Outcome
-from callsign.question import Verdict
+from callsign.notification import Notification, Outcome, Refused, TryLater
+from callsign.question import Invalid, Verdict
 from callsign.record import Record, field
 from callsign.settings.sections import Numbers
 from callsign.vendors.signing import Explained
@@ -70,10 +70,14 @@ class Prefetch(Record):
 
 
 class Probed(Record):
-    """What `check --online` learns of the account; `good` is None where no harmless call would tell."""
+    """What `check --online` learns of an account whose vendor answers."""
 
-    good: bool | None
+    credentials: bool | None  # taken; None where no harmless call would tell
     words: str
+    is_well: bool = True  # nothing that calls need is missing
+
+
+Probe = Generator[Request, Reply, Probed | Refused | TryLater | Invalid]
 
 
 class Vendor(Record):
@@ -81,7 +85,7 @@ class Vendor(Record):
 
     explain: Callable[[Any, Mapping[str, str], float], Explained]
     """For `callsign sign`: gets the section, what was given, and the time.  Raises ValueError."""
-    probe: Callable[[Any, Any], Generator[Request, Reply, Probed]]
+    probe: Callable[[Any, Any], Probe]
     """Harmless requests, for `check --online`: gets the section and the memory."""
     clock_seconds: float = math.inf  # the difference between its clock and ours that it takes
     new_memory: Callable[[], Any] = _nothing  # what one process remembers of an account between conversations

@@ -18,7 +18,7 @@ from callsign.notification import Delivered, Notification, Outcome, Refused, Try
 from callsign.record import Record, field
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Noojee, Numbers
-from callsign.vendors.interface import Probed, Vendor
+from callsign.vendors.interface import Probe, Probed, Vendor
 from callsign.vendors.signing import MASK, Explained, sha256_hex, values_of
 
 CONCURRENCY = 5
@@ -251,12 +251,12 @@ def explain(section: Noojee, given: Mapping[str, str], now: float) -> Explained:
     return Explained(text, signature, {"timestamp": timestamp}, method)
 
 
-def probe(section: Noojee, _memory: object) -> Generator[Request, Reply, Probed]:
+def probe(section: Noojee, _memory: object) -> Probe:
     """Time is all that the recorder answers without doing something."""
     reply = yield time_request(section)
     if timestamp_in(reply):
         return Probed(None, "Time answers; no call that only checks the key is known, the first recording shows it")
-    return Probed(False, no_time(reply).reason)
+    return no_time(reply)
 
 
 VENDOR = Vendor(

@@ -18,7 +18,7 @@ from callsign.phone_numbers import as_vendor_wants
 from callsign.record import Record
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Numbers, Skarabee
-from callsign.vendors.interface import Probed, Vendor
+from callsign.vendors.interface import Probe, Probed, Vendor
 from callsign.vendors.signing import Explained, hmac_sha256_hex, values_of
 
 CONCURRENCY = 16
@@ -179,13 +179,13 @@ def explain(section: Skarabee, given: Mapping[str, str], now: float) -> Explaine
     return Explained(text, hmac_sha256_hex(key, text), {name: values[name] for name in SIGNED_NAMES}, method)
 
 
-def probe(section: Skarabee, _memory: object) -> Generator[Request, Reply, Probed]:
+def probe(section: Skarabee, _memory: object) -> Probe:
     """A GET without parameters tells nobody of a call; that the service answers it, in whatever way, is all."""
     reply = yield Request("GET", section.url, is_safe=True)
     if isinstance(reply, NoAnswer):
-        return Probed(False, reply.reason)
+        return TryLater(reply.reason)
     if reply.is_temporary():
-        return Probed(False, f"HTTP {reply.status}")
+        return TryLater(f"HTTP {reply.status}")
     return Probed(None, "it has no harmless call that checks businessid and key: the first notified call shows them")
 
 

@@ -12,7 +12,7 @@ from callsign.notification import Delivered, Outcome, Refused, TryLater
 from callsign.question import Found, Invalid, Verdict
 from callsign.record import Record, field
 from callsign.settings.sections import Kalliope, Numbers
-from callsign.vendors.interface import Probed
+from callsign.vendors.interface import Probe, Probed
 from callsign.vendors.kalliope.history import (
     DAY_SECONDS,
     MASKED,
@@ -160,19 +160,19 @@ def register(
     return reply
 
 
-def probe(section: Kalliope, memory: Memory) -> Generator[Request, Reply, Probed]:
+def probe(section: Kalliope, memory: Memory) -> Probe:
     """The calls of the last hour: proves user, password and the right to read the register."""
     now = memory.wall()
     reply = yield from exchange(section, memory.signer, summary(section, Window(now - 3600.0, now, None)))
     trouble = trouble_with(reply)
     if trouble is not None:
-        return Probed(False, trouble.reason)
+        return trouble
     assert isinstance(reply, Answer)  # noqa: S101
     try:
         calls = list(rows_of(reply))
     except NoRegister as fault:
-        return Probed(False, f"user and password are taken, but there is no call register: {fault}")
+        return Probed(True, f"user and password are taken, but there is no call register: {fault}", is_well=False)
     if any(MASKED.fullmatch(call.get("called", "")) for call in calls):
-        return Probed(False, MASKED_REASON)
+        return Probed(True, MASKED_REASON, is_well=False)
     clock = clock_trouble(reply)
     return Probed(True, f"user and password are taken{'; ' if clock else ''}{clock}")

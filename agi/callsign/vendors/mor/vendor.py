@@ -18,7 +18,7 @@ from callsign.phone_numbers import as_vendor_wants
 from callsign.question import Found, Invalid, Verdict
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Mor, Numbers
-from callsign.vendors.interface import Ask, Probed, Vendor
+from callsign.vendors.interface import Ask, Probe, Probed, Vendor
 from callsign.vendors.mor import answer as mor_answer
 from callsign.vendors.mor.hash import hashed, invalid_value, names_of, text_to_sign, unlisted
 from callsign.vendors.mor.methods import READS
@@ -139,13 +139,13 @@ def _close_to(name: str, method: str) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def probe(section: Mor, _memory: object) -> Generator[Request, Reply, Probed]:
+def probe(section: Mor, _memory: object) -> Probe:
     """The version is told to whoever has user and key."""
     answer = yield from ask(section, "system_version_get", {})
     if not isinstance(answer, Element):
-        return Probed(False, answer.reason)
+        return answer
     version = vendor_words(answer.first_text("page", "version"), 40)
-    return Probed(True, f"version {version}") if version else Probed(False, _strange("version").reason)
+    return Probed(True, f"version {version}") if version else _strange("version")
 
 
 VENDOR = Vendor(

@@ -18,7 +18,7 @@ from callsign.log_text import vendor_words
 from callsign.notification import Refused, TryLater
 from callsign.question import Found, Invalid, Verdict
 from callsign.settings.sections import Numbers, Sraps
-from callsign.vendors.interface import Probed
+from callsign.vendors.interface import Probe, Probed
 from callsign.vendors.signing import Explained, values_of
 from callsign.vendors.sraps import hawk
 from callsign.vendors.sraps.answers import CHECK_URL, text_of
@@ -168,13 +168,13 @@ def explain(section: Sraps, given: Mapping[str, str], now: float) -> Explained:
     return Explained(what.text(), hawk.mac(section.key_secret, what.text()), {**values, "hash": payload}, method)
 
 
-def probe(section: Sraps, memory: Memory) -> Generator[Request, Reply, Probed]:
+def probe(section: Sraps, memory: Memory) -> Probe:
     """The API key's own record."""
     service = Service(section, memory)
     try:
         yield from service.token()
     except Ended as end:
-        return Probed(False, end.verdict.reason)
+        return end.verdict
     offset = service.known.clock_offset_seconds
     clock = f"; its clock is {offset:+.0f} s from this machine's, which is allowed for" if offset else ""
     return Probed(True, f"the API key is accepted{clock}")
