@@ -11,7 +11,7 @@ A call's way, from top to bottom:
     agi/             the AGI protocol on a socket or on pipes: the agi_* lines in, SET VARIABLE out
     steps/           what one AGI() line means; whatever happens, a status comes out
     outbox/          a notification is committed to disk; only now does the dialplan go on
-    delivery/        behind it, per account and in order: leads conversations with vendors to their end; and
+    delivery/        behind it, per account and in order: runs conversations with vendors to their end; and
                      beside a call that waits, where the dialplan asks
     cluster/         where several hosts share the work: what each tells the others, by way of PostgreSQL
     vendors/         what each vendor wants: sign with the clock of this attempt, converse, judge the answer

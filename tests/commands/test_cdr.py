@@ -23,7 +23,7 @@ import pytest
 from callsign import clocks
 from callsign.commands.cdr_periods import begin_of, days_of, end_of, months
 from callsign.commands.main import main
-from callsign.delivery.conversation import lead
+from callsign.delivery.conversation import run_conversation
 from callsign.http.messages import Answer
 from callsign.http.transport import HttpTransport
 from callsign.sandbox.vendors.messages import Trouble
@@ -367,7 +367,9 @@ def test_the_stand_in_reads_both_forms_of_a_body(called: tuple[Sandbox, Path], b
     period = ("2026-02-01 00:00:00", "2026-02-03 00:00:00")
     request = by_period(section, "summary", "text/csv", *period, 1 << 20, CALL, body)
     transport = HttpTransport()
-    reply = lead(register(section, Signer(), request), transport.send, clocks.steady, math.inf, LONG_SECONDS)
+    reply = run_conversation(
+        register(section, Signer(), request), transport.send, clocks.steady, math.inf, LONG_SECONDS
+    )
     transport.close()
     assert isinstance(reply, Answer)
     assert reply.body.decode().splitlines()[1] + "\n" == ITS_LINE

@@ -18,7 +18,7 @@ import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callsign.delivery.conversation import lead
+from callsign.delivery.conversation import run_conversation
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Delivered, Refused, TryLater
 from callsign.question import Found, Invalid
@@ -71,7 +71,7 @@ def as_csv(rows: Sequence[Mapping[str, str]]) -> bytes:
 
 
 class Pbx:
-    """Stands for the PBX at the other end of `lead`: answers by period, as the register has a call after its end."""
+    """Plays the PBX for `run_conversation`: answers by period, as the register has a call after its end."""
 
     def __init__(self, wall: Clock) -> None:
         self.wall = wall
@@ -133,7 +133,7 @@ class Desk:
 
     def ask(self, number: str = CUSTOMER, days: str | None = None) -> Any:
         facts = {"number": number} | ({} if days is None else {"days": days})
-        return lead(
+        return run_conversation(
             last_call.lastcall(self.settings, self.numbers, facts, self.memory),
             self.pbx,
             lambda: 0.0,
@@ -143,7 +143,7 @@ class Desk:
 
     def prefetch(self) -> Any:
         conversation = last_call.prefetch(self.settings, self.numbers, self.memory)
-        return lead(conversation, self.pbx, lambda: 0.0, LONG_SECONDS, LONG_SECONDS)
+        return run_conversation(conversation, self.pbx, lambda: 0.0, LONG_SECONDS, LONG_SECONDS)
 
     def extension(self, number: str = CUSTOMER, days: str | None = None) -> str:
         told = self.ask(number, days)
@@ -728,7 +728,9 @@ def test_fifty_calls_at_once_share_one_fetch_and_its_trouble(desk: Desk, reply: 
 
     def ask(_: int) -> Any:
         facts = {"number": CUSTOMER}
-        return lead(last_call.lastcall(desk.settings, desk.numbers, facts, desk.memory), send, lambda: 0.0, 60.0, 60.0)
+        return run_conversation(
+            last_call.lastcall(desk.settings, desk.numbers, facts, desk.memory), send, lambda: 0.0, 60.0, 60.0
+        )
 
     with ThreadPoolExecutor(50) as pool:
         told = list(pool.map(ask, range(50), timeout=LONG_SECONDS))
@@ -785,7 +787,7 @@ def probed(desk: Desk, reply: Reply | None = None) -> Any:
     if reply is not None:
         desk.pbx.fails = [reply]
     conversation: Generator[Request, Reply, Any] = last_call.probe(desk.settings, desk.memory)
-    return lead(conversation, desk.pbx, lambda: 0.0, LONG_SECONDS, LONG_SECONDS)
+    return run_conversation(conversation, desk.pbx, lambda: 0.0, LONG_SECONDS, LONG_SECONDS)
 
 
 def test_check_proves_the_credentials_with_an_hour_of_the_register(desk: Desk) -> None:

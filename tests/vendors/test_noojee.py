@@ -16,7 +16,7 @@ import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callsign.delivery.conversation import PastDeadline, lead
+from callsign.delivery.conversation import PastDeadline, run_conversation
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
 from callsign.settings.secret import Secret
@@ -537,7 +537,7 @@ class CountedLock:
 
 
 class Recorder:
-    """Stands for the recorder at the other end of `lead`; notes what is under way at the same time."""
+    """Stands for the recorder at the other end of `run_conversation`; notes what is under way at the same time."""
 
     def __init__(self, lock: CountedLock) -> None:
         self._lock = lock
@@ -577,7 +577,7 @@ class Recorder:
 
 def at_once(memory: noojee.Memory, recorder: Recorder, calls: int = CALLS) -> list[Outcome]:
     def attempt(_: int) -> Outcome:
-        return lead(begin(memory), recorder, lambda: 0.0, LONG_SECONDS, LONG_SECONDS)
+        return run_conversation(begin(memory), recorder, lambda: 0.0, LONG_SECONDS, LONG_SECONDS)
 
     with ThreadPoolExecutor(calls) as pool:
         return list(pool.map(attempt, range(calls), timeout=LONG_SECONDS))
@@ -691,7 +691,7 @@ def test_a_deadline_between_time_and_command_sends_no_command_and_leaves_the_loc
         return time_is()
 
     with pytest.raises(PastDeadline):
-        lead(begin(memory), slow, clock, clock.now + 10, 60)
+        run_conversation(begin(memory), slow, clock, clock.now + 10, 60)
     assert urls(sent) == [TIME]
     assert memory.pair is None
     assert not memory.renewal.locked()

@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 
 from callsign import clocks
 from callsign.commands import common
-from callsign.delivery.conversation import lead
+from callsign.delivery.conversation import run_conversation
 from callsign.http.messages import Reply, Request
 from callsign.http.transport import HttpTransport
 from callsign.log_text import visible, visible_json
@@ -123,7 +123,7 @@ def _asked(system: str, section: Any, call: Call) -> tuple[Told, set[str]]:
     conversation = APIS[system].converse(section, call, VENDORS[system].new_memory())
     longest = ALL_SECONDS if call.every_page else SECONDS
     try:
-        told = lead(conversation, send, clocks.steady, math.inf, longest)
+        told = run_conversation(conversation, send, clocks.steady, math.inf, longest)
     finally:
         transport.close()
     return (told if isinstance(told, Told) else Told("UNREACHABLE", told.reason)), proofs

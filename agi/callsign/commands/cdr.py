@@ -18,7 +18,7 @@ from callsign.commands import common
 from callsign.commands.cdr_joining import BadPart, Joined
 from callsign.commands.cdr_periods import NO_CHANGES, Part, days_of, given, months, unmistakable
 from callsign.commands.cdr_selecting import ELSEWHERE, NAME, within
-from callsign.delivery.conversation import lead
+from callsign.delivery.conversation import run_conversation
 from callsign.http.messages import Answer, Request
 from callsign.http.transport import HttpTransport
 from callsign.settings.accounts import account_of, place_named
@@ -138,7 +138,8 @@ _transport = HttpTransport()
 
 
 def _body(section: Kalliope, request: Request) -> bytes:
-    reply = lead(register(section, _signer, request), _transport.send, clocks.steady, math.inf, MONTH_SECONDS)
+    conversation = register(section, _signer, request)
+    reply = run_conversation(conversation, _transport.send, clocks.steady, math.inf, MONTH_SECONDS)
     if not isinstance(reply, Answer):
         raise Failed(reply.reason)
     return reply.body

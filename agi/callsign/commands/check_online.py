@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from callsign import clocks
-from callsign.delivery.conversation import PastDeadline, Send, lead
+from callsign.delivery.conversation import PastDeadline, Send, run_conversation
 from callsign.http.messages import Answer, Reply, Request
 from callsign.http.transport import HttpTransport
 from callsign.log_text import place_of
@@ -81,7 +81,7 @@ def _check(settings: Settings, account: str, send: Send) -> Finding:
     probed: Probed | Refused | TryLater | Invalid
     try:
         end = clocks.steady() + CHECK_SECONDS
-        probed = lead(vendor.probe(section, vendor.new_memory()), heard, clocks.steady, end, CHECK_SECONDS)
+        probed = run_conversation(vendor.probe(section, vendor.new_memory()), heard, clocks.steady, end, CHECK_SECONDS)
     except PastDeadline:
         probed = TryLater(f"no verdict within {CHECK_SECONDS:g} s")
     except Exception as fault:  # our own fault in one vendor must not hide the others

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from callsign import clocks, thread_starts
-from callsign.delivery.conversation import Send, lead, told_of
+from callsign.delivery.conversation import Send, run_conversation, with_account
 from callsign.http.messages import Reply, Request
 from callsign.log_text import place_of
 from callsign.notification import TryLater
@@ -83,14 +83,14 @@ class Asking:
             return TryLater(f"{PLACES} questions to {account} are waiting already")
         asked = _Asked(self._send)
         asked.has_verdict.acquire()
-        if not thread_starts.begin(f"ask-{account}", self._lead, account, asked, conversation, end, places):
+        if not thread_starts.begin(f"ask-{account}", self._run, account, asked, conversation, end, places):
             places.release()
             return TryLater("the system gives callsign no thread for the question")
         asked.has_verdict.acquire(timeout=max(0.0, end - clocks.steady()) + GRACE_SECONDS)
         maybe = "; it may have been done" if asked.may_be_done else ""
         return asked.verdict or TryLater(f"no answer within {seconds:g} s{maybe}")
 
-    def _lead(
+    def _run(
         self,
         account: str,
         asked: _Asked,
@@ -99,8 +99,8 @@ class Asking:
         places: threading.Semaphore,
     ) -> None:
         try:
-            verdict = lead(conversation, asked.send_noting, clocks.steady, math.inf, end - clocks.steady())
-            asked.verdict = told_of(account, verdict)
+            verdict = run_conversation(conversation, asked.send_noting, clocks.steady, math.inf, end - clocks.steady())
+            asked.verdict = with_account(account, verdict)
         except Exception as fault:  # our own fault must not hurt a call
             log.error("a fault in callsign itself: %s", place_of(fault))
             asked.verdict = Invalid("a fault in callsign itself, see its log")

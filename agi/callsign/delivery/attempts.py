@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from callsign import clocks
-from callsign.delivery.conversation import PastDeadline, Send, lead, told_of
+from callsign.delivery.conversation import PastDeadline, Send, run_conversation, with_account
 from callsign.delivery.lane import Lane
 from callsign.delivery.outcomes import Outcomes
 from callsign.delivery.retry import next_delay_seconds
@@ -103,7 +103,8 @@ class Attempts:
         converse = VENDORS[system_of(account)].converse
         assert converse is not None  # noqa: S101
         conversation = converse(section, settings.numbers, job.notification, self._memories[account])
-        return told_of(account, lead(conversation, self._send, clocks.steady, job.steady_deadline, ATTEMPT_SECONDS))
+        verdict = run_conversation(conversation, self._send, clocks.steady, job.steady_deadline, ATTEMPT_SECONDS)
+        return with_account(account, verdict)
 
     def _have_word(self, lane: Lane, job: Job, state: State, reason: str, milliseconds: float) -> None:
         """The vendor's verdict ends the job, unless something that it undoes may still be carried out behind it."""

@@ -1,4 +1,4 @@
-"""Leads one conversation with a vendor: hands each request to a sender and each reply back."""
+"""Runs one conversation with a vendor: hands each request to a sender and each reply back."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Verdict = TypeVar("Verdict")
 Send = Callable[[Request, float], Reply]
 
 
-Told = TypeVar("Told", bound="Delivered | Refused | TryLater | Found | Invalid")
+AnyVerdict = TypeVar("AnyVerdict", bound="Delivered | Refused | TryLater | Found | Invalid")
 
 
-def told_of(account: str, verdict: Told) -> Told:
+def with_account(account: str, verdict: AnyVerdict) -> AnyVerdict:
     """With the account's own section in its reason."""
     return replace(verdict, reason=place_named(account, verdict.reason))
 
@@ -36,7 +36,7 @@ class PastDeadline(Exception):
     """The job's life ended before the next request of the conversation could go out."""
 
 
-def lead(
+def run_conversation(
     conversation: Generator[Request, Reply, Verdict],
     send: Send,
     steady: Callable[[], float],
@@ -47,7 +47,7 @@ def lead(
     """Runs the conversation to its end; no request goes out after `deadline` (steady seconds).
 
     All requests together get `longest_seconds`, pauses included; the one whose pause would take more
-    is not sent, and the conversation told so.  Raises PastDeadline when the deadline stopped it, and
+    is not sent, and the conversation gets NO_TIME.  Raises PastDeadline when the deadline stopped it, and
     whatever the conversation raises.
     """
     end = steady() + longest_seconds

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from callsign import clocks, thread_starts
-from callsign.delivery.conversation import Send, lead, told_of
+from callsign.delivery.conversation import Send, run_conversation, with_account
 from callsign.log_text import place_of
 from callsign.notification import Delivered
 from callsign.settings.accounts import name_of, system_of
@@ -77,12 +77,12 @@ class Prefetcher:
             return section
 
     def _fetch(self, account: str, prefetch: Prefetch, section: Any) -> bool:
-        """Whether it went well; what did not is told once."""
+        """Fetches once.  True on success.  Logs a trouble only when it is another one."""
         try:
             conversation = prefetch.converse(section, self._settings().numbers, self._memory_of(account))
-            outcome = told_of(
-                account, lead(conversation, self._send, clocks.steady, math.inf, prefetch.longest_seconds)
-            )
+            longest = prefetch.longest_seconds
+            verdict = run_conversation(conversation, self._send, clocks.steady, math.inf, longest)
+            outcome = with_account(account, verdict)
         except Exception as fault:  # our own fault must not end the thread
             log.error("system=%s: a fault in callsign itself: %s", account, place_of(fault))
             return False

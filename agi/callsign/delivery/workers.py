@@ -20,7 +20,7 @@ REST_SECONDS = 10.0
 
 
 class LaneWorkers:
-    """Lead each job of `lane` through `deal_with`, `most` at once.
+    """Hand each job of `lane` to `deal_with`, `most` at once.
 
     While anything waits that another worker could begin, one of them is at work, and looks when it has
     ended, or watches the clock; the rest sleep: each waking costs the calls more than it gains.
