@@ -591,7 +591,7 @@ class TestABadPeer:
 
             for _ in range(20):
                 probe()
-            wait_until(lambda: sum(told.counted for told in server._peers._told.values()) == 19)
+            wait_until(lambda: sum(entry.counted for entry in server._peers._entries.values()) == 19)
             said = lines(caplog)
             assert len(said) == 1
             later = time.monotonic() + peer_log.FIRST_PAUSE_SECONDS

@@ -45,7 +45,7 @@ def test_ever_new_peers_take_neither_memory_nor_the_log(clock: Clock, caplog: py
     peers = PeerLog()
     for number in range(10_000):
         peers.closed(f"2001:db8::{number:x}", ": it left")
-    assert len(peers._told) <= MOST_PEERS + 1
+    assert len(peers._entries) <= MOST_PEERS + 1
     assert len(caplog.records) == MOST_PEERS + 1
     assert "(one of many)" in caplog.records[-1].getMessage()
 

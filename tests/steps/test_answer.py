@@ -29,8 +29,8 @@ from callsign.steps.answer import (
     Services,
     answer,
     log_step,
+    status_variables,
     system_of,
-    variables,
 )
 from callsign.steps.handlers import HANDLERS
 from callsign.steps.step import Step, read_step
@@ -378,7 +378,7 @@ def test_a_call_is_one_line_in_the_log(desk: Desk, caplog: pytest.LogCaptureFixt
     step = a_step("skarabee", agi_uniqueid="pbx\x1b[2J-1700000000.1")
     for told in (
         {"SKARABEESTATUS": "QUEUED", "SKARABEEREASON": "", "SKARABEEJOB": "7"},
-        variables("x", "ERROR", "why"),
+        status_variables("x", "ERROR", "why"),
     ):
         log_step(step, told, 1.25)
     quiet, loud = caplog.records[:2]
@@ -388,7 +388,7 @@ def test_a_call_is_one_line_in_the_log(desk: Desk, caplog: pytest.LogCaptureFixt
     assert loud.getMessage().endswith("ERROR ms=1.2: why")
     assert loud.levelname == "WARNING"
     for status in ("REFUSED", "UNREACHABLE"):
-        log_step(step, variables("skarabee", status, "why"), 1.0)
+        log_step(step, status_variables("skarabee", status, "why"), 1.0)
         assert caplog.records[-1].levelname == "WARNING"
     log_step(read_step({}, []), {}, 1.0)
     assert caplog.records[-1].getMessage() == "call=- channel=- path=- job=- - ms=1.0"
@@ -446,11 +446,11 @@ def test_a_path_sets_the_variables_of_the_system_it_begins_with(path: str, syste
 
 
 def test_a_reason_is_one_short_line() -> None:
-    told = variables("skarabee", "ERROR", "a\r\nb\x00" + "x" * 999)
+    told = status_variables("skarabee", "ERROR", "a\r\nb\x00" + "x" * 999)
     assert told["SKARABEEREASON"].startswith("a b")
     assert told["SKARABEEREASON"].isprintable()
     assert len(told["SKARABEEREASON"]) == MAX_REASON_CHARACTERS
-    assert "CALLSIGNJOB" not in variables("callsign", "ERROR", "")
+    assert "CALLSIGNJOB" not in status_variables("callsign", "ERROR", "")
 
 
 def test_a_step_without_any_line_gets_an_error(desk: Desk) -> None:

@@ -22,8 +22,8 @@ def variables(path: str, reason: str) -> dict[str, str]:
     """ERROR and its reason, for the system that `path` begins with."""
     first = path.partition("?")[0].strip("/ ").partition("/")[0].lower()
     system = first.upper() if first in SYSTEMS else "CALLSIGN"
-    told = {f"{system}STATUS": "ERROR", f"{system}REASON": reason}
-    return told if system == "CALLSIGN" else {**told, f"{system}JOB": ""}
+    found = {f"{system}STATUS": "ERROR", f"{system}REASON": reason}
+    return found if system == "CALLSIGN" else {**found, f"{system}JOB": ""}
 
 
 def read_block(receive: Callable[[], bytes]) -> str:
@@ -35,9 +35,9 @@ def read_block(receive: Callable[[], bytes]) -> str:
     return script.decode("utf-8", "replace").strip()
 
 
-def tell(receive: Callable[[], bytes], send: Callable[[bytes], object], told: Mapping[str, str]) -> None:
+def tell(receive: Callable[[], bytes], send: Callable[[bytes], object], values: Mapping[str, str]) -> None:
     """Sets the variables, whose values lose all that could end the quotes; a reply is a line, whatever it says."""
-    for name, value in told.items():
+    for name, value in values.items():
         fit = "".join(letter for letter in value if letter.isprintable() and letter not in '"\\')
         send(f'SET VARIABLE {name} "{fit}"\n'.encode("utf-8", "replace"))
         reply = b""

@@ -63,7 +63,7 @@ class Attend(Protocol):
         confirm: Callable[[AgiSession], None],
         waits: Callable[[], AbstractContextManager[None]],
         *,
-        is_told: bool,
+        is_logged: bool,
     ) -> None: ...
 
 
@@ -262,7 +262,7 @@ class FastAgiServer:
                 raise BadPeer("it came from where our own call comes from, and is none")
 
         try:
-            self._attend(SocketConnection(sock), confirm, lambda: self._waiting.wait(sock), is_told=not is_own)
+            self._attend(SocketConnection(sock), confirm, lambda: self._waiting.wait(sock), is_logged=not is_own)
         except BadPeer as fault:
             self._peers.closed(peer, f": {fault}")
             sock.close()  # at once: what it may still send is nobody's

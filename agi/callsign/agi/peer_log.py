@@ -18,7 +18,7 @@ MOST_PEERS = 100
 log = logging.getLogger("callsign.server")
 
 
-class _Told(Record, frozen=False):
+class _Entry(Record, frozen=False):
     """What was said of one peer."""
 
     pause: float = FIRST_PAUSE_SECONDS
@@ -31,22 +31,22 @@ class PeerLog:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._told: dict[tuple[str, str], _Told] = {}
+        self._entries: dict[tuple[str, str], _Entry] = {}
 
     def closed(self, peer: str, why: str) -> None:
         """The connection of `peer` was closed; `why` goes on behind its address."""
         now = time.monotonic()
         with self._guard:
-            if len(self._told) >= MOST_PEERS and (peer, why) not in self._told:
-                self._told = {key: told for key, told in self._told.items() if told.until > now}
-            one_of_many = len(self._told) >= MOST_PEERS and (peer, why) not in self._told
-            told = self._told.setdefault(("", "") if one_of_many else (peer, why), _Told())
-            if now < told.until:
-                told.counted += 1
+            if len(self._entries) >= MOST_PEERS and (peer, why) not in self._entries:
+                self._entries = {key: entry for key, entry in self._entries.items() if entry.until > now}
+            one_of_many = len(self._entries) >= MOST_PEERS and (peer, why) not in self._entries
+            entry = self._entries.setdefault(("", "") if one_of_many else (peer, why), _Entry())
+            if now < entry.until:
+                entry.counted += 1
                 return
-            counted, told.counted = told.counted, 0
-            told.until = now + told.pause
-            told.pause = min(2 * told.pause, LONGEST_PAUSE_SECONDS)
+            counted, entry.counted = entry.counted, 0
+            entry.until = now + entry.pause
+            entry.pause = min(2 * entry.pause, LONGEST_PAUSE_SECONDS)
         log.warning(
             "peer %s%s%s: closed%s",
             peer,
@@ -58,4 +58,4 @@ class PeerLog:
     def forget(self) -> None:
         """Of each peer the next trouble is said at once: the settings are new."""
         with self._guard:
-            self._told.clear()
+            self._entries.clear()

@@ -21,7 +21,7 @@ from callsign.record import fields, replace
 from callsign.settings.accounts import account_of, place_named
 from callsign.settings.secret import Secret
 from callsign.vendors import noojee_api
-from callsign.vendors.api import Call, Told, secrets_in
+from callsign.vendors.api import Call, Result, secrets_in
 from callsign.vendors.kalliope import api as kalliope
 from callsign.vendors.mor import api as mor
 from callsign.vendors.registry import VENDORS
@@ -54,7 +54,7 @@ class Api(Protocol):
     NAMES: bool  # METHOD NAME=VALUE…; else VERB PATH
 
     def effect(self, section: Any, call: Call) -> str: ...
-    def converse(self, section: Any, call: Call, memory: Any) -> Generator[Request, Reply, Told]: ...
+    def converse(self, section: Any, call: Call, memory: Any) -> Generator[Request, Reply, Result]: ...
 
 
 APIS = {
@@ -91,11 +91,11 @@ def run(options: common.Options) -> int:
         effect = api.effect(section, call)
         if effect and not options.yes:
             raise ValueError(f"{words[0]} {effect}: with --yes it is asked for")
-        told, hidden = _asked(options.system, section, call)
-        told = replace(told, reason=place_named(account_of(options.system, options.account), told.reason))
+        result, hidden = _asked(options.system, section, call)
+        result = replace(result, reason=place_named(account_of(options.system, options.account), result.reason))
     except ValueError as fault:
         raise common.UsageFault(str(fault)) from None
-    return _shown(told, hidden | _secrets_of(section), options.json)
+    return _shown(result, hidden | _secrets_of(section), options.json)
 
 
 def _data(text: str) -> bytes:
@@ -111,7 +111,7 @@ def _data(text: str) -> bytes:
     return data
 
 
-def _asked(system: str, section: Any, call: Call) -> tuple[Told, set[str]]:
+def _asked(system: str, section: Any, call: Call) -> tuple[Result, set[str]]:
     """What came of it, and what proved who asked."""
     proofs: set[str] = set()
     transport = HttpTransport()
@@ -123,10 +123,10 @@ def _asked(system: str, section: Any, call: Call) -> tuple[Told, set[str]]:
     conversation = APIS[system].converse(section, call, VENDORS[system].new_memory())
     longest = ALL_SECONDS if call.every_page else SECONDS
     try:
-        told = run_conversation(conversation, send, clocks.steady, math.inf, longest)
+        result = run_conversation(conversation, send, clocks.steady, math.inf, longest)
     finally:
         transport.close()
-    return (told if isinstance(told, Told) else Told("UNREACHABLE", told.reason)), proofs
+    return (result if isinstance(result, Result) else Result("UNREACHABLE", result.reason)), proofs
 
 
 def _secrets_of(section: Any) -> set[str]:
@@ -134,37 +134,37 @@ def _secrets_of(section: Any) -> set[str]:
     return {value.reveal() for value in values if isinstance(value, Secret)}
 
 
-def _shown(told: Told, secrets: set[str], as_json: bool) -> int:
+def _shown(result: Result, secrets: set[str], as_json: bool) -> int:
     """Prints it, and gives the exit status."""
     hidden = {secret for secret in secrets if len(secret) >= LEAST_HIDDEN and not secret.isdigit()}
-    is_good = told.status == "OK"
-    document = told.document if is_good else {"status": told.status, "reason": told.reason}
-    if told.body:
-        is_good = _body_shown(told, hidden, as_json) and is_good
+    is_good = result.status == "OK"
+    document = result.document if is_good else {"status": result.status, "reason": result.reason}
+    if result.body:
+        is_good = _body_shown(result, hidden, as_json) and is_good
     elif document is not None and (as_json or is_good):
         print(_without(visible_json(document, None if as_json else 2), hidden))
     elif as_json:
         print("null")
-    if told.reason:
+    if result.reason:
         common.complain(
-            "api", _without(visible(f"{told.status}: {told.reason}" if not is_good else told.reason), hidden)
+            "api", _without(visible(f"{result.status}: {result.reason}" if not is_good else result.reason), hidden)
         )
     return common.DONE if is_good else common.FAILED
 
 
-def _body_shown(told: Told, hidden: set[str], as_json: bool) -> bool:
+def _body_shown(result: Result, hidden: set[str], as_json: bool) -> bool:
     """Prints an answer that is no JSON: as it is into a file or a pipe.  Whether it could."""
     try:
-        text = _without(told.body.decode("utf-8-sig"), hidden)
+        text = _without(result.body.decode("utf-8-sig"), hidden)
     except UnicodeDecodeError:
         if as_json or sys.stdout.isatty():
-            kind = visible(told.content_type) or "an unnamed kind"
+            kind = visible(result.content_type) or "an unnamed kind"
             common.complain(
-                "api", f"the answer is {len(told.body)} bytes of {kind}: write it to a file, without --json"
+                "api", f"the answer is {len(result.body)} bytes of {kind}: write it to a file, without --json"
             )
             return False
         sys.stdout.flush()
-        sys.stdout.buffer.write(told.body)
+        sys.stdout.buffer.write(result.body)
         return True
     if as_json:
         common.print_json(text)

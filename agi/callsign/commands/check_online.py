@@ -39,15 +39,15 @@ class Finding(Record):
 
     def line(self) -> str:
         """For a person."""
-        told = [f"answers at {self.address}" if self.reachable else f"does NOT answer at {self.address}"]
+        words = [f"answers at {self.address}" if self.reachable else f"does NOT answer at {self.address}"]
         if self.tls:
-            told.append("TLS verified")
+            words.append("TLS verified")
         if self.clock_ahead_seconds is not None:
             side = "ahead of" if self.clock_ahead_seconds > 0 else "behind"
             far = "" if self.clock_good else ", too far: set this machine's time (NTP)"
-            told.append(f"this clock is {abs(self.clock_ahead_seconds):g} s {side} its own{far}")
-        told.append(f"credentials {self.credentials}")
-        return f"{account_of(self.system, self.account)}: {'; '.join(told)}: {self.words}"
+            words.append(f"this clock is {abs(self.clock_ahead_seconds):g} s {side} its own{far}")
+        words.append(f"credentials {self.credentials}")
+        return f"{account_of(self.system, self.account)}: {'; '.join(words)}: {self.words}"
 
 
 class _Listening(Record, frozen=False):

@@ -40,12 +40,12 @@ def check(settings: Settings, warnings: Sequence[str]) -> Checked:
     accounts = settings.accounts
     if not accounts:
         found.append("no vendor has a section: every path will answer ERROR")
-    told = set()  # an account may have the address of the section above
+    named = set()  # an account may have the address of the section above
     for account in accounts:
         address = system_of(account), settings.section(account).url
-        if address not in told and address[1].startswith("http://"):
+        if address not in named and address[1].startswith("http://"):
             found.append(f"[{account}] url: http:// sends calls and signatures unprotected; fit only for a sandbox")
-        told.add(address)
+        named.add(address)
     systems = list(dict.fromkeys(map(system_of, accounts)))
     return Checked(settings.source, list(map(str, settings.folder)), systems, list(accounts), found)
 

@@ -36,12 +36,12 @@ def lines(asked: Mapping[str, Any]) -> list[str]:
         return []
     some = asked["by_status_last_hour"]
     how = ", ".join(f"{status} {some[status]}" for status in sorted(some, key=lambda status: (status != "OK", status)))
-    told = [f"    questions of the last hour: {how or 'none'}"]
+    lines = [f"    questions of the last hour: {how or 'none'}"]
     for name, one in last:
         status = "" if name == "last_answer" else f" {one['status']}"
         head = f"    {name.replace('_', ' ')} {moment(one['at'])} {one['action']}{status}"
-        told.append(f"{head} {one['reason']}".rstrip())
-    return told
+        lines.append(f"{head} {one['reason']}".rstrip())
+    return lines
 
 
 def troubles(asked: Mapping[str, Any]) -> list[str]:

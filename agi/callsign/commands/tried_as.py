@@ -36,9 +36,9 @@ def look_as_both(settings: Settings) -> Seen:
         return Seen(faults=[], warnings=[])
     path = Path(settings.source)
     look_there = ["/usr/bin/env", f"PYTHONPATH={CODE}", sys.executable, "-m", "callsign.commands.tried_as", str(path)]
-    told = unit_limits.run_inside(lines, look_there) if lines else ""
+    output = unit_limits.run_inside(lines, look_there) if lines else ""
     seen: dict[str, Seen] = {
-        f"{service.pw_name} (the service)": json.loads(told) if told else _as_user(service, True, path)
+        f"{service.pw_name} (the service)": json.loads(output) if output else _as_user(service, True, path)
     }
     if (asterisk := asterisk_user()) is not None and asterisk.pw_uid:
         # One that was started with -G has given up its groups: then only an ACL lets it in, where one can be kept.

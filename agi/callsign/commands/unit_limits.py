@@ -32,11 +32,11 @@ def lines_of_unit() -> Lines:
     """The unit's [Service] lines, its drop-ins' behind them; none where systemd has no such unit."""
     try:
         cat = ["systemctl", "cat", UNIT]
-        told = subprocess.run(cat, capture_output=True, text=True, timeout=LOOK_SECONDS, check=True).stdout  # noqa: S603
+        output = subprocess.run(cat, capture_output=True, text=True, timeout=LOOK_SECONDS, check=True).stdout  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return []
     found, section = [], ""
-    for line in told.replace("\\\n", " ").splitlines():
+    for line in output.replace("\\\n", " ").splitlines():
         name, equals, value = line.partition("=")
         if line.startswith("["):
             section = line.strip()

@@ -74,7 +74,7 @@ class Attempts:
             self._attempt(lane, job)
 
     def _attempt(self, lane: Lane, job: Job) -> None:
-        told = job.notification
+        notification = job.notification
         job.attempts += 1
         began = time.perf_counter()
         outcome: Outcome
@@ -84,7 +84,7 @@ class Attempts:
             self._end(lane, job, State.EXPIRED, "its time was over before the vendor could be told", None)
             return
         except Exception as fault:  # our own fault must not end the lane
-            log.error("job=%d system=%s: a fault in callsign itself: %s", job.id, told.system, place_of(fault))
+            log.error("job=%d system=%s: a fault in callsign itself: %s", job.id, notification.system, place_of(fault))
             outcome = TryLater("a fault in callsign itself, see its log", may_be_done=True)
         milliseconds = 1000 * (time.perf_counter() - began)
         job.unreached = isinstance(outcome, TryLater) and outcome.unreached
@@ -160,12 +160,13 @@ class Attempts:
             lane.finish(job, verdict)
 
     def _log(self, job: Job, what: str, reason: str, milliseconds: float | None, more: str = "") -> None:
-        told = job.notification
+        notification = job.notification
         level = logging.INFO if what == State.DELIVERED.value else logging.WARNING
         took = "" if milliseconds is None else f" ms={milliseconds:.1f}"
         line = "job=%d call=%s channel=%s system=%s action=%s attempt=%d %s%s%s%s"
         words = f": {reason}" if reason else ""
-        of_what = job.id, told.call, told.facts.get("channel", told.call), told.system, told.action, job.attempts
-        log.log(level, line, *of_what, what.upper(), took, more, words)
+        channel = notification.facts.get("channel", notification.call)
+        ids = job.id, notification.call, channel, notification.system, notification.action, job.attempts
+        log.log(level, line, *ids, what.upper(), took, more, words)
         if self.on_outcome is not None:
-            self.on_outcome(told.system, what, milliseconds)
+            self.on_outcome(notification.system, what, milliseconds)

@@ -70,7 +70,7 @@ class Delivery:
         """Delivers from now on if no other process does.  False where another one does, or the store is broken."""
         if not self._election.is_won():
             return False
-        self._outcomes.told_here = True
+        self._outcomes.delivers_here = True
         self._remember_doubts()
         self._outbox.listen(self._admit, self._election.hold_again)
         return True
@@ -78,11 +78,11 @@ class Delivery:
     def _remember_doubts(self) -> None:
         """What others attempted until it expired may still be carried out."""
         with suppress(OutboxError, ValueError, TypeError):
-            for told in self._reader.expired_lately(clocks.wall() - DOUBT_SECONDS, MOST_DOUBTS):
-                vendor, workers = VENDORS.get(system_of(told.system)), self._workers_of(told.system)
+            for expired in self._reader.expired_lately(clocks.wall() - DOUBT_SECONDS, MOST_DOUBTS):
+                vendor, workers = VENDORS.get(system_of(expired.system)), self._workers_of(expired.system)
                 if vendor is not None and vendor.in_order and workers is not None:
                     with workers.lane.guard:
-                        workers.lane.note_doubt(told)
+                        workers.lane.note_doubt(expired)
 
     @property
     def hangs(self) -> bool:
@@ -122,9 +122,9 @@ class Delivery:
             workers.wait_until_idle(end)
         not_looked = self._election.one_has_died and not self._loaded.is_set()
         leave_sign = not_looked or any(workers.leave_doubt for workers in tuple(self._workers.values()))
-        if self._outcomes.told_here:
+        if self._outcomes.delivers_here:
             self._outbox.stop_listening(WRITE_DOWN_SECONDS)
-        self._outcomes.told_here = False
+        self._outcomes.delivers_here = False
         self._election.lose(leave_sign)
         self._reader.close()
 

@@ -189,10 +189,10 @@ class Lane:
     def _undoes_a_later_one(self, job: Job) -> bool:
         return any(self._undoes(job.notification, later.notification) for later in self._order.behind(job))
 
-    def _is_in_doubt(self, told: Notification) -> bool:
-        """Whether what `told` undoes may still be carried out."""
-        older = self._doubts.get(self._keys_of(told)[-1])
-        return older is not None and self._undoes(told, older) and told.at - older.at < DOUBT_SECONDS
+    def _is_in_doubt(self, notification: Notification) -> bool:
+        """Whether what `notification` undoes may still be carried out."""
+        older = self._doubts.get(self._keys_of(notification)[-1])
+        return older is not None and self._undoes(notification, older) and notification.at - older.at < DOUBT_SECONDS
 
     def held_up(self, job: Job) -> list[int]:
         """The ids of `job` and of those behind it where the vendor is away, or was for what stands first; else none."""
@@ -239,12 +239,12 @@ class Lane:
             if not one.over:
                 self._offer(one)
 
-    def note_doubt(self, told: Notification) -> None:
+    def note_doubt(self, notification: Notification) -> None:
         """It has ended, and the vendor may still carry it out."""
-        key = self._keys_of(told)[-1]
+        key = self._keys_of(notification)[-1]
         older = self._doubts.pop(key, None)
-        is_hidden = older is not None and self._undoes(told, older)  # a stop in doubt does not hide its start
-        self._doubts[key] = older if older is not None and is_hidden else told
+        is_hidden = older is not None and self._undoes(notification, older)  # a stop in doubt does not hide its start
+        self._doubts[key] = older if older is not None and is_hidden else notification
         while len(self._doubts) > MOST_DOUBTS:
             self._doubts.popitem(last=False)
 

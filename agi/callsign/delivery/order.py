@@ -36,9 +36,9 @@ class JobOrder:
         """Whether nothing stands before it."""
         return all(self._lines[key][0] is job for key in self._keys_of(job.notification))
 
-    def firsts(self, told: Notification) -> list[Job]:
+    def firsts(self, notification: Notification) -> list[Job]:
         """Who would be the first to stand before a job that said this."""
-        return [self._lines[key][0] for key in self._keys_of(told) if key in self._lines]
+        return [self._lines[key][0] for key in self._keys_of(notification) if key in self._lines]
 
     def behind(self, job: Job) -> Iterator[Job]:
         """Those that wait for it; one that does so twice comes twice."""

@@ -23,7 +23,7 @@ class Outcomes:
     """
 
     def __init__(self, look: Callable[[int], tuple[State, str] | None]) -> None:
-        self.told_here = False
+        self.delivers_here = False
         """Whether this process delivers."""
         self._look = look
         self._guard = threading.Lock()
@@ -60,9 +60,9 @@ class Outcomes:
             bell.acquire(blocking=False)
         try:
             while (left := end - time.monotonic()) > 0:
-                if bell.acquire(timeout=left if self.told_here else min(left, LOOK_SECONDS)):
+                if bell.acquire(timeout=left if self.delivers_here else min(left, LOOK_SECONDS)):
                     return self._known.get(job)
-                if not self.told_here and (found := self._look(job)):
+                if not self.delivers_here and (found := self._look(job)):
                     return found
             return None
         finally:

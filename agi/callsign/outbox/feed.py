@@ -59,7 +59,7 @@ class Backlog:
     def _run(self) -> None:
         reader = OutboxReader(self._path)
         jobs: list[Job] = []
-        above, told = 0, ""
+        above, logged = 0, ""
         while not self._stopped.is_set():
             try:
                 above = self._read_on(reader, above, jobs)
@@ -67,8 +67,8 @@ class Backlog:
             except OutboxError as fault:
                 if self._is_reported(fault):  # its rest can be had no more
                     break
-                if told != str(fault):
-                    told = str(fault)
+                if logged != str(fault):
+                    logged = str(fault)
                     log.error("%s; what waits there is read as soon as it can be", fault)
             self._release(jobs)
             jobs = []

@@ -49,12 +49,13 @@ class StoredFacts(Mapping[str, str]):
         return dict(json.loads(self.text).items())
 
 
-def put_of(told: Notification) -> Put:
+def put_of(notification: Notification) -> Put:
     """Ready to be written: what can be done in the caller's thread is done there, the writer is only one."""
-    deadline = clocks.steady() - (clocks.wall() - told.at) + told.lifetime_seconds
-    facts = json.dumps(dict(told.facts))
-    row = (told.system, told.action, told.call, facts, told.at, told.lifetime_seconds, clocks.boot_id(), deadline)
-    return Put(told, row, deadline, _digest(told.once) if told.once else "")
+    deadline = clocks.steady() - (clocks.wall() - notification.at) + notification.lifetime_seconds
+    facts = json.dumps(dict(notification.facts))
+    who = notification.system, notification.action, notification.call
+    row = (*who, facts, notification.at, notification.lifetime_seconds, clocks.boot_id(), deadline)
+    return Put(notification, row, deadline, _digest(notification.once) if notification.once else "")
 
 
 def insert(db: sqlite3.Connection, put: Put, jobs: list[Job]) -> Added:
@@ -91,8 +92,8 @@ def notification_of(said: Sequence[Any]) -> Notification:
 
 def _job_of(row: tuple[Any, ...], recovered: bool) -> Job:
     id_, *said, boot, steady_deadline, attempts, next_try = row
-    told = notification_of(said)
-    at, lifetime = told.at, told.lifetime_seconds
+    notification = notification_of(said)
+    at, lifetime = notification.at, notification.lifetime_seconds
     left = min(clocks.remaining_seconds(at + lifetime, boot, steady_deadline), lifetime)
     pause = max(0.0, (next_try or 0.0) - clocks.wall())
     if pause > LONGEST_PAUSE_SECONDS:  # the clock was set back, or the vendor wished for so long
@@ -100,7 +101,7 @@ def _job_of(row: tuple[Any, ...], recovered: bool) -> Job:
     now = clocks.steady()
     is_fresh = not attempts and 0 <= clocks.wall() - at < FRESH_SECONDS
     due = 0.0 if is_fresh else now + pause
-    return Job(id_, told, now + left, attempts, due, recovered)
+    return Job(id_, notification, now + left, attempts, due, recovered)
 
 
 def keep(db: sqlite3.Connection, jobs: Iterable[Job]) -> int:
@@ -117,11 +118,13 @@ def keep(db: sqlite3.Connection, jobs: Iterable[Job]) -> int:
 
 
 def _row_to_keep(job: Job, boot_at: float) -> tuple[object, ...]:
-    told = job.notification
-    facts = told.facts.text if isinstance(told.facts, StoredFacts) else json.dumps(dict(told.facts))
-    life = told.at, told.lifetime_seconds, clocks.boot_id(), job.steady_deadline
+    notification = job.notification
+    facts = notification.facts
+    text = facts.text if isinstance(facts, StoredFacts) else json.dumps(dict(facts))
+    life = notification.at, notification.lifetime_seconds, clocks.boot_id(), job.steady_deadline
     next_try = boot_at + job.due if job.due else None
-    return job.id, told.system, told.action, told.call, facts, *life, job.attempts, next_try, job.id
+    who = notification.system, notification.action, notification.call
+    return job.id, *who, text, *life, job.attempts, next_try, job.id
 
 
 def _digest(once: str) -> str:

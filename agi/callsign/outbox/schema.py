@@ -93,25 +93,25 @@ STATE_OF = """
 # A job that `retry` made has the time of its call, for its life to end then, and is listed with its own.
 
 _LISTED = """
-    LEFT JOIN life AS again ON again.job = told.id AND again.line = 1 AND again.event = 'retry'
+    LEFT JOIN life AS again ON again.job = this.id AND again.line = 1 AND again.event = 'retry'
     WHERE (:id IS NULL OR id = :id)
       AND (:state IS NULL OR state = :state OR (:state = 'failed' AND state IN ('refused', 'expired')))
       AND (:system IS NULL OR system = :system OR substr(system, 1, length(:system) + 1) = :system || '.')
       AND (:call IS NULL OR call = :call)
-      AND (:since IS NULL OR coalesce(again.at, told.at) >= :since)
-      AND (:until IS NULL OR coalesce(again.at, told.at) < :until)
+      AND (:since IS NULL OR coalesce(again.at, this.at) >= :since)
+      AND (:until IS NULL OR coalesce(again.at, this.at) < :until)
       AND (:sought IS NULL OR fits(facts))
     ORDER BY id DESC LIMIT :most"""
 
 LIST_JOBS = f"""
     SELECT * FROM (
-        SELECT id, system, action, call, coalesce(again.at, told.at), attempts, 'waiting' AS state, NULL AS ended,
-               next_try, told.at + lifetime AS deadline, told.reason, facts
-        FROM job AS told {_LISTED})
+        SELECT id, system, action, call, coalesce(again.at, this.at), attempts, 'waiting' AS state, NULL AS ended,
+               next_try, this.at + lifetime AS deadline, this.reason, facts
+        FROM job AS this {_LISTED})
     UNION ALL SELECT * FROM (
-        SELECT id, system, action, call, coalesce(again.at, told.at), attempts, state, ended,
-               NULL, NULL, told.reason, facts
-        FROM ended AS told {_LISTED})
+        SELECT id, system, action, call, coalesce(again.at, this.at), attempts, state, ended,
+               NULL, NULL, this.reason, facts
+        FROM ended AS this {_LISTED})
     ORDER BY id DESC LIMIT :most"""  # noqa: S608 (no value is in it)
 
 LIFE_OF = "SELECT at, event, milliseconds, reason FROM life WHERE job = ? ORDER BY line"

@@ -35,7 +35,8 @@ class Unwritten:
         """Whether the next start will find them; in place of those that were kept before."""
         if self._file is None:
             return False
-        kept = {"store": self._store, "changes": [(STATEMENTS.index(told), values) for told, values in changes]}
+        numbered = [(STATEMENTS.index(statement), values) for statement, values in changes]
+        kept = {"store": self._store, "changes": numbered}
         new = self._file.with_suffix(".new")
         try:
             new.touch(mode=0o600)
@@ -55,7 +56,7 @@ class Unwritten:
             kept = json.loads(self._file.read_text(encoding="utf-8"))
             if kept["store"] != self._store:
                 return []
-            changes = [(STATEMENTS[told], tuple(values)) for told, values in kept["changes"]]
+            changes = [(STATEMENTS[number], tuple(values)) for number, values in kept["changes"]]
         except FileNotFoundError:
             return []
         except (OSError, ValueError, TypeError, LookupError) as fault:

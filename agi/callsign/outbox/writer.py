@@ -66,7 +66,7 @@ class OutboxWriter:
         self._complete = NO_STORE  # which store has all that is known to be open
         self._unwritten: list[Change] = []
         self._kept = Unwritten(path)
-        self._told: set[str] = set()  # what the log has said since the store worked last
+        self._logged: set[str] = set()  # what the log has said since the store worked last
         self._tidying = Tidying(str(path), keep_seconds, self._store.transaction, self._store.checkpoint)
         self._thread = threading.Thread(target=self._run, name="outbox-writer", daemon=True)
         self._thread.start()
@@ -79,7 +79,7 @@ class OutboxWriter:
     @property
     def is_stuck(self) -> bool:
         """Whether the store could not be written when that was last tried."""
-        return bool(self._told)
+        return bool(self._logged)
 
     def close(self) -> None:
         """Writes what is queued, closes the store and ends."""
@@ -179,9 +179,9 @@ class OutboxWriter:
                 self._kept.keep(changes)
             self._refuse(group.puts, fault)
             return
-        if self._told:
+        if self._logged:
             log.warning("the store %s works again", self._path)
-            self._told.clear()
+            self._logged.clear()
         for put, result in added:
             put.answer(result)
         self._unwritten = []
@@ -270,9 +270,9 @@ class OutboxWriter:
         """A full disk, a locked or broken file: the puts are refused, the rest is kept for the next try."""
         words = f"{fault.strerror}: {fault.filename}" if isinstance(fault, OSError) and fault.filename else str(fault)
         reason = f"the store {self._path} cannot be written: {words}{self._store.file.whose()}"
-        if reason not in self._told:
+        if reason not in self._logged:
             log.error("%s; calls go on with ERROR until it can: see [outbox] path", reason)
-            self._told.add(reason)
+            self._logged.add(reason)
         for put in puts:
             put.answer(None, reason)
 

@@ -82,8 +82,8 @@ class Screen:
         """Prints it, if it is to be shown."""
         line = seen.line(self._with_numbers)
         if self._as_json:
-            told = {"at": seen.at, "system": seen.system, "http_status": seen.http_status, "line": line}
-            print(json.dumps(told), flush=True)
+            fields = {"at": seen.at, "system": seen.system, "http_status": seen.http_status, "line": line}
+            print(json.dumps(fields), flush=True)
         elif seen.system != POLLED:
             print(line, flush=True)
         else:

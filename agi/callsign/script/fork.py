@@ -61,8 +61,8 @@ def give_up(argv: list[str], fault: BaseException, go_on: Callable[[], None] | N
         return os.read(0, 4096)
 
     fault_status.read_block(receive)
-    told = fault_status.variables(argv[1] if len(argv) > 1 else "", f"callsign.agi cannot start: {words}")
-    fault_status.tell(receive, lambda command: os.write(1, command), told)
+    status = fault_status.variables(argv[1] if len(argv) > 1 else "", f"callsign.agi cannot start: {words}")
+    fault_status.tell(receive, lambda command: os.write(1, command), status)
     if go_on is not None:  # else the call would wait for who reads this, if anybody does
         go_on()
         print(f"callsign.agi cannot start: {type(fault).__name__}: {words}", file=sys.stderr)

@@ -25,7 +25,7 @@ from callsign.script.script_log import set_up_logging
 from callsign.settings.load import ConfigError, load, path_of
 from callsign.settings.sections import Settings
 from callsign.stderr_queue import queue_stderr
-from callsign.steps.answer import Services, answer, note_question, variables
+from callsign.steps.answer import Services, answer, note_question, status_variables
 from callsign.steps.attend import Attendant, leave_status
 from callsign.steps.step import Step
 
@@ -85,19 +85,19 @@ class _Script:
         try:
             services = self._services()
         except ConfigError as fault:
-            return variables(step.path, "ERROR", fault.faults[0])
+            return status_variables(step.path, "ERROR", fault.faults[0])
         except Exception as fault:  # before the door that `answer` is: this must not hurt a call either
             log.error("a fault in callsign itself: %s", place_of(fault))
-            return variables(step.path, "ERROR", "a fault in callsign itself, see its log")
+            return status_variables(step.path, "ERROR", "a fault in callsign itself, see its log")
         self._answered_with = services
-        told = answer(step, services)
-        self._stored = any(value for name, value in told.items() if name.endswith("JOB"))
-        return told
+        variables = answer(step, services)
+        self._stored = any(value for name, value in variables.items() if name.endswith("JOB"))
+        return variables
 
-    def note(self, step: Step, told: Mapping[str, str]) -> None:
+    def note(self, step: Step, variables: Mapping[str, str]) -> None:
         """When the dialplan has gone on."""
         if self._answered_with is not None:
-            note_question(step, told, self._answered_with)
+            note_question(step, variables, self._answered_with)
 
     def _services(self) -> Services:
         self._settings = settings = load(path_of(None))[0]

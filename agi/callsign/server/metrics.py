@@ -126,10 +126,10 @@ class Metrics:
         if self._page.stop():  # else it looks into a store that hangs, and so would we
             self._store.close()
 
-    def step(self, step: Step, told: Mapping[str, str], seconds: float) -> None:
-        """A session has ended; `told` is what the channel got."""
+    def step(self, step: Step, variables: Mapping[str, str], seconds: float) -> None:
+        """A session has ended; `variables` is what the channel got."""
         path = step.path if step.path in HANDLERS else UNKNOWN_PATH
-        status = status_of(told)
+        status = status_of(variables)
         self._steps.labels(path, status if status in STATUSES else NO_STATUS).observe(seconds)
 
     def question(self, account: str, verdict: Verdict, seconds: float) -> None:

@@ -65,7 +65,7 @@ class Server:
             lambda step: answer(step, self._services),
             self._overdue,
             self.outbox.hand_over,
-            lambda step, told: note_question(step, told, self._services),
+            lambda step, variables: note_question(step, variables, self._services),
         )
         self.fastagi = FastAgiServer(
             listener,

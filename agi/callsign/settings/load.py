@@ -75,8 +75,8 @@ def load(path: Path, thorough: bool = False) -> tuple[Settings, list[str]]:
         raise ConfigError(walk.faults)
     others = tuple(file for file in trees if file != path)
     stamps += [(str(file), *_stamp(file.stat())) for file in dict.fromkeys(walk.files)]
-    told = replace(settings, source=str(path), files=tuple(walk.files), folder=others, stamp=_digest(stamps))
-    return told, warnings + walk.warnings
+    loaded = replace(settings, source=str(path), files=tuple(walk.files), folder=others, stamp=_digest(stamps))
+    return loaded, warnings + walk.warnings
 
 
 def places(path: Path) -> Settings:

@@ -52,10 +52,12 @@ class Services(Record):
     ask: Callable[[str, str, Mapping[str, str], float], Verdict]  # account, path, facts, seconds
 
 
-def note_question(step: Step, told: Mapping[str, str], services: Services) -> None:
+def note_question(step: Step, variables: Mapping[str, str], services: Services) -> None:
     """Counts a question and what became of it; for when the dialplan has gone on."""
-    if isinstance(HANDLERS.get(step.path), Ask) and (status := status_of(told)) != "SKIPPED":
-        services.outbox.note_question(_asked_account(step, services.settings()), step.path, status, reason_of(told))
+    if isinstance(HANDLERS.get(step.path), Ask) and (status := status_of(variables)) != "SKIPPED":
+        services.outbox.note_question(
+            _asked_account(step, services.settings()), step.path, status, reason_of(variables)
+        )
 
 
 def _asked_account(step: Step, settings: Settings) -> str:
@@ -88,20 +90,20 @@ def answer(step: Step, services: Services) -> dict[str, str]:
         wait_seconds = step.wait_seconds(handler.wait_seconds)
         if isinstance(handler, Ask):
             return _asked(step, handler, given, wait_seconds, services)
-        told = handler.notification(step, given, services.settings())
-        if isinstance(told, Skipped):
-            return variables(path, "SKIPPED", told.reason)
-        added = services.outbox.add(told)
+        notification = handler.notification(step, given, services.settings())
+        if isinstance(notification, Skipped):
+            return status_variables(path, "SKIPPED", notification.reason)
+        added = services.outbox.add(notification)
         job = str(added.job)
         if added.duplicate:
-            return variables(path, "SKIPPED", "this call was notified already", job)
+            return status_variables(path, "SKIPPED", "this call was notified already", job)
         status, reason = _outcome(added.job, wait_seconds - (time.monotonic() - began), services)
-        return variables(path, status, reason, job)
+        return status_variables(path, status, reason, job)
     except (StepFault, OutboxError) as fault:
-        return variables(path, "ERROR", str(fault))
+        return status_variables(path, "ERROR", str(fault))
     except Exception as fault:  # the one place: our own fault must not hurt a call
         log.error("%s path=%s: a fault in callsign itself: %s", ids_of(step), shown(path), place_of(fault))
-        return variables(path, "QUEUED" if job else "ERROR", "a fault in callsign itself, see its log", job)
+        return status_variables(path, "QUEUED" if job else "ERROR", "a fault in callsign itself, see its log", job)
 
 
 def _given(step: Step, handler: Notify | Direct | Ask) -> dict[str, str]:
@@ -133,15 +135,15 @@ def _asked(step: Step, ask: Ask, given: dict[str, str], seconds: float, services
     given.pop("call", "")
     facts = facts_to_ask(ask, step, given)
     if isinstance(facts, Skipped):
-        return variables(step.path, "SKIPPED", facts.reason)
+        return status_variables(step.path, "SKIPPED", facts.reason)
     verdict = services.ask(account, step.path, facts, seconds)
-    told = variables(step.path, STATUS_OF_VERDICT[type(verdict)], verdict.reason)
+    found = status_variables(step.path, STATUS_OF_VERDICT[type(verdict)], verdict.reason)
     if isinstance(verdict, Found):
-        told |= {name: printable(verdict.variables.get(name, ""), MAX_REASON_CHARACTERS) for name in ask.variables}
-    return told
+        found |= {name: printable(verdict.variables.get(name, ""), MAX_REASON_CHARACTERS) for name in ask.variables}
+    return found
 
 
-def variables(path: str, status: str, reason: str, job: str = "") -> dict[str, str]:
+def status_variables(path: str, status: str, reason: str, job: str = "") -> dict[str, str]:
     """The variables that every path of a system sets, and empty those that a question of this path fills."""
     name = system_of(path).upper()
     found = {f"{name}STATUS": status, f"{name}REASON": printable(reason, MAX_REASON_CHARACTERS)}
@@ -161,14 +163,14 @@ def _unknown(path: str) -> str:
     return f"{seen}{hint} known are {', '.join(HANDLERS)}"
 
 
-def status_of(told: Mapping[str, str]) -> str:
+def status_of(variables: Mapping[str, str]) -> str:
     """The status among the variables for the channel, "-" where there are none."""
-    return next((value for name, value in told.items() if name.endswith("STATUS")), "-")
+    return next((value for name, value in variables.items() if name.endswith("STATUS")), "-")
 
 
-def reason_of(told: Mapping[str, str]) -> str:
+def reason_of(variables: Mapping[str, str]) -> str:
     """The reason among the variables for the channel."""
-    return next((value for name, value in told.items() if name.endswith("REASON")), "")
+    return next((value for name, value in variables.items() if name.endswith("REASON")), "")
 
 
 def ids_of(step: Step) -> str:
@@ -182,11 +184,11 @@ def ids_of(step: Step) -> str:
     return f"call={printable(call, MAX_CALL_CHARACTERS) or channel} channel={channel}"
 
 
-def log_step(step: Step, told: dict[str, str], milliseconds: float) -> None:
+def log_step(step: Step, variables: dict[str, str], milliseconds: float) -> None:
     """One line per call, without numbers."""
-    status = status_of(told)
-    reason = reason_of(told)
-    job = next((v for n, v in told.items() if n.endswith("JOB")), "")
+    status = status_of(variables)
+    reason = reason_of(variables)
+    job = next((v for n, v in variables.items() if n.endswith("JOB")), "")
     level = logging.WARNING if status in ("ERROR", "REFUSED", "UNREACHABLE") else logging.INFO
     words = f": {reason}" if reason else ""
     path = shown(step.path) or "-"

@@ -1,6 +1,6 @@
 """A session from its `agi_*` block to its log line: the one way of server and plain script.
 
-Whatever fails on it, the call gets a status: what it was to be told, else ERROR.
+Whatever fails on it, the call gets a status: the one that was found, else ERROR.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Attendant:
         self._overdue = overdue
         self._on_end = on_end
         self.on_step: OnStep | None = None
-        """Is told each step, its variables and its seconds when the dialplan has gone on; must not raise."""
+        """Called with each step, its variables and its seconds when the dialplan has gone on.  Must not raise."""
 
     def attend(
         self,
@@ -55,13 +55,13 @@ class Attendant:
         confirm: Callable[[AgiSession], None],
         waits: Callable[[], AbstractContextManager[None]] = nullcontext,
         line: Sequence[str] | None = None,
-        is_told: bool = True,
+        is_logged: bool = True,
     ) -> None:
         """Reads what is asked, answers it and ends the session.  Raises BadPeer, and then nothing was ended.
 
         `confirm` looks at a session that has just been read, and may raise BadPeer; `waits` is around all that is
-        the peer's to say.  `line` is a script's command line, path and arguments.  Not `is_told` is no call, but
-        one of our own to see whether calls are answered.
+        the peer's to say.  `line` is a script's command line, path and arguments.  Without `is_logged` it is no
+        call, but one of our own to see whether calls are answered.
         """
         began = time.perf_counter()
         session = step = None
@@ -99,7 +99,7 @@ class Attendant:
         took = time.perf_counter() - began
         connection.finish()
         self._on_end()
-        if step is not None and is_told:
+        if step is not None and is_logged:
             log_step(step, variables, 1000 * took)
             self._note(step, variables)
             if self.on_step is not None:
@@ -113,14 +113,14 @@ def _ids(step: Step | None) -> str:
 def leave_status(
     connection: Connection, session: AgiSession | None, line: Sequence[str] | None, variables: Mapping[str, str] = {}
 ) -> dict[str, str]:
-    """Tells the call `variables`, or ERROR where there are none; returns what it was told."""
+    """Sets `variables`, or ERROR where there are none; returns what was set."""
 
     def receive() -> bytes:
         return connection.receive(fault_status.SECONDS)
 
-    told: dict[str, str] = {}
+    left: dict[str, str] = {}
     with suppress(OSError, ValueError):  # it is gone, or closed
         path = session.env.get("agi_network_script", "") if session else fault_status.read_block(receive)
-        told = dict(variables) or fault_status.variables(line[0] if line else path, fault_status.REASON)
-        fault_status.tell(receive, lambda command: connection.send(command, fault_status.SECONDS), told)
-    return told
+        left = dict(variables) or fault_status.variables(line[0] if line else path, fault_status.REASON)
+        fault_status.tell(receive, lambda command: connection.send(command, fault_status.SECONDS), left)
+    return left

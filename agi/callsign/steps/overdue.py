@@ -16,7 +16,7 @@ from callsign.agi.block import CLEAN_CONTEXT
 from callsign.agi.session import AGIError, AGIHangup, AgiSession, BadPeer
 from callsign.log_text import place_of
 from callsign.record import Record
-from callsign.steps.answer import ids_of, longest_seconds, variables
+from callsign.steps.answer import ids_of, longest_seconds, status_variables
 from callsign.steps.step import Step, shown
 
 LOOK_SECONDS = 0.25
@@ -60,8 +60,8 @@ class Overdue:
         plain script instead, which may take as long once more.
         """
         self._stopping.set()
-        told = [_tell(session, held, ENDING) for session, held in self._held.copy().items() if self.end(session)]
-        for event in told:
+        done = [_tell(session, held, ENDING) for session, held in self._held.copy().items() if self.end(session)]
+        for event in done:
             event.wait(LAST_SECONDS)
 
     @property
@@ -89,13 +89,13 @@ class Overdue:
 
 def _tell(session: AgiSession, held: _Held, reason: str) -> threading.Event:
     """In a thread of its own, where one is to be had; the event says that it is done."""
-    told = threading.Event()
-    if not thread_starts.begin("overdue-call", _let_go, session, held, reason, told):
-        _let_go(session, held, reason, told)  # the others wait for it
-    return told
+    done = threading.Event()
+    if not thread_starts.begin("overdue-call", _let_go, session, held, reason, done):
+        _let_go(session, held, reason, done)  # the others wait for it
+    return done
 
 
-def _let_go(session: AgiSession, held: _Held, reason: str, told: threading.Event) -> None:
+def _let_go(session: AgiSession, held: _Held, reason: str, done: threading.Event) -> None:
     is_fresh = time.monotonic() - held.began < FRESH_SECONDS
     if reason == ENDING and is_fresh and session.env.get("agi_context") == CLEAN_CONTEXT:
         what = ids_of(held.step), shown(held.step.path)
@@ -103,7 +103,7 @@ def _let_go(session: AgiSession, held: _Held, reason: str, told: threading.Event
     else:
         _set_error(session, held, reason)
     session.finish()
-    told.set()
+    done.set()
 
 
 def _set_error(session: AgiSession, held: _Held, reason: str) -> None:
@@ -111,7 +111,7 @@ def _set_error(session: AgiSession, held: _Held, reason: str) -> None:
     what = ids_of(held.step), shown(held.step.path), seconds
     log.error("%s path=%s: no status after %.1f s: the call goes on with ERROR", *what)
     try:
-        session.set_variables(variables(held.step.path, "ERROR", reason), then_end=True)
+        session.set_variables(status_variables(held.step.path, "ERROR", reason), then_end=True)
     except (AGIHangup, AGIError, BadPeer, OSError) as fault:
         log.warning("that call could not be told: %s", type(fault).__name__)
     except Exception as fault:

@@ -46,7 +46,7 @@ class Call(Record):
     every_page: bool = False
 
 
-class Told(Record):
+class Result(Record):
     """What came of it.  An answer that is JSON, or can be, is a document; another one a body."""
 
     status: str  # OK, REFUSED or UNREACHABLE
@@ -56,14 +56,14 @@ class Told(Record):
     content_type: str = ""
 
 
-Talk = Generator[Request, Reply, Told]
+Talk = Generator[Request, Reply, Result]
 
 
-def told_no(verdict: Refused | TryLater | Invalid, reply: Reply | None = None, effect: str = "") -> Told:
+def failed(verdict: Refused | TryLater | Invalid, reply: Reply | None = None, effect: str = "") -> Result:
     """The vendor's no, or that there is no answer; of a request with an `effect` whether it may have had it."""
     if isinstance(verdict, Refused):
-        return Told("REFUSED", verdict.reason)
-    return Told("UNREACHABLE", verdict.reason + (MAYBE_DONE if effect and reply and _may_be_done(reply) else ""))
+        return Result("REFUSED", verdict.reason)
+    return Result("UNREACHABLE", verdict.reason + (MAYBE_DONE if effect and reply and _may_be_done(reply) else ""))
 
 
 def _may_be_done(reply: Reply) -> bool:
@@ -72,7 +72,7 @@ def _may_be_done(reply: Reply) -> bool:
     return reply.status in MAYBE_DONE_STATUSES or 200 <= reply.status < 300
 
 
-def told_yes(answer: Answer, reads_xml: bool = False) -> Told:
+def succeeded(answer: Answer, reads_xml: bool = False) -> Result:
     """An answer with a good status."""
     words = GOOD_WORDS.get(answer.status, "")
     if answer.status == 201 and (location := answer.headers.get("location", "")):
@@ -80,13 +80,13 @@ def told_yes(answer: Answer, reads_xml: bool = False) -> Told:
     reason = f"HTTP {answer.status}: {words}" if words else ""
     kind = answer.headers.get("content-type", "")
     if not answer.body.strip():
-        return Told("OK", reason)
+        return Result("OK", reason)
     document = answer.json()
     if document is None and reads_xml:
         document = _xml_document(answer.body)
     if document is None and answer.body.strip() != b"null":
-        return Told("OK", reason, body=answer.body, content_type=kind)
-    return Told("OK", reason, document=document)
+        return Result("OK", reason, body=answer.body, content_type=kind)
+    return Result("OK", reason, document=document)
 
 
 def _xml_document(body: bytes) -> Any:
@@ -109,7 +109,7 @@ def secrets_in(request: Request) -> set[str]:
 
 def every_page(
     url: str,
-    fetch: Callable[[str], Generator[Request, Reply, tuple[Reply, Told]]],
+    fetch: Callable[[str], Generator[Request, Reply, tuple[Reply, Result]]],
     follow: Callable[[str, str], str],
 ) -> Talk:
     """The entries of all pages as one list.  `follow` says where a link leads, or raises ValueError."""
@@ -118,27 +118,27 @@ def every_page(
     length = 0
     while True:
         seen.add(url)
-        reply, told = yield from fetch(url)
-        if told.status != "OK" or not isinstance(reply, Answer):
-            return told
-        link = next_link(reply, told.document)
-        page = told.document.get("results") if isinstance(told.document, dict) else told.document
+        reply, result = yield from fetch(url)
+        if result.status != "OK" or not isinstance(reply, Answer):
+            return result
+        link = next_link(reply, result.document)
+        page = result.document.get("results") if isinstance(result.document, dict) else result.document
         if not isinstance(page, list):
             if link is None and len(seen) == 1:
-                return told
-            return Told("UNREACHABLE", f"page {len(seen)} is no list")
+                return result
+            return Result("UNREACHABLE", f"page {len(seen)} is no list")
         entries += page
         length += len(reply.body)
         if link is None:
-            return Told("OK", document=entries)
+            return Result("OK", document=entries)
         try:
             url = follow(url, link)
         except ValueError as fault:
-            return Told("UNREACHABLE", str(fault))
+            return Result("UNREACHABLE", str(fault))
         if url in seen:
-            return Told("UNREACHABLE", f"the pages have no end: after page {len(seen)} comes one that was there")
+            return Result("UNREACHABLE", f"the pages have no end: after page {len(seen)} comes one that was there")
         if length > MOST_ALL_BYTES:
-            return Told("UNREACHABLE", f"the list is over {MOST_ALL_BYTES >> 20} MB: ask for less of it")
+            return Result("UNREACHABLE", f"the list is over {MOST_ALL_BYTES >> 20} MB: ask for less of it")
 
 
 def words_in(answer: Answer, hidden: str) -> str:

@@ -41,8 +41,8 @@ def _nothing() -> None:
     """Of a vendor that needs no memory."""
 
 
-def _by_call(told: Notification) -> tuple[str, ...]:
-    return (told.call,)
+def _by_call(notification: Notification) -> tuple[str, ...]:
+    return (notification.call,)
 
 
 def _never(_newer: Notification, _older: Notification) -> bool:

@@ -83,13 +83,13 @@ def text_to_sign(key: Secret, timestamp: str) -> str:
     return f"{key.reveal()}:{timestamp}"
 
 
-def keys_of(told: Notification) -> tuple[str, ...]:
+def keys_of(notification: Notification) -> tuple[str, ...]:
     """Commands for one recording keep their order, as those of one call do."""
-    return told.call, f"recording {_recording(told)}"
+    return notification.call, f"recording {_recording(notification)}"
 
 
-def _recording(told: Notification) -> str:
-    return told.facts.get("extenOrUniqueId", told.call)
+def _recording(notification: Notification) -> str:
+    return notification.facts.get("extenOrUniqueId", notification.call)
 
 
 def undoes(newer: Notification, older: Notification) -> bool:

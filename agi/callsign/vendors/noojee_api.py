@@ -9,7 +9,7 @@ from callsign.http.messages import Answer
 from callsign.notification import Delivered, Refused, TryLater
 from callsign.settings.sections import Noojee
 from callsign.vendors import noojee
-from callsign.vendors.api import MOST_BYTES, Call, Talk, Told, told_no, told_yes
+from callsign.vendors.api import MOST_BYTES, Call, Result, Talk, failed, succeeded
 from callsign.vendors.api_usage import method_of
 
 NAMES = True
@@ -45,14 +45,14 @@ def converse(section: Noojee, call: Call, _memory: object) -> Talk:
         reply = yield noojee.time_request(section)
         timestamp = noojee.timestamp_in(reply)
         if not timestamp:
-            return told_no(noojee.no_time(reply))
+            return failed(noojee.no_time(reply))
         proof = noojee.proof(section.key, timestamp)
     given = tuple((name, value) for name, value in call.given.items() if value)
     reply = yield noojee.command(section, method, given + proof, MOST_BYTES, is_safe=not what)
     verdict = noojee.judge(reply, section.key)
     has_json = isinstance(reply, Answer) and 200 <= reply.status < 300 and reply.json() is not None
     if isinstance(reply, Answer) and (isinstance(verdict, Delivered) or (has_json and isinstance(verdict, TryLater))):
-        told = told_yes(reply)
-        return Told("OK", verdict.reason if isinstance(verdict, Delivered) else "", document=told.document)
+        result = succeeded(reply)
+        return Result("OK", verdict.reason if isinstance(verdict, Delivered) else "", document=result.document)
     assert isinstance(verdict, Refused | TryLater)  # noqa: S101
-    return told_no(verdict, reply, what)
+    return failed(verdict, reply, what)

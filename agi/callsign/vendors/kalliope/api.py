@@ -12,7 +12,7 @@ from functools import partial
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Refused, TryLater
 from callsign.settings.sections import Kalliope
-from callsign.vendors.api import MOST_BYTES, Call, Talk, Told, every_page, told_no, told_yes, words_in
+from callsign.vendors.api import MOST_BYTES, Call, Result, Talk, every_page, failed, succeeded, words_in
 from callsign.vendors.api_usage import READING_VERBS, check_json, check_xml, path_of, verb_of
 from callsign.vendors.kalliope.last_call import Memory
 from callsign.vendors.kalliope.signing import AUTH_STATUSES, base_url, exchange, trouble_with
@@ -74,15 +74,17 @@ def converse(section: Kalliope, call: Call, memory: Memory) -> Talk:
     return (yield from _fetched(section, call, memory, url))[1]
 
 
-def _fetched(section: Kalliope, call: Call, memory: Memory, url: str) -> Generator[Request, Reply, tuple[Reply, Told]]:
+def _fetched(
+    section: Kalliope, call: Call, memory: Memory, url: str
+) -> Generator[Request, Reply, tuple[Reply, Result]]:
     does = effect(section, call)
     kind = {"Content-Type": XML if _is_xml(call.data) else JSON} if call.data else {}
     headers = {"Accept": call.accept or JSON, **kind}
     request = Request(verb_of(call), url, headers=headers, body=call.data, max_bytes=MOST_BYTES, is_safe=not does)
     reply = yield from exchange(section, memory.signer, request)
     if isinstance(reply, Answer) and 200 <= reply.status < 300:
-        return reply, told_yes(reply, reads_xml=not call.accept)
-    return reply, told_no(_no(section, reply), reply, does)
+        return reply, succeeded(reply, reads_xml=not call.accept)
+    return reply, failed(_no(section, reply), reply, does)
 
 
 def _no(section: Kalliope, reply: Reply) -> Refused | TryLater:

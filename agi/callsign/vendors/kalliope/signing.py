@@ -163,6 +163,6 @@ def explain(section: Kalliope, given: Mapping[str, str], now: float) -> Explaine
     nonce, created = values["nonce"], values["created"]
     text = text_to_sign(section, nonce, Secret(MASK), created)
     signature = digest(text_to_sign(section, nonce, digest_password(section.password, values["salt"]), created))
-    told = {"username": section.username, "domain": section.domain, **{name: values[name] for name in SIGNED_NAMES}}
+    parts = {"username": section.username, "domain": section.domain, **{name: values[name] for name in SIGNED_NAMES}}
     method = f"SHA-256 in base64; {MASK} is the SHA-256 in hex of password{{salt}}"
-    return Explained(text, signature, told, method)
+    return Explained(text, signature, parts, method)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callsign.record import replace
 from callsign.settings.sections import Mor
-from callsign.vendors.api import MOST_BYTES, Call, Talk, Told, told_no
+from callsign.vendors.api import MOST_BYTES, Call, Result, Talk, failed
 from callsign.vendors.api_usage import method_of
 from callsign.vendors.mor import answer as mor_answer
 from callsign.vendors.mor.hash import invalid_value, unlisted
@@ -34,6 +34,6 @@ def converse(section: Mor, call: Call, _memory: object) -> Talk:
     names = unlisted(method, call.given)
     remark = f"sent and not hashed, as MOR's list has no {', '.join(names)}" if names else ""
     if isinstance(answer, Element):
-        return Told("OK", remark, document=answer.as_json())
-    told = told_no(answer, reply, effect_of(method))
-    return replace(told, reason=f"{told.reason}; {remark}") if remark else told
+        return Result("OK", remark, document=answer.as_json())
+    result = failed(answer, reply, effect_of(method))
+    return replace(result, reason=f"{result.reason}; {remark}") if remark else result

@@ -13,7 +13,7 @@ from callsign.http.messages import Answer, Reply, Request
 from callsign.notification import TryLater
 from callsign.record import replace
 from callsign.settings.sections import Sraps
-from callsign.vendors.api import Call, Talk, Told, every_page, told_no, told_yes
+from callsign.vendors.api import Call, Result, Talk, every_page, failed, succeeded
 from callsign.vendors.api_usage import READING_VERBS, check_json, path_of, verb_of
 from callsign.vendors.sraps.answers import CHECK_URL
 from callsign.vendors.sraps.client import Ended, Service
@@ -51,14 +51,14 @@ def converse(section: Sraps, call: Call, memory: Memory) -> Talk:
             return (yield from every_page(url, partial(_fetched, service, call), service.follow))
         return (yield from _fetched(service, call, url))[1]
     except Ended as end:
-        return told_no(end.verdict)
+        return failed(end.verdict)
 
 
-def _fetched(service: Service, call: Call, url: str) -> Generator[Request, Reply, tuple[Reply, Told]]:
+def _fetched(service: Service, call: Call, url: str) -> Generator[Request, Reply, tuple[Reply, Result]]:
     reply = yield from service.send(verb_of(call), url, call.data)
     if isinstance(reply, Answer) and 200 <= reply.status < 300:
-        return reply, told_yes(reply)
-    return reply, told_no(service.no(reply), reply, effect(service.section, call))
+        return reply, succeeded(reply)
+    return reply, failed(service.no(reply), reply, effect(service.section, call))
 
 
 def _company(service: Service) -> Generator[Request, Reply, str]:

@@ -76,11 +76,11 @@ def authorization(key_id: str, key: Secret, what: Signed) -> str:
 
 def fault_of_response(key: Secret, what: Signed, header: str, body: bytes, content_type: str) -> str:
     """What is wrong with the Server-Authorization of the answer to `what`; empty if nothing is."""
-    told = attributes(header)
-    if told is None or "mac" not in told:
+    found = attributes(header)
+    if found is None or "mac" not in found:
         return "it cannot be read"
-    payload = told.get("hash", "")
-    if not _is_same(mac(key, what.text("response", payload, told.get("ext", ""))), told["mac"]):
+    payload = found.get("hash", "")
+    if not _is_same(mac(key, what.text("response", payload, found.get("ext", ""))), found["mac"]):
         return "its MAC does not fit our key and request"
     if payload and not _is_same(payload_hash(body, content_type), payload):
         return "its hash does not fit the body"
@@ -89,8 +89,8 @@ def fault_of_response(key: Secret, what: Signed, header: str, body: bytes, conte
 
 def server_time(key: Secret, header: str) -> int | None:
     """The server's clock (epoch seconds) in a WWW-Authenticate, None unless it is signed with our key."""
-    told = attributes(header) or {}
-    ts, tsm = told.get("ts", ""), told.get("tsm", "")
+    found = attributes(header) or {}
+    ts, tsm = found.get("ts", ""), found.get("tsm", "")
     if not (re.fullmatch("[0-9]{1,12}", ts) and _is_same(mac(key, f"hawk.1.ts\n{ts}\n"), tsm)):
         return None
     return int(ts)

@@ -154,15 +154,15 @@ SIGNED_NAMES = ("method", "url", "timestamp", "nonce", "ext", "body")
 
 def explain(section: Sraps, given: Mapping[str, str], now: float) -> Explained:
     """The MAC of a request, by default the one that asks for the API key's own record.  Raises ValueError."""
-    told = values_of(given, SIGNED_NAMES, "sraps")
-    timestamp = told.get("timestamp", str(int(now)))
+    found = values_of(given, SIGNED_NAMES, "sraps")
+    timestamp = found.get("timestamp", str(int(now)))
     if not re.fullmatch("[0-9]{1,12}", timestamp):
         raise ValueError("timestamp: wanted the digits of epoch seconds")
-    url = urljoin(section.url.rstrip("/") + "/", told.get("url", f"tokens/{quote(section.key_id, safe='')}"))
-    body = told.get("body", "")
+    url = urljoin(section.url.rstrip("/") + "/", found.get("url", f"tokens/{quote(section.key_id, safe='')}"))
+    body = found.get("body", "")
     payload = hawk.payload_hash(body.encode(), JSON) if body else ""
-    nonce = told.get("nonce", "") or nonces.new_nonce()
-    what = hawk.signed(told.get("method", "GET"), url, int(timestamp), nonce, payload, told.get("ext", ""))
+    nonce = found.get("nonce", "") or nonces.new_nonce()
+    what = hawk.signed(found.get("method", "GET"), url, int(timestamp), nonce, payload, found.get("ext", ""))
     values = {"method": what.method, "url": url, "timestamp": what.ts, "nonce": nonce, "ext": what.ext, "body": body}
     method = "Hawk: HMAC-SHA256 of the text with key_secret, as base64; a body's hash is SHA-256 as application/json"
     return Explained(what.text(), hawk.mac(section.key_secret, what.text()), {**values, "hash": payload}, method)
