@@ -349,9 +349,9 @@ def test_a_stop_goes_out_when_it_is_written_what_came_of_its_start(side: Side, t
     assert side.is_on_its_lane(stop)
     with side.outbox._writer._turn:  # it writes nothing
         side.outbox.look()
-        assert eventually(lambda: side.outbox._incoming.is_free)  # and takes nothing more
+        assert eventually(lambda: side.outbox._queue.is_empty)  # and takes nothing more
         (others or gate).open()
-        assert eventually(lambda: written or side.outbox._incoming._items.qsize() > 1)  # and who waits for it
+        assert eventually(lambda: written or side.outbox._queue._items.qsize() > 1)  # and who waits for it
     assert side.end_of(stop) == (State.DELIVERED, "")
     assert [found[0] for found in written if found] == [State.DELIVERED if tried else State.SUPERSEDED]
 

@@ -12,7 +12,7 @@ import pytest
 
 from callsign.delivery.lane import BACKLOG_PAUSE_SECONDS
 from callsign.outbox import schema as sql
-from callsign.outbox.jobs import put_of
+from callsign.outbox.jobs import new_job_of
 from callsign.outbox.outbox import Outbox
 from callsign.sandbox.asterisk.behaviour import Conduct, Session
 from callsign.sandbox.asterisk.call import Call
@@ -36,7 +36,7 @@ def box() -> Iterator[Sandbox]:
 def fill(store: Path) -> None:
     """What an outage leaves behind: each tried twice, each of a call of its own."""
     Outbox(store).close()
-    rows = (put_of(call_from(f"04{number:08}", call=f"1700000000.{number}")).row for number in range(JOBS))
+    rows = (new_job_of(call_from(f"04{number:08}", call=f"1700000000.{number}")).row for number in range(JOBS))
     with sqlite3.connect(store) as db:
         db.executemany(sql.INSERT_JOB, rows)
         db.execute("UPDATE job SET attempts = 2, reason = 'no connection', next_try = at")

@@ -187,9 +187,9 @@ def test_what_comes_while_the_writer_is_kept_waiting_goes_out_as_one_group(outbo
     others = FileLock(path.with_name("outbox.db.lock"))
     with others.held(LONG_SECONDS), ThreadPoolExecutor(50) as pool:
         outbox.look()
-        assert eventually(lambda: outbox._incoming.is_free)  # the writer has it, and waits for the lock
+        assert eventually(lambda: outbox._queue.is_empty)  # the writer has it, and waits for the lock
         adds = [pool.submit(outbox.add, call_from(f"047000{n:04}"), LONG_SECONDS) for n in range(50)]
-        assert eventually(lambda: outbox._incoming._items.qsize() > 40)
+        assert eventually(lambda: outbox._queue._items.qsize() > 40)
         others.release()
         ids = sorted(add.result().job for add in adds)
     assert ids == list(range(1, 51))

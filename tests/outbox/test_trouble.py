@@ -22,7 +22,7 @@ import callsign.outbox.outbox
 from callsign.notification import Notification, State
 from callsign.outbox import access, file, writer
 from callsign.outbox import schema as sql
-from callsign.outbox.jobs import put_of
+from callsign.outbox.jobs import new_job_of
 from callsign.outbox.lock import FileLock
 from callsign.outbox.outbox import Added, Job, Outbox, OutboxError
 from callsign.outbox.reader import OutboxReader
@@ -266,7 +266,7 @@ def test_what_another_process_stored_is_found_though_the_commit_that_came_upon_i
     outbox.listen(jobs.extend)
     outbox.wait_written(LONG_SECONDS)
     with closing(connect(path, isolation_level=None)) as other:
-        other.execute(sql.INSERT_JOB, put_of(call_from()).row)
+        other.execute(sql.INSERT_JOB, new_job_of(call_from()).row)
     slow_disk.slow, slow_disk.fault = True, "database or disk is full"
     slow_disk.go_on.set()
     outbox.look()

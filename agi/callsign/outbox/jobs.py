@@ -13,7 +13,7 @@ from typing import Any
 from callsign import clocks
 from callsign.notification import Notification
 from callsign.outbox import schema as sql
-from callsign.outbox.values import Added, Job, Put
+from callsign.outbox.values import Added, Job, NewJob
 
 FRESH_SECONDS = 10.0
 """A job stored so shortly before somebody began to listen, and never tried, goes before the rest of the backlog.
@@ -49,26 +49,26 @@ class StoredFacts(Mapping[str, str]):
         return dict(json.loads(self.text).items())
 
 
-def put_of(notification: Notification) -> Put:
+def new_job_of(notification: Notification) -> NewJob:
     """Ready to be written: what can be done in the caller's thread is done there, the writer is only one."""
     deadline = clocks.steady() - (clocks.wall() - notification.at) + notification.lifetime_seconds
     facts = json.dumps(dict(notification.facts))
     who = notification.system, notification.action, notification.call
     row = (*who, facts, notification.at, notification.lifetime_seconds, clocks.boot_id(), deadline)
-    return Put(notification, row, deadline, _digest(notification.once) if notification.once else "")
+    return NewJob(notification, row, deadline, _digest(notification.once) if notification.once else "")
 
 
-def insert(db: sqlite3.Connection, put: Put, jobs: list[Job]) -> Added:
+def insert(db: sqlite3.Connection, new: NewJob, jobs: list[Job]) -> Added:
     """Writes it, unless its `once` is known; a new job joins `jobs`."""
-    if put.once:
-        earlier = db.execute(sql.FIND_ONCE, (put.once,)).fetchone()
+    if new.once:
+        earlier = db.execute(sql.FIND_ONCE, (new.once,)).fetchone()
         if earlier:
             return Added(earlier[0], duplicate=True)
-    id_ = db.execute(sql.INSERT_JOB, put.row).lastrowid
+    id_ = db.execute(sql.INSERT_JOB, new.row).lastrowid
     assert id_ is not None  # noqa: S101
-    if put.once:
-        db.execute(sql.INSERT_ONCE, (id_, put.once, put.notification.at))
-    jobs.append(Job(id_, put.notification, put.steady_deadline))
+    if new.once:
+        db.execute(sql.INSERT_ONCE, (id_, new.once, new.notification.at))
+    jobs.append(Job(id_, new.notification, new.steady_deadline))
     return Added(id_, duplicate=False)
 
 

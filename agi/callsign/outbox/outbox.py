@@ -1,6 +1,6 @@
 """The durable store: a notification that `add` returned for survives kill -9, an outage and a restart.
 
-SQLite in WAL, one writer thread that commits in groups (`writer`).  A commit needs no disk to
+SQLite in WAL, one writer thread that commits in batches (`writer`).  A commit needs no disk to
 survive a dead process; for a power cut the WAL is put on disk every 50 ms beside the call path
 (`durability = "interval"`, `sync`), or before `add` returns ("full").
 
@@ -16,8 +16,8 @@ from pathlib import Path
 from callsign import clocks
 from callsign.notification import Notification, State
 from callsign.outbox import schema as sql
-from callsign.outbox.jobs import put_of
-from callsign.outbox.values import Added, Job, Listen, OnJobs, OnNewStore, OutboxError, Written
+from callsign.outbox.jobs import new_job_of
+from callsign.outbox.values import Added, Flush, Job, Listen, OnJobs, OnNewStore, OutboxError
 from callsign.outbox.write_queue import Signal
 from callsign.outbox.writer import OutboxWriter
 
@@ -40,9 +40,9 @@ class Outbox:
         and says when the job is to be handed over (`hand_over`); else that takes up to a second.
         """
         self.path = path
-        self._at_once = at_once and durability != "full"  # which waits for the disk: in groups
+        self._at_once = at_once and durability != "full"  # which waits for the disk: in batches
         self._writer = OutboxWriter(path, durability == "full", keep_days * 86400, checks=at_once)
-        self._incoming = self._writer.incoming
+        self._queue = self._writer.queue
         self._closed = False
         self.look()
 
@@ -54,20 +54,20 @@ class Outbox:
         """
         if self._closed:
             raise OutboxError(f"the store {self.path} is closed: callsign is stopping")
-        put = put_of(notification)
-        if self._at_once and self._writer.commit_at_once(put) and put.added is not None:
-            return put.added
-        put.ready.acquire()
-        self._incoming.put(put)
-        if not put.ready.acquire(timeout=patience_seconds):
-            if put.claim.acquire(blocking=False):
+        new = new_job_of(notification)
+        if self._at_once and self._writer.commit_at_once(new) and new.added is not None:
+            return new.added
+        new.ready.acquire()
+        self._queue.put(new)
+        if not new.ready.acquire(timeout=patience_seconds):
+            if new.claim.acquire(blocking=False):
                 late = f"the store {self.path} did not answer within {patience_seconds:g} s"
                 raise OutboxError(f"{late}: a slow disk, or another process holds it; see [outbox] path")
-            put.ready.acquire(timeout=COMMIT_SECONDS)  # the writer had just begun with it
-        if put.added is None:
+            new.ready.acquire(timeout=COMMIT_SECONDS)  # the writer had just begun with it
+        if new.added is None:
             hangs = f"the store {self.path} hangs in a commit: it may be stored all the same; see [outbox] path"
-            raise OutboxError(put.trouble or hangs)
-        return put.added
+            raise OutboxError(new.trouble or hangs)
+        return new.added
 
     def hand_over(self) -> None:
         """Jobs that were committed at once go to who delivers: where a call goes on, or waits for the vendor."""
@@ -76,7 +76,7 @@ class Outbox:
     def note_attempt(self, job: Job, next_try_seconds: float, reason: str, milliseconds: float) -> None:
         """Writes down that an attempt ended without a verdict."""
         now, which = clocks.wall(), (job.id, job.notification.at)
-        self._incoming.put(
+        self._queue.put(
             [
                 (sql.NOTE_ATTEMPT, (job.attempts, now + next_try_seconds, reason, *which)),
                 (sql.ADD_LIFE, (now, "try later", milliseconds, reason, *which)),
@@ -86,7 +86,7 @@ class Outbox:
     def end(self, job: Job, state: State, reason: str, milliseconds: float | None = None) -> None:
         """Moves the job from what waits to what has ended, without waiting for that: a lost one is only a repeat."""
         now, which = clocks.wall(), (job.id, job.notification.at)
-        self._incoming.put(
+        self._queue.put(
             [
                 (sql.ADD_LIFE, (now, state.value, milliseconds, reason, *which)),
                 (sql.END_JOB, (job.attempts, state.value, now, reason, *which)),
@@ -99,13 +99,13 @@ class Outbox:
         if self._closed or self._writer.is_stuck:
             return
         now = clocks.wall()
-        self._incoming.put([(sql.NOTE_ASKED, (system, status, int(now // 60), now, action, reason))])
+        self._queue.put([(sql.NOTE_ASKED, (system, status, int(now // 60), now, action, reason))])
 
     def wait_written(self, seconds: float) -> None:
         """Waits up to `seconds` until all that has ended is written, as far as the store can be."""
-        written = Written()
-        self._incoming.put(written)
-        written.heard.wait(seconds)
+        flush = Flush()
+        self._queue.put(flush)
+        flush.done.wait(seconds)
 
     def listen(self, on_jobs: OnJobs, on_new_store: OnNewStore | None = None) -> None:
         """From now on `on_jobs` gets every open job, at once, and then every new one, of any process, as stored.
@@ -113,13 +113,13 @@ class Outbox:
         It is called after the commit in a thread of the store's, mostly the writer's, and must be quick.
         `on_new_store` is called, in the writer's, when the store was lost while in use and made anew.
         """
-        self._incoming.put(Listen(on_jobs, on_new_store))
+        self._queue.put(Listen(on_jobs, on_new_store))
 
     def stop_listening(self, seconds: float) -> None:
         """The jobs are somebody else's from now on; waits up to `seconds` until all that was ended is written."""
-        nobody = Listen(None)
-        self._incoming.put(nobody)
-        nobody.heard.wait(seconds)
+        end = Listen(None)
+        self._queue.put(end)
+        end.done.wait(seconds)
 
     @property
     def is_alive(self) -> bool:
@@ -132,7 +132,7 @@ class Outbox:
 
     def look(self) -> None:
         """Lets the writer look for jobs that another process stored."""
-        self._incoming.put(Signal.LOOK)
+        self._queue.put(Signal.LOOK)
 
     def close(self) -> None:
         """Writes what is still to be written and closes the store."""

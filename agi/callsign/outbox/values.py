@@ -44,8 +44,8 @@ class Added(Record):
     duplicate: bool
 
 
-class Put(Record, frozen=False):
-    """A notification ready to be written, and the caller who waits for that."""
+class NewJob(Record, frozen=False):
+    """A notification about to be written as a job, and the caller who waits for that."""
 
     notification: Notification
     row: tuple[object, ...] = field(repr=False)  # for INSERT_JOB
@@ -75,10 +75,10 @@ class Listen(Record):
 
     on_jobs: OnJobs | None
     on_new_store: OnNewStore | None = None  # the store was lost and made anew: what lay beside it may be gone too
-    heard: threading.Event = field(default_factory=threading.Event)  # set when all before it is written
+    done: threading.Event = field(default_factory=threading.Event)  # set when all before it is written
 
 
-class Written(Record):
+class Flush(Record):
     """Nothing to write: somebody waits for what was there before."""
 
-    heard: threading.Event = field(default_factory=threading.Event)  # as that of Listen
+    done: threading.Event = field(default_factory=threading.Event)  # as that of Listen

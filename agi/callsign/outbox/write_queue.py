@@ -6,47 +6,47 @@ import queue
 import threading
 from enum import Enum, auto
 
-from callsign.outbox.values import Change, Listen, Put, Written
+from callsign.outbox.values import Change, Flush, Listen, NewJob
 from callsign.record import Record, field
 
-MOST_IN_A_GROUP = 500
+MOST_IN_A_BATCH = 500
 
 
 class Signal(Enum):
-    """What else the writer may be told."""
+    """What else the writer gets."""
 
     LOOK = auto()  # another process may have stored something
     LAST = auto()  # no more will come
 
 
-Item = Put | Listen | Written | Signal | list[Change]
+Item = NewJob | Listen | Flush | Signal | list[Change]
 """Changes that came together are written in one transaction."""
 
 
-class Group(Record, frozen=False):
+class Batch(Record, frozen=False):
     """What goes into one transaction."""
 
-    puts: list[Put] = field(default_factory=list)
+    new_jobs: list[NewJob] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     listens: list[Listen] = field(default_factory=list)
-    heard: list[threading.Event] = field(default_factory=list)  # of those who wait until all before them is written
+    waiting: list[threading.Event] = field(default_factory=list)  # of those who wait until all before them is written
     look: bool = False
     last: bool = False
-    waited: bool = False  # in vain, for all the time given
+    timed_out: bool = False  # nothing came in all the time given
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to do for it."""
-        return not (self.puts or self.changes or self.heard or self.look or self.last)
+        """Whether there is nothing to do."""
+        return not (self.new_jobs or self.changes or self.waiting or self.look or self.last)
 
     @property
     def is_full(self) -> bool:
-        """Whether what comes next has to wait for the next one."""
-        return len(self.puts) + len(self.changes) >= MOST_IN_A_GROUP
+        """Whether what comes next has to wait for the next batch."""
+        return len(self.new_jobs) + len(self.changes) >= MOST_IN_A_BATCH
 
 
-class Incoming:
-    """For any thread, but `gather`, which is the writer's."""
+class WriteQueue:
+    """For any thread, but `next_batch`, which is the writer's."""
 
     def __init__(self) -> None:
         self._items: queue.SimpleQueue[Item] = queue.SimpleQueue()
@@ -56,31 +56,31 @@ class Incoming:
         self._items.put(item)
 
     @property
-    def is_free(self) -> bool:
-        """Whether nobody stands before one who comes now."""
+    def is_empty(self) -> bool:
+        """Whether nothing waits to be written."""
         return not self._items.qsize()
 
-    def gather(self, seconds: float) -> Group:
-        """What is to be written now; waits up to `seconds` for it."""
-        group = Group()
+    def next_batch(self, seconds: float) -> Batch:
+        """Returns what is to be written now; waits up to `seconds` for it."""
+        batch = Batch()
         try:
-            self._sort(self._items.get(timeout=seconds), group)
+            self._sort(self._items.get(timeout=seconds), batch)
         except queue.Empty:
-            group.waited = True
-        while self._items.qsize() and not group.is_full:
-            self._sort(self._items.get_nowait(), group)
-        return group
+            batch.timed_out = True
+        while self._items.qsize() and not batch.is_full:
+            self._sort(self._items.get_nowait(), batch)
+        return batch
 
-    def _sort(self, item: Item, group: Group) -> None:
-        if isinstance(item, Put):
-            group.puts.append(item)
+    def _sort(self, item: Item, batch: Batch) -> None:
+        if isinstance(item, NewJob):
+            batch.new_jobs.append(item)
         elif isinstance(item, list):
-            group.changes += item
-        elif isinstance(item, Listen | Written):
-            group.heard.append(item.heard)
+            batch.changes += item
+        elif isinstance(item, Listen | Flush):
+            batch.waiting.append(item.done)
             if isinstance(item, Listen):
-                group.listens.append(item)
+                batch.listens.append(item)
         elif item is Signal.LAST:
-            group.last = True
+            batch.last = True
         elif item is Signal.LOOK:
-            group.look = True
+            batch.look = True

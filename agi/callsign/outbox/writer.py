@@ -20,8 +20,8 @@ from callsign.outbox.jobs import insert, jobs_of, keep
 from callsign.outbox.sync import WalSync
 from callsign.outbox.unwritten import Unwritten, ends_in
 from callsign.outbox.upkeep import Tidying
-from callsign.outbox.values import Added, Change, Job, Listen, Put
-from callsign.outbox.write_queue import Group, Incoming, Signal
+from callsign.outbox.values import Added, Change, Job, Listen, NewJob
+from callsign.outbox.write_queue import Batch, Signal, WriteQueue
 from callsign.record import Record
 
 QUIET_SECONDS = 1.0
@@ -30,14 +30,14 @@ CLOSE_SECONDS = 2 * LOCK_SECONDS + 1
 log = logging.getLogger("callsign.outbox")
 
 
-class Seen(Record):
+class SeenUpTo(Record):
     """How far the writer has looked for jobs of others: SQLite's data_version, the highest id."""
 
     data_version: int
     highest_id: int
 
 
-NOTHING_SEEN = Seen(-2, 0)
+NOTHING_SEEN = SeenUpTo(-2, 0)
 """Nobody has listened yet: the next look tells how far the backlog reaches."""
 
 NEW_CONNECTION = -1
@@ -48,11 +48,11 @@ HIGHEST_ID = 2**63 - 1
 
 
 class OutboxWriter:
-    """Owns the connection; everything comes to it through `incoming`."""
+    """Owns the connection; everything comes to it through `queue`."""
 
     def __init__(self, path: Path, full: bool, keep_seconds: float, checks: bool) -> None:
         """`checks`: the whole store is looked at now and then, whether it is in order."""
-        self.incoming = Incoming()
+        self.queue = WriteQueue()
         self._path = path
         self._store = StoreAccess(path, full)
         self._sync = None if full else WalSync(path)
@@ -85,7 +85,7 @@ class OutboxWriter:
         """Writes what is queued, closes the store and ends."""
         if self._check is not None:
             self._check.close()
-        self.incoming.put(Signal.LAST)
+        self.queue.put(Signal.LAST)
         self._thread.join(CLOSE_SECONDS)
         if self._sync is not None:
             self._sync.close()
@@ -94,32 +94,32 @@ class OutboxWriter:
         last = False
         while not last:
             owes = self._hand_over.is_due
-            group = self.incoming.gather(AFTER_SECONDS if owes else QUIET_SECONDS)
-            last = group.last
+            batch = self.queue.next_batch(AFTER_SECONDS if owes else QUIET_SECONDS)
+            last = batch.last
             try:
-                if group.waited or not group.is_empty:
+                if batch.timed_out or not batch.is_empty:
                     with self._turn:
-                        self._serve(group, quiet=group.waited and not owes)
+                        self._serve(batch, quiet=batch.timed_out and not owes)
             except Exception as fault:  # our own fault must not end the thread that every call depends on
                 log.error("the store's writer: a fault in callsign itself: %s", place_of(fault))
                 self._unwritten = []
-                for put in group.puts:
-                    if put.added is None and not put.trouble:
-                        put.answer(None, "a fault in callsign itself, see its log")
+                for new in batch.new_jobs:
+                    if new.added is None and not new.trouble:
+                        new.answer(None, "a fault in callsign itself, see its log")
             self.has_looked.set()
-            for heard in group.heard:
-                heard.set()
+            for done in batch.waiting:
+                done.set()
         self._close()
 
-    def _serve(self, group: Group, quiet: bool) -> None:
+    def _serve(self, batch: Batch, quiet: bool) -> None:
         self._hand_over.now()
-        for listen in group.listens:
-            self._hear(listen)
-        if quiet or not group.is_empty:
-            self._commit(group, quiet)
+        for listen in batch.listens:
+            self._set_listener(listen)
+        if quiet or not batch.is_empty:
+            self._commit(batch, quiet)
             self._tidy_up(quiet)
 
-    def _hear(self, listen: Listen) -> None:
+    def _set_listener(self, listen: Listen) -> None:
         self._hand_over.listen(listen.on_jobs, listen.on_new_store)
         self._seen = NOTHING_SEEN
         if listen.on_jobs is not None:
@@ -127,7 +127,7 @@ class OutboxWriter:
 
     # -- one call ------------------------------------------------------------------------------------
 
-    def commit_at_once(self, put: Put) -> bool:
+    def commit_at_once(self, new: NewJob) -> bool:
         """Commits in the caller's thread: two changes of hands fewer.  False: nothing was done, it is to be queued.
 
         Only where nothing has to be waited for but the kernel's taking the bytes.  That can hang with the
@@ -136,9 +136,9 @@ class OutboxWriter:
         if not self._turn.acquire(blocking=False):
             return False
         try:
-            if not self.incoming.is_free or self._unwritten or not self._store.file.is_open:
+            if not self.queue.is_empty or self._unwritten or not self._store.file.is_open:
                 return False
-            ((_, put.added),), jobs, seen = self._write([put], [], patient=False)
+            ((_, new.added),), jobs, seen = self._write([new], [], patient=False)
             self._tidying.writes += 1
             if self._sync is not None:
                 self._sync.committed()
@@ -160,50 +160,50 @@ class OutboxWriter:
             finally:
                 self._turn.release()
 
-    # -- one group -----------------------------------------------------------------------------------
+    # -- one batch -----------------------------------------------------------------------------------
 
-    def _commit(self, group: Group, quiet: bool) -> None:
+    def _commit(self, batch: Batch, quiet: bool) -> None:
         if quiet and self._hand_over.listener is None and not self._unwritten:
             return
-        changes = self._unwritten + group.changes
+        changes = self._unwritten + batch.changes
         try:
             try:
-                added, jobs, seen = self._write(group.puts, changes)
+                added, jobs, seen = self._write(batch.new_jobs, changes)
             except (sqlite3.Error, OSError) as fault:
                 if not self._store.is_mended(fault):
                     raise
-                added, jobs, seen = self._write(group.puts, changes)
+                added, jobs, seen = self._write(batch.new_jobs, changes)
         except (sqlite3.Error, OSError, TimeoutError) as fault:
             self._unwritten = changes
             if changes and self._hand_over.listener is None:  # before the next deliverer may look
                 self._kept.keep(changes)
-            self._refuse(group.puts, fault)
+            self._refuse(batch.new_jobs, fault)
             return
         if self._logged:
             log.warning("the store %s works again", self._path)
             self._logged.clear()
-        for put, result in added:
-            put.answer(result)
+        for new, result in added:
+            new.answer(result)
         self._unwritten = []
         self._kept.forget()
         for statement, values in changes:
             if statement is sql.DELETE_JOB:
                 self._hand_over.open.pop(values, None)
-        if group.puts or changes:
-            self._tidying.writes += len(group.puts) + len(changes)
+        if batch.new_jobs or changes:
+            self._tidying.writes += len(batch.new_jobs) + len(changes)
             if self._sync is not None:
                 self._sync.committed()
         self._note(jobs, seen)
 
     def _write(
-        self, puts: list[Put], changes: list[Change], patient: bool = True
-    ) -> tuple[list[tuple[Put, Added]], list[Job], Seen]:
+        self, new_jobs: list[NewJob], changes: list[Change], patient: bool = True
+    ) -> tuple[list[tuple[NewJob, Added]], list[Job], SeenUpTo]:
         jobs: list[Job] = []
-        added: list[tuple[Put, Added]] = []
-        claimed: list[Put] = []
+        added: list[tuple[NewJob, Added]] = []
+        claimed: list[NewJob] = []
         kept = 0
         try:
-            with self._store.transaction(bool(puts), patient) as db:
+            with self._store.transaction(bool(new_jobs), patient) as db:
                 self._note_connection()
                 seen = self._seen
                 if self._hand_over.listener is not None:
@@ -211,16 +211,16 @@ class OutboxWriter:
                 is_new = self._store.file.identity != self._complete
                 if is_new and self._hand_over.open:
                     kept = keep(db, self._hand_over.open.values())
-                    seen = Seen(seen.data_version, max(seen.highest_id, self._store.highest_id))
-                for put in puts:
-                    if put.claim.acquire(blocking=False):
-                        claimed.append(put)
-                        added.append((put, insert(db, put, jobs)))
+                    seen = SeenUpTo(seen.data_version, max(seen.highest_id, self._store.highest_id))
+                for new in new_jobs:
+                    if new.claim.acquire(blocking=False):
+                        claimed.append(new)
+                        added.append((new, insert(db, new, jobs)))
                 for statement, values in changes:
                     db.execute(statement, values)
         except BaseException:
-            for put in claimed:  # to be had by the next try, or by its caller who goes on without
-                put.claim = threading.Lock()
+            for new in claimed:  # to be had by the next try, or by its caller who goes on without
+                new.claim = threading.Lock()
             raise
         if is_new:
             self._go_on_with_new_store(kept)
@@ -240,49 +240,49 @@ class OutboxWriter:
         opened, store = self._store.file.openings, self._store.file.identity
         if (opened, store) != self._connection and self._seen is not NOTHING_SEEN:
             known = store == self._connection[1]
-            self._seen = Seen(NEW_CONNECTION, self._seen.highest_id if known else 0)
+            self._seen = SeenUpTo(NEW_CONNECTION, self._seen.highest_id if known else 0)
         self._connection = opened, store
 
-    def _jobs_of_others(self, db: sqlite3.Connection, jobs: list[Job]) -> Seen:
+    def _jobs_of_others(self, db: sqlite3.Connection, jobs: list[Job]) -> SeenUpTo:
         """Rows that another connection committed: ids are given under the lock, so they stand above ours."""
         seen = self._seen
         (version,) = db.execute("PRAGMA data_version").fetchone()
         if seen is NOTHING_SEEN:
             (highest,) = db.execute(sql.NEWEST_OPEN).fetchone()
-            return Seen(version, highest or 0)
+            return SeenUpTo(version, highest or 0)
         if version == seen.data_version:
             return seen
         found, highest = jobs_of(db.execute(sql.OPEN_JOBS, (seen.highest_id, HIGHEST_ID, ALL)), recovered=False)
         jobs += [job for job in found if (job.id, job.notification.at) not in self._hand_over.open]
-        return Seen(version, max(highest, seen.highest_id))
+        return SeenUpTo(version, max(highest, seen.highest_id))
 
-    def _note(self, jobs: list[Job], seen: Seen) -> None:
+    def _note(self, jobs: list[Job], seen: SeenUpTo) -> None:
         """What was committed is to be handed over; how far we have seen."""
         newest = max(seen.highest_id, jobs[-1].id if jobs else 0)
         self._store.highest_id = max(self._store.highest_id, newest)
         if self._hand_over.listener is not None:
-            self._seen = Seen(seen.data_version, newest)
+            self._seen = SeenUpTo(seen.data_version, newest)
             for job in jobs:
                 self._hand_over.open[job.id, job.notification.at] = job
         self._hand_over.add(jobs, seen.highest_id)
 
-    def _refuse(self, puts: list[Put], fault: Exception) -> None:
-        """A full disk, a locked or broken file: the puts are refused, the rest is kept for the next try."""
+    def _refuse(self, new_jobs: list[NewJob], fault: Exception) -> None:
+        """A full disk, a locked or broken file: the new jobs are refused, the rest is kept for the next try."""
         words = f"{fault.strerror}: {fault.filename}" if isinstance(fault, OSError) and fault.filename else str(fault)
         reason = f"the store {self._path} cannot be written: {words}{self._store.file.whose()}"
         if reason not in self._logged:
             log.error("%s; calls go on with ERROR until it can: see [outbox] path", reason)
             self._logged.add(reason)
-        for put in puts:
-            put.answer(None, reason)
+        for new in new_jobs:
+            new.answer(None, reason)
 
     def _tidy_up(self, quiet: bool) -> None:
-        if self.incoming.is_free and self._store.file.is_open:
+        if self.queue.is_empty and self._store.file.is_open:
             self._tidying.do(quiet, prune=self._hand_over.listener is not None)
 
     def _close(self) -> None:
         with self._turn:
-            self._hear(Listen(None))
+            self._set_listener(Listen(None))
             if ends := ends_in(self._unwritten):
                 kept = self._kept.keep(self._unwritten)
                 what = "the next start writes them down" if kept else "those jobs go out again after the next start"
