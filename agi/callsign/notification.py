@@ -51,6 +51,6 @@ class Notification(Record):
     action: str  # the handler's path: "noojee/start"
     call: str  # linkedid: what belongs to one call reaches the vendor in the order given (see Vendor.keys_of)
     facts: Mapping[str, str] = field(repr=False)  # numbers and names: never in a log
-    at: float  # epoch seconds at which the dialplan told us
+    created_at: float  # epoch seconds, when the dialplan asked for it
     lifetime_seconds: float  # of no use after that
-    once: str = field(default="", repr=False)  # the same text is stored only once; empty: no such limit
+    dedupe_key: str = field(default="", repr=False)  # the same text is stored only once; empty: no such limit

@@ -232,7 +232,7 @@ def test_each_attempt_is_signed_and_timed_by_the_call_not_by_the_attempt(side: S
     side.vendor.answers["skarabee"] = in_turn(GONE, GONE, WELL["skarabee"])
     told = call_from()
     assert side.end_of(side.add(told)) == (State.DELIVERED, "")
-    assert {dict(request.query)["timestamp"] for request in side.vendor.requests} == {str(int(told.at))}
+    assert {dict(request.query)["timestamp"] for request in side.vendor.requests} == {str(int(told.created_at))}
     assert len(side.vendor.requests) == 3
 
 

@@ -60,7 +60,12 @@ def test_a_failed_job_goes_out_once_more_as_the_same_notification(
     assert retry(path, [job]) == [Edit(job, True, "goes out once more as job 2", 2)]
     (again,) = open_jobs(path)
     same = again.notification
-    assert (same.system, same.action, same.call, same.at) == (told.system, told.action, told.call, told.at)
+    assert (same.system, same.action, same.call, same.created_at) == (
+        told.system,
+        told.action,
+        told.call,
+        told.created_at,
+    )
     assert dict(same.facts) == dict(told.facts)
     assert same.lifetime_seconds == told.lifetime_seconds
     assert again.steady_deadline == pytest.approx(clocks.steady() + told.lifetime_seconds, abs=LONG_SECONDS)
@@ -92,7 +97,7 @@ def test_what_is_of_no_use_any_more_is_not_retried_because_it_would_hit_another_
     path: Path, outbox: Outbox
 ) -> None:
     told = recording("stop", "201", lifetime=10.0)
-    late = Notification(told.system, told.action, told.call, told.facts, told.at - 11, told.lifetime_seconds)
+    late = Notification(told.system, told.action, told.call, told.facts, told.created_at - 11, told.lifetime_seconds)
     job = ended(outbox, late, State.EXPIRED)
     (edit,) = retry(path, [job])
     assert not edit.done

@@ -67,7 +67,7 @@ def test_what_was_stored_a_moment_before_somebody_listened_goes_out_before_an_ol
     old, vendor = Outbox(path), PlayedVendor()
     for number in range(STORED):
         told = call_from(f"047000{number:04}")
-        old.add(replace(told, at=told.at - 60), LONG_SECONDS)
+        old.add(replace(told, created_at=told.created_at - 60), LONG_SECONDS)
     old.add(call_from("0470999999"), LONG_SECONDS)  # a call that waits for it
     delivery = Delivery(old, lambda: SETTINGS, vendor.send)
     assert delivery.try_start()

@@ -127,7 +127,7 @@ def test_facts_come_back_as_they_went_in_whatever_their_characters(outbox: Outbo
     second.listen(listener)
     assert listener.has(1)
     told = listener.jobs[0].notification
-    assert (told.facts, told.at, told.lifetime_seconds, told.call) == (facts, 1_700_000_000.25, 60.0, "1.1")
+    assert (told.facts, told.created_at, told.lifetime_seconds, told.call) == (facts, 1_700_000_000.25, 60.0, "1.1")
     second.close()
 
 
@@ -172,7 +172,7 @@ def test_once_holds_between_processes_that_store_at_the_same_time(outbox: Outbox
 
 def test_the_store_does_not_keep_the_number_that_once_was_made_of(outbox: Outbox, path: Path) -> None:
     outbox.add(recording("start", "1.1"))
-    outbox.add(Notification("noojee", "noojee/stop", "1.1", {}, 1.0, 1.0, once="noojee|0478123456"))
+    outbox.add(Notification("noojee", "noojee/stop", "1.1", {}, 1.0, 1.0, dedupe_key="noojee|0478123456"))
     outbox.close()
     assert b"0478123456" not in path.read_bytes()
 

@@ -67,7 +67,7 @@ def test_jobs_come_the_newest_first_with_what_an_administrator_asks(reader: Outb
     newest = reader.jobs()[0]
     assert [row.job for row in reader.jobs()] == [5, 4, 3, 2, 1]
     assert (newest.system, newest.action, newest.call, newest.state) == ("skarabee", "skarabee", "call-5", "waiting")
-    assert newest.at == lived[4].notification.at
+    assert newest.at == lived[4].notification.created_at
     assert (newest.ended, newest.next_try) == (None, None)
     (tried,) = reader.jobs(job=4)
     assert tried.next_try is not None
@@ -79,8 +79,8 @@ def test_jobs_come_the_newest_first_with_what_an_administrator_asks(reader: Outb
 
 def test_what_waits_and_what_has_ended_is_counted_by_system(reader: OutboxReader, lived: list[Job]) -> None:
     assert reader.waiting() == {
-        "noojee": (1, lived[3].notification.at),
-        "skarabee": (1, lived[4].notification.at),
+        "noojee": (1, lived[3].notification.created_at),
+        "skarabee": (1, lived[4].notification.created_at),
     }
     assert reader.ended_counts() == {
         ("skarabee", "delivered"): 1,
@@ -126,7 +126,7 @@ def test_neither_a_job_nor_its_life_shows_a_number(reader: OutboxReader) -> None
 
 
 def test_the_summary_tells_what_waits_what_ended_and_how(reader: OutboxReader, lived: list[Job]) -> None:
-    at = [job.notification.at for job in lived]
+    at = [job.notification.created_at for job in lived]
     noojee, skarabee = (reader.summaries()[system] for system in ("noojee", "skarabee"))
     assert noojee.counts == {"superseded": 1, "waiting": 1}
     assert skarabee.counts == {"delivered": 1, "refused": 1, "waiting": 1}

@@ -62,7 +62,7 @@ def test_skarabee_tells_who_calls_whom(plain: Settings) -> None:
     found = told(plain, "skarabee")
     assert dict(found.facts) == {"businessid": "8103", "phoneto": "201", "phonefrom": CALLER}
     assert (found.system, found.action, found.call) == ("skarabee", "skarabee", UNIQUE_ID)
-    assert before <= found.at <= time.time()  # the call's time is signed, at whichever attempt
+    assert before <= found.created_at <= time.time()  # the call's time is signed, at whichever attempt
     assert found.lifetime_seconds == 14 * 60  # the service takes 15 minutes
 
 
@@ -234,11 +234,11 @@ def test_another_number_than_the_withheld_one_may_be_given(plain: Settings) -> N
 
 
 def test_one_call_to_one_number_has_one_mark_however_both_are_written(plain: Settings) -> None:
-    first = told(plain, "skarabee", f"call={LINKEDID}", agi_dnid="056528998").once
+    first = told(plain, "skarabee", f"call={LINKEDID}", agi_dnid="056528998").dedupe_key
     assert first
-    assert first == told(plain, "skarabee", "+3256", "+3256528998", "8103", LINKEDID).once
-    assert first != told(plain, "skarabee", f"call={LINKEDID}", agi_dnid="056528997").once
-    assert first != told(plain, "skarabee", f"call={UNIQUE_ID}", agi_dnid="056528998").once
+    assert first == told(plain, "skarabee", "+3256", "+3256528998", "8103", LINKEDID).dedupe_key
+    assert first != told(plain, "skarabee", f"call={LINKEDID}", agi_dnid="056528997").dedupe_key
+    assert first != told(plain, "skarabee", f"call={UNIQUE_ID}", agi_dnid="056528998").dedupe_key
 
 
 @pytest.mark.parametrize("request_line", ["skarabee", "noojee/start", "noojee/stop"])
@@ -357,9 +357,9 @@ def test_noojee_start_records_this_channel(plain: Settings) -> None:
     found = told(plain, "noojee/start")
     assert dict(found.facts) == {"extenOrUniqueId": UNIQUE_ID}
     assert (found.system, found.action, found.call) == ("noojee", "noojee/start", UNIQUE_ID)
-    assert before <= found.at <= time.time()
+    assert before <= found.created_at <= time.time()
     assert found.lifetime_seconds == 60
-    assert found.once == ""  # a recording may be started twice in one call
+    assert found.dedupe_key == ""  # a recording may be started twice in one call
 
 
 def test_noojee_start_takes_its_arguments_in_their_order(plain: Settings) -> None:
@@ -408,7 +408,7 @@ def test_noojee_stop_ends_this_channels_recording(plain: Settings) -> None:
     assert dict(found.facts) == {"extenOrUniqueId": UNIQUE_ID}
     assert (found.system, found.action, found.call) == ("noojee", "noojee/stop", UNIQUE_ID)
     assert found.lifetime_seconds == 3600
-    assert found.once == ""
+    assert found.dedupe_key == ""
 
 
 def test_noojee_stop_takes_its_arguments_in_their_order(plain: Settings) -> None:

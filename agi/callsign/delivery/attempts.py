@@ -65,7 +65,7 @@ class Attempts:
             self._end(lane, job, *job.word, None)
         elif clocks.steady() >= job.steady_deadline:
             self._end(lane, job, State.EXPIRED, "too late to be of use", None)
-        elif (job.attempts or job.recovered) and (given_up := self._look_up(job.id, job.notification.at)):
+        elif (job.attempts or job.recovered) and (given_up := self._look_up(job.id, job.notification.created_at)):
             self._outbox.end(job, *given_up)  # which need not be kept in mind any more
             self._outcomes.tell(job.id, *given_up)  # by somebody's `drop`: it is written down already
             self._log(job, given_up[0].value, given_up[1], None)

@@ -192,7 +192,11 @@ class Lane:
     def _is_in_doubt(self, notification: Notification) -> bool:
         """Whether what `notification` undoes may still be carried out."""
         older = self._doubts.get(self._keys_of(notification)[-1])
-        return older is not None and self._undoes(notification, older) and notification.at - older.at < DOUBT_SECONDS
+        return (
+            older is not None
+            and self._undoes(notification, older)
+            and notification.created_at - older.created_at < DOUBT_SECONDS
+        )
 
     def held_up(self, job: Job) -> list[int]:
         """The ids of `job` and of those behind it where the vendor is away, or was for what stands first; else none."""

@@ -47,7 +47,7 @@ class HandOver:
 
     def unknown(self, jobs: list[Job]) -> list[Job]:
         """Those of the backlog that have not come another way; for any thread."""
-        return [job for job in jobs if self.open.setdefault((job.id, job.notification.at), job) is job]
+        return [job for job in jobs if self.open.setdefault((job.id, job.notification.created_at), job) is job]
 
     def add(self, jobs: list[Job], known_up_to: int) -> None:
         """Committed just now; what is open up to that id is the backlog of a new listener."""

@@ -51,23 +51,23 @@ class StoredFacts(Mapping[str, str]):
 
 def new_job_of(notification: Notification) -> NewJob:
     """Ready to be written: what can be done in the caller's thread is done there, the writer is only one."""
-    deadline = clocks.steady() - (clocks.wall() - notification.at) + notification.lifetime_seconds
+    deadline = clocks.steady() - (clocks.wall() - notification.created_at) + notification.lifetime_seconds
     facts = json.dumps(dict(notification.facts))
     who = notification.system, notification.action, notification.call
-    row = (*who, facts, notification.at, notification.lifetime_seconds, clocks.boot_id(), deadline)
-    return NewJob(notification, row, deadline, _digest(notification.once) if notification.once else "")
+    row = (*who, facts, notification.created_at, notification.lifetime_seconds, clocks.boot_id(), deadline)
+    return NewJob(notification, row, deadline, _digest(notification))
 
 
 def insert(db: sqlite3.Connection, new: NewJob, jobs: list[Job]) -> Added:
-    """Writes it, unless its `once` is known; a new job joins `jobs`."""
-    if new.once:
-        earlier = db.execute(sql.FIND_ONCE, (new.once,)).fetchone()
+    """Writes it, unless its `dedupe_key` is known; a new job joins `jobs`."""
+    if new.dedupe_key:
+        earlier = db.execute(sql.FIND_ONCE, (new.dedupe_key,)).fetchone()
         if earlier:
             return Added(earlier[0], duplicate=True)
     id_ = db.execute(sql.INSERT_JOB, new.row).lastrowid
     assert id_ is not None  # noqa: S101
-    if new.once:
-        db.execute(sql.INSERT_ONCE, (id_, new.once, new.notification.at))
+    if new.dedupe_key:
+        db.execute(sql.INSERT_ONCE, (id_, new.dedupe_key, new.notification.created_at))
     jobs.append(Job(id_, new.notification, new.steady_deadline))
     return Added(id_, duplicate=False)
 
@@ -93,7 +93,7 @@ def notification_of(said: Sequence[Any]) -> Notification:
 def _job_of(row: tuple[Any, ...], recovered: bool) -> Job:
     id_, *said, boot, steady_deadline, attempts, next_try = row
     notification = notification_of(said)
-    at, lifetime = notification.at, notification.lifetime_seconds
+    at, lifetime = notification.created_at, notification.lifetime_seconds
     left = min(clocks.remaining_seconds(at + lifetime, boot, steady_deadline), lifetime)
     pause = max(0.0, (next_try or 0.0) - clocks.wall())
     if pause > LONGEST_PAUSE_SECONDS:  # the clock was set back, or the vendor wished for so long
@@ -112,8 +112,8 @@ def keep(db: sqlite3.Connection, jobs: Iterable[Job]) -> int:
     """
     rows = (_row_to_keep(job, clocks.wall() - clocks.steady()) for job in jobs)
     kept = db.executemany(sql.KEEP_JOB, rows).rowcount
-    known = ((job.id, _digest(job.notification.once), job.notification.at) for job in jobs if job.notification.once)
-    db.executemany(sql.KEEP_ONCE, known)
+    known = [(job.id, _digest(job.notification), job.notification.created_at) for job in jobs]
+    db.executemany(sql.KEEP_ONCE, [row for row in known if row[1]])
     return kept
 
 
@@ -121,11 +121,12 @@ def _row_to_keep(job: Job, boot_at: float) -> tuple[object, ...]:
     notification = job.notification
     facts = notification.facts
     text = facts.text if isinstance(facts, StoredFacts) else json.dumps(dict(facts))
-    life = notification.at, notification.lifetime_seconds, clocks.boot_id(), job.steady_deadline
+    life = notification.created_at, notification.lifetime_seconds, clocks.boot_id(), job.steady_deadline
     next_try = boot_at + job.due if job.due else None
     who = notification.system, notification.action, notification.call
     return job.id, *who, text, *life, job.attempts, next_try, job.id
 
 
-def _digest(once: str) -> str:
-    return hashlib.sha256(once.encode()).hexdigest()[:32]
+def _digest(notification: Notification) -> str:
+    key = notification.dedupe_key
+    return hashlib.sha256(key.encode()).hexdigest()[:32] if key else ""

@@ -49,7 +49,7 @@ class Outbox:
     def add(self, notification: Notification, patience_seconds: float = ADD_SECONDS) -> Added:
         """Stores the notification; when this returns it is safe.
 
-        A notification whose `once` is known already is not stored again.  Raises OutboxError, and then
+        A notification whose `dedupe_key` is known already is not stored again.  Raises OutboxError, and then
         nothing is stored; only a commit that hangs in the disk may still come through, and the text says so.
         """
         if self._closed:
@@ -75,7 +75,7 @@ class Outbox:
 
     def note_attempt(self, job: Job, next_try_seconds: float, reason: str, milliseconds: float) -> None:
         """Writes down that an attempt ended without a verdict."""
-        now, which = clocks.wall(), (job.id, job.notification.at)
+        now, which = clocks.wall(), (job.id, job.notification.created_at)
         self._queue.put(
             [
                 (sql.NOTE_ATTEMPT, (job.attempts, now + next_try_seconds, reason, *which)),
@@ -85,7 +85,7 @@ class Outbox:
 
     def end(self, job: Job, state: State, reason: str, milliseconds: float | None = None) -> None:
         """Moves the job from what waits to what has ended, without waiting for that: a lost one is only a repeat."""
-        now, which = clocks.wall(), (job.id, job.notification.at)
+        now, which = clocks.wall(), (job.id, job.notification.created_at)
         self._queue.put(
             [
                 (sql.ADD_LIFE, (now, state.value, milliseconds, reason, *which)),

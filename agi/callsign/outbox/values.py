@@ -38,7 +38,7 @@ class Job(Record, frozen=False):
 
 
 class Added(Record):
-    """`add`'s answer: the job's id, and whether it is an earlier one with the same `once`."""
+    """`add`'s answer: the job's id, and whether it is an earlier one with the same `dedupe_key`."""
 
     job: int
     duplicate: bool
@@ -50,7 +50,7 @@ class NewJob(Record, frozen=False):
     notification: Notification
     row: tuple[object, ...] = field(repr=False)  # for INSERT_JOB
     steady_deadline: float
-    once: str = field(repr=False)  # a digest; empty: no such limit
+    dedupe_key: str = field(repr=False)  # a digest; empty: no such limit
     claim: threading.Lock = field(default_factory=threading.Lock)  # writer or impatient caller, who is first
     ready: threading.Lock = field(default_factory=threading.Lock)  # released when there is a result
     added: Added | None = None  # set only after the commit

@@ -253,7 +253,7 @@ class OutboxWriter:
         if version == seen.data_version:
             return seen
         found, highest = jobs_of(db.execute(sql.OPEN_JOBS, (seen.highest_id, HIGHEST_ID, ALL)), recovered=False)
-        jobs += [job for job in found if (job.id, job.notification.at) not in self._hand_over.open]
+        jobs += [job for job in found if (job.id, job.notification.created_at) not in self._hand_over.open]
         return SeenUpTo(version, max(highest, seen.highest_id))
 
     def _note(self, jobs: list[Job], seen: SeenUpTo) -> None:
@@ -263,7 +263,7 @@ class OutboxWriter:
         if self._hand_over.listener is not None:
             self._seen = SeenUpTo(seen.data_version, newest)
             for job in jobs:
-                self._hand_over.open[job.id, job.notification.at] = job
+                self._hand_over.open[job.id, job.notification.created_at] = job
         self._hand_over.add(jobs, seen.highest_id)
 
     def _refuse(self, new_jobs: list[NewJob], fault: Exception) -> None:

@@ -107,9 +107,9 @@ def skarabee(step: Step, given: dict[str, str], settings: Settings) -> Notificat
     facts = {"businessid": office.businessid, "phoneto": target, "phonefrom": phonefrom, **_channel(step, call)}
     if phoneto in section.phoneto:
         facts["mapped"] = "1"
-    once = f"skarabee|{call}|{as_vendor_wants(target, numbers.country, 'national')}"
+    key = f"skarabee|{call}|{as_vendor_wants(target, numbers.country, 'national')}"
     lifetime = skarabee_api.LIFETIME_SECONDS
-    return Notification(account_of("skarabee", office.name), "skarabee", call, facts, clocks.wall(), lifetime, once)
+    return Notification(account_of("skarabee", office.name), "skarabee", call, facts, clocks.wall(), lifetime, key)
 
 
 def _called(step: Step, given: dict[str, str], section: Skarabee) -> str:

@@ -84,7 +84,7 @@ def converse(
     auto = section.clock == "auto"
     clock = memory.clock if auto else section.clock
     for attempt in range(2):
-        timestamp = timestamp_text(job.at, clock, section.timezone)
+        timestamp = timestamp_text(job.created_at, clock, section.timezone)
         signature = hmac_sha256_hex(key, text_to_sign(businessid, phoneto, phonefrom, timestamp))
         reply = yield Request(
             "POST",
@@ -100,7 +100,7 @@ def converse(
         if auto and attempt == 0 and status_of(reply) == CLOCK_FAULT:
             clock = _other(clock)
             continue
-        outcome = judge(reply, section, job.at)
+        outcome = judge(reply, section, job.created_at)
         if isinstance(outcome, Delivered):
             memory.clock = clock
         return outcome
