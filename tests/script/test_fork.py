@@ -14,8 +14,8 @@ from store_play import LONG_SECONDS, PROJECT, OtherProcess
 
 PARTS = """
 import gc, os, sys
-from callsign.script.fork import part
-go_on = part()
+from callsign.script.fork import fork_worker
+go_on = fork_worker()
 print("second", os.getppid(), os.getpid(), flush=True)
 for line in sys.stdin:
     if line.strip() == "go on":
@@ -31,11 +31,11 @@ for line in sys.stdin:
 
 ALONE = """
 import os, signal
-from callsign.script.fork import part
+from callsign.script.fork import fork_worker
 def none_left():
     raise BlockingIOError(11, "Resource temporarily unavailable")
 os.fork = none_left
-print(part(), signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, len(os.listdir("/proc/self/fd")))
+print(fork_worker(), signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, len(os.listdir("/proc/self/fd")))
 """
 
 

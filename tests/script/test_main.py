@@ -198,8 +198,8 @@ def test_an_asterisk_that_vanishes_leaves_no_script_behind(
 NOISY = f"""#!{sys.executable}
 import os, sys
 sys.path.insert(0, {str(PROJECT / "agi")!r})
-from callsign.script.fork import part
-go_on = part() if {{parts}} else None
+from callsign.script.fork import fork_worker
+go_on = fork_worker() if {{parts}} else None
 from callsign.script import main as agi_script
 quiet = agi_script.answer
 def noisy(*arguments):
@@ -242,8 +242,8 @@ def test_where_there_can_be_no_second_process_the_call_is_not_held_and_the_job_i
 FAULTY = f"""#!{sys.executable}
 import os, sys
 sys.path.insert(0, {str(PROJECT / "agi")!r})
-from callsign.script.fork import part
-go_on = part()
+from callsign.script.fork import fork_worker
+go_on = fork_worker()
 from callsign.script import main as agi_script
 from callsign.steps import attend, step as dialplan_step
 from callsign.agi import block as agi_block, session as agi_session

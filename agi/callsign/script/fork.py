@@ -16,7 +16,7 @@ from collections.abc import Callable
 from callsign.agi import fault_status
 
 
-def part() -> Callable[[], None] | None:
+def fork_worker() -> Callable[[], None] | None:
     """Returns in the second process; what it returns lets the dialplan go on.
 
     None where no second process could be had: then the dialplan waits for the end of this one.
@@ -35,10 +35,10 @@ def part() -> Callable[[], None] | None:
         os.read(heard, 1)  # ends when the second process has spoken, and also when it has died
         os._exit(0)
     os.close(heard)
-    return _Once(say)
+    return _LetGo(say)
 
 
-class _Once:
+class _LetGo:
     """Closes a file descriptor at the first call, and has garbage collected again: now there is time."""
 
     def __init__(self, fd: int) -> None:
@@ -51,7 +51,7 @@ class _Once:
             gc.enable()
 
 
-def give_up(argv: list[str], fault: BaseException, go_on: Callable[[], None] | None) -> int:
+def report_failed_start(argv: list[str], fault: BaseException, go_on: Callable[[], None] | None) -> int:
     """Sets the status where callsign cannot even be loaded (a package is missing, say); imports nothing itself."""
     words = "".join(c for c in str(fault) if c.isprintable() and c not in '"\\')[:160]
     if isinstance(fault, ImportError):

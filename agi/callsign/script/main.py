@@ -20,7 +20,7 @@ from callsign.notification import State
 from callsign.outbox.outbox import Outbox
 from callsign.outbox.owner import become_owner
 from callsign.question import Verdict
-from callsign.script.fork import give_up
+from callsign.script.fork import report_failed_start
 from callsign.script.script_log import set_up_logging
 from callsign.settings.load import ConfigError, load, path_of
 from callsign.settings.sections import Settings
@@ -38,14 +38,14 @@ log = logging.getLogger("callsign.script")
 def main(go_on: Callable[[], None] | None, argv: Sequence[str] | None = None) -> int:
     """Answers one AGI session on standard input and output.  Always 0: the dialplan reads the status.
 
-    `go_on`, from `fork.part`, lets the dialplan go on while this process delivers.  Without
+    `go_on`, from `fork.fork_worker`, lets the dialplan go on while this process delivers.  Without
     it the dialplan would wait for the delivery: that is then left to a server or the next script.
     """
     request, *args = list(sys.argv[1:] if argv is None else argv) or [""]
     try:
         connection = StreamConnection(sys.stdin.buffer, _own_standard_output())
     except OSError as fault:  # no more files
-        return give_up(["", request], fault, go_on)
+        return report_failed_start(["", request], fault, go_on)
     script = _Script()
     is_attended = False
     try:
