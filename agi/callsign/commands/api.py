@@ -95,7 +95,7 @@ def run(options: common.Options) -> int:
         result = replace(result, reason=place_named(account_of(options.system, options.account), result.reason))
     except ValueError as fault:
         raise common.UsageFault(str(fault)) from None
-    return _shown(result, hidden | _secrets_of(section), options.json)
+    return _print(result, hidden | _secrets_of(section), options.json)
 
 
 def _data(text: str) -> bytes:
@@ -134,13 +134,13 @@ def _secrets_of(section: Any) -> set[str]:
     return {value.reveal() for value in values if isinstance(value, Secret)}
 
 
-def _shown(result: Result, secrets: set[str], as_json: bool) -> int:
+def _print(result: Result, secrets: set[str], as_json: bool) -> int:
     """Prints it, and gives the exit status."""
     hidden = {secret for secret in secrets if len(secret) >= LEAST_HIDDEN and not secret.isdigit()}
     is_good = result.status == "OK"
     document = result.document if is_good else {"status": result.status, "reason": result.reason}
     if result.body:
-        is_good = _body_shown(result, hidden, as_json) and is_good
+        is_good = _print_body(result, hidden, as_json) and is_good
     elif document is not None and (as_json or is_good):
         print(_without(visible_json(document, None if as_json else 2), hidden))
     elif as_json:
@@ -152,7 +152,7 @@ def _shown(result: Result, secrets: set[str], as_json: bool) -> int:
     return common.DONE if is_good else common.FAILED
 
 
-def _body_shown(result: Result, hidden: set[str], as_json: bool) -> bool:
+def _print_body(result: Result, hidden: set[str], as_json: bool) -> bool:
     """Prints an answer that is no JSON: as it is into a file or a pipe.  Whether it could."""
     try:
         text = _without(result.body.decode("utf-8-sig"), hidden)

@@ -84,7 +84,7 @@ def _missing(settings: Settings, is_running: bool) -> list[str]:
 def server(settings: Settings) -> dict[str, Any]:
     """Whether the server answers."""
     address = settings.server.listen
-    shown = listening.shown(address)
+    shown = listening.format_address(address)
     version = trouble = ""
     try:
         said = ping.play(address, PING_SECONDS)

@@ -11,7 +11,7 @@ from typing import Any
 
 from callsign import clocks
 from callsign.commands import common, moments
-from callsign.commands.moments import shown as moment
+from callsign.commands.moments import format_moment as moment
 from callsign.notification import State
 from callsign.outbox.reader import OutboxReader
 from callsign.phone_numbers import as_vendor_wants, bare_number, may_be_same

@@ -57,6 +57,6 @@ def _days_later(moment: float, days: int) -> float:
     return (datetime.fromtimestamp(moment) + timedelta(days=days)).timestamp()  # noqa: DTZ006
 
 
-def shown(at: float | None) -> str:
+def format_moment(at: float | None) -> str:
     """Epoch seconds as local time."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at)) if at else "-"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from callsign.commands.moments import shown as moment
+from callsign.commands.moments import format_moment as moment
 from callsign.outbox.reader import Questions
 from callsign.record import asdict
 

@@ -10,7 +10,7 @@ from typing import Any
 from callsign import clocks
 from callsign.commands import common, questions
 from callsign.commands.health import server, settings_troubles, status
-from callsign.commands.moments import shown as moment
+from callsign.commands.moments import format_moment as moment
 from callsign.notification import State
 from callsign.outbox.owner import become_owner
 from callsign.outbox.values import OutboxError

@@ -49,7 +49,7 @@ def new(address: Address) -> socket.socket:
     return sock
 
 
-def shown(address: tuple[str, int]) -> str:
+def format_address(address: tuple[str, int]) -> str:
     """The address as a URL has it."""
     host, port = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -23,7 +23,7 @@ from callsign.log_text import place_of
 from callsign.notification import State
 from callsign.outbox.outbox import Outbox
 from callsign.question import Verdict
-from callsign.server.listening import shown
+from callsign.server.listening import format_address
 from callsign.settings import load as config
 from callsign.settings.sections import Settings
 from callsign.steps.answer import Services, answer, note_question
@@ -130,14 +130,14 @@ class Server:
         if self._metrics is not None:
             self._metrics.start()
             log.info("metrics at %s", self._metrics.url)
-        listens_on = shown(self.fastagi.address)
+        listens_on = format_address(self.fastagi.address)
         log.info("callsign %s listens on %s, store %s", __version__, listens_on, self.settings.outbox.path)
         self._warn_of_lost_sections()
 
     @property
     def state(self) -> str:
         """One line for `systemctl status`."""
-        return f"answers calls at {shown(self.fastagi.address)}{self._note}"
+        return f"answers calls at {format_address(self.fastagi.address)}{self._note}"
 
     def is_well(self, seconds: float) -> bool:
         """Whether calls are answered and delivered, looked at for up to `seconds`, in a way that a restart would mend.
@@ -217,5 +217,5 @@ def _metrics_of(settings: Settings, fastagi: FastAgiServer) -> Metrics | None:
         return Metrics(address, settings, lambda: fastagi.sessions)
     except (ImportError, OSError) as fault:
         words = fault.strerror if isinstance(fault, OSError) else f"{fault}; install agi/requirements.txt anew"
-        log.error("[server] metrics: %s cannot be used: %s; going on without metrics", shown(address), words)
+        log.error("[server] metrics: %s cannot be used: %s; going on without metrics", format_address(address), words)
         return None

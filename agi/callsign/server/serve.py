@@ -83,7 +83,7 @@ def _serve(path: Path) -> int:
                 manager.wait_heard()  # what was kept may be in the way
             listener = listening.new(settings.server.listen)
     except OSError as fault:
-        listen = listening.shown(settings.server.listen)
+        listen = listening.format_address(settings.server.listen)
         print(f"{path}: [server] listen: {listen} cannot be used: {fault.strerror}", file=sys.stderr)
         if manager.is_there:
             signal.sigtimedwait(SIGNALS, TAKEN_SECONDS)

@@ -56,14 +56,14 @@ def secret(value: object) -> Secret:
 def digits(value: object) -> str:
     """A number kept as text, since leading zeros are signed too."""
     if not isinstance(value, str) or not re.fullmatch(r"[0-9]+", value):
-        raise ValueError(f'wanted digits in quotes, such as "8103", found {_shown(value)}')
+        raise ValueError(f'wanted digits in quotes, such as "8103", found {_for_message(value)}')
     return value
 
 
 def account_name(value: object) -> str:
     """What the dialplan writes behind account=: nothing that would have to be quoted there."""
     if not isinstance(value, str) or not _ACCOUNT.fullmatch(value) or unseen(value):
-        raise ValueError(f"wanted letters and digits, with - _ . between them, found {_shown(value)}")
+        raise ValueError(f"wanted letters and digits, with - _ . between them, found {_for_message(value)}")
     return value
 
 
@@ -87,7 +87,7 @@ def choice(*words: str) -> Callable[[object], str]:
 
     def read(value: object) -> str:
         if value not in words:
-            raise ValueError(f"wanted {wanted}, found {_shown(value)}")
+            raise ValueError(f"wanted {wanted}, found {_for_message(value)}")
         return str(value)
 
     return read
@@ -105,7 +105,7 @@ def number(least: float, most: float) -> Callable[[object], float]:
 
     def read(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-            raise ValueError(f"wanted a number from {least:g} to {most:g}, found {_shown(value)}")
+            raise ValueError(f"wanted a number from {least:g} to {most:g}, found {_for_message(value)}")
         return float(value)
 
     return read
@@ -140,7 +140,7 @@ def verify(value: object) -> bool | str:
         if not pem:
             raise ValueError(f"{value} holds no certificate in PEM form")
         return value
-    raise ValueError(f"wanted true or the absolute path of a CA file, found {_shown(value)}")
+    raise ValueError(f"wanted true or the absolute path of a CA file, found {_for_message(value)}")
 
 
 def address(value: object) -> tuple[str, int]:
@@ -153,7 +153,7 @@ def address(value: object) -> tuple[str, int]:
         if (":" in bare) != host.startswith("[") or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
             raise ValueError
     except ValueError:
-        raise ValueError(f'wanted ADDRESS:PORT such as "127.0.0.1:4591", found {_shown(value)}') from None
+        raise ValueError(f'wanted ADDRESS:PORT such as "127.0.0.1:4591", found {_for_message(value)}') from None
     return bare, int(port)
 
 
@@ -165,7 +165,7 @@ def networks(value: object) -> tuple[IPv4Network | IPv6Network, ...]:
             found.append(ip_network(item.strip()))
         except ValueError:
             wanted = 'wanted addresses or networks such as "192.168.1.0/24" with no bits set behind the /'
-            raise ValueError(f"{wanted}, found {_shown(item)}") from None
+            raise ValueError(f"{wanted}, found {_for_message(item)}") from None
     if not found:
         raise ValueError("must not be empty: nobody could connect")
     return tuple(found)
@@ -178,14 +178,14 @@ def patterns(value: object) -> NumberPatterns:
         try:
             NumberPatterns((item,))
         except ValueError as fault:
-            raise ValueError(f"{_shown(item)}: {fault}") from None
+            raise ValueError(f"{_for_message(item)}: {fault}") from None
     return NumberPatterns(found)
 
 
 def country(value: object) -> str:
     """An ISO 3166 country code with a telephone numbering plan known to phonenumbers."""
     if not isinstance(value, str) or not re.fullmatch(r"[A-Z]{2}", value):
-        raise ValueError(f'wanted a country code of two capitals such as "BE", found {_shown(value)}')
+        raise ValueError(f'wanted a country code of two capitals such as "BE", found {_for_message(value)}')
     return value
 
 
@@ -197,7 +197,7 @@ def timezone(value: object) -> str:
     try:
         ZoneInfo(found)
     except (ValueError, OSError, KeyError):
-        wanted = f'wanted a time zone such as "Europe/Brussels", found {_shown(value)}'
+        wanted = f'wanted a time zone such as "Europe/Brussels", found {_for_message(value)}'
         raise ValueError(wanted if available_timezones() else "no time zone database here: install tzdata") from None
     return found
 
@@ -215,7 +215,7 @@ def _kind(value: object) -> str:
     return names.get(type(value), "a date or time")
 
 
-def _shown(value: object) -> str:
+def _for_message(value: object) -> str:
     if isinstance(value, str):
         return f'"{value}"' if len(value) <= MAX_SHOWN_CHARACTERS else f"a text of {len(value)} characters"
     if isinstance(value, bool):

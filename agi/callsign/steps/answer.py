@@ -14,7 +14,7 @@ from callsign.question import Found, Invalid, Verdict
 from callsign.record import Record
 from callsign.settings.sections import Settings
 from callsign.steps.handlers import HANDLERS, PING, Direct, Notify, Skipped, account_in, facts_to_ask, system_of
-from callsign.steps.step import Step, StepFault, shown
+from callsign.steps.step import Step, StepFault, for_message
 from callsign.vendors.interface import Ask
 
 MAX_REASON_CHARACTERS = 240
@@ -102,7 +102,7 @@ def answer(step: Step, services: Services) -> dict[str, str]:
     except (StepFault, OutboxError) as fault:
         return status_variables(path, "ERROR", str(fault))
     except Exception as fault:  # the one place: our own fault must not hurt a call
-        log.error("%s path=%s: a fault in callsign itself: %s", ids_of(step), shown(path), place_of(fault))
+        log.error("%s path=%s: a fault in callsign itself: %s", ids_of(step), for_message(path), place_of(fault))
         return status_variables(path, "QUEUED" if job else "ERROR", "a fault in callsign itself, see its log", job)
 
 
@@ -154,7 +154,7 @@ def status_variables(path: str, status: str, reason: str, job: str = "") -> dict
 
 
 def _unknown(path: str) -> str:
-    seen = f'path "{shown(path)}" is unknown' if path else "no path given"
+    seen = f'path "{for_message(path)}" is unknown' if path else "no path given"
     from difflib import get_close_matches
 
     lowered = path.lower()[:MAX_REASON_CHARACTERS]
@@ -191,7 +191,7 @@ def log_step(step: Step, variables: dict[str, str], milliseconds: float) -> None
     job = next((v for n, v in variables.items() if n.endswith("JOB")), "")
     level = logging.WARNING if status in ("ERROR", "REFUSED", "UNREACHABLE") else logging.INFO
     words = f": {reason}" if reason else ""
-    path = shown(step.path) or "-"
-    account = f" account={shown(step.account)}" if step.account else ""
+    path = for_message(step.path) or "-"
+    account = f" account={for_message(step.account)}" if step.account else ""
     line = "%s path=%s%s job=%s %s ms=%.1f%s"
     log.log(level, line, ids_of(step), path, account, job or "-", status, milliseconds, words)

@@ -16,7 +16,7 @@ from callsign.record import Record
 from callsign.settings.accounts import account_of, name_of, some, unknown
 from callsign.settings.sections import Office, Settings, Skarabee
 from callsign.steps.offices import offices_of
-from callsign.steps.step import Step, StepFault, shown
+from callsign.steps.step import Step, StepFault, for_message
 from callsign.vendors import noojee as noojee_api
 from callsign.vendors import skarabee as skarabee_api
 from callsign.vendors.interface import Ask
@@ -128,14 +128,16 @@ def _office(section: Skarabee, account: str, businessid: str, numbers: tuple[str
     chosen = offices.by_name.get(name_of(account))
     if chosen and businessid and chosen.businessid != businessid:
         raise StepFault(
-            f"account {chosen.name} is office {chosen.businessid}, not {shown(businessid)}: give one of both"
+            f"account {chosen.name} is office {chosen.businessid}, not {for_message(businessid)}: give one of both"
         )
     if chosen:
         return chosen
     if not businessid:
         return offices.owner_of(numbers)
     if businessid not in offices.by_id:
-        raise StepFault(f"businessid {shown(businessid)}: no such office in the settings, known: {some(offices.by_id)}")
+        raise StepFault(
+            f"businessid {for_message(businessid)}: no such office in the settings, known: {some(offices.by_id)}"
+        )
     return offices.by_id[businessid]
 
 

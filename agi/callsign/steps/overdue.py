@@ -17,7 +17,7 @@ from callsign.agi.session import AGIError, AGIHangup, AgiSession, BadPeer
 from callsign.log_text import place_of
 from callsign.record import Record
 from callsign.steps.answer import ids_of, longest_seconds, status_variables
-from callsign.steps.step import Step, shown
+from callsign.steps.step import Step, for_message
 
 LOOK_SECONDS = 0.25
 """How often it looks, and so how much later than its time a call may go on."""
@@ -98,7 +98,7 @@ def _tell(session: AgiSession, held: _Held, reason: str) -> threading.Event:
 def _let_go(session: AgiSession, held: _Held, reason: str, done: threading.Event) -> None:
     is_fresh = time.monotonic() - held.began < FRESH_SECONDS
     if reason == ENDING and is_fresh and session.env.get("agi_context") == CLEAN_CONTEXT:
-        what = ids_of(held.step), shown(held.step.path)
+        what = ids_of(held.step), for_message(held.step.path)
         log.warning("%s path=%s: callsign ends before its answer: the plain script is to give it", *what)
     else:
         _set_error(session, held, reason)
@@ -108,7 +108,7 @@ def _let_go(session: AgiSession, held: _Held, reason: str, done: threading.Event
 
 def _set_error(session: AgiSession, held: _Held, reason: str) -> None:
     seconds = time.monotonic() - held.began
-    what = ids_of(held.step), shown(held.step.path), seconds
+    what = ids_of(held.step), for_message(held.step.path), seconds
     log.error("%s path=%s: no status after %.1f s: the call goes on with ERROR", *what)
     try:
         session.set_variables(status_variables(held.step.path, "ERROR", reason), then_end=True)

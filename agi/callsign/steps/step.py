@@ -62,7 +62,7 @@ class Step(Record):
         """The option `wait`, how long the dialplan may be held.  Raises StepFault for another option or value."""
         for name in self.options:
             if name not in ("wait", "account"):
-                raise StepFault(f"option {shown(name)}: unknown, the options are wait=SECONDS and account=NAME")
+                raise StepFault(f"option {for_message(name)}: unknown, the options are wait=SECONDS and account=NAME")
         text = self.options.get("wait")
         if text is None:
             return default
@@ -72,7 +72,7 @@ class Step(Record):
             seconds = math.nan
         if not 0 <= seconds <= MAX_WAIT_SECONDS:
             wanted = f"wanted seconds from 0 to {MAX_WAIT_SECONDS:g}"
-            raise StepFault(f"option wait={shown(text)}: {wanted}")
+            raise StepFault(f"option wait={for_message(text)}: {wanted}")
         return seconds
 
     def arguments(self, names: Sequence[str], by_name: Sequence[str] = ()) -> dict[str, str]:
@@ -93,7 +93,9 @@ class Step(Record):
                 name, value = (names[position] if position < len(names) else ""), text.strip()
                 position += 1
                 if equals and _NAME.fullmatch(word) and name not in FREE_TEXT:
-                    raise StepFault(f"{shown(word)}= is none of this path's arguments: {', '.join(names) or 'none'}")
+                    raise StepFault(
+                        f"{for_message(word)}= is none of this path's arguments: {', '.join(names) or 'none'}"
+                    )
             if quoted := _IN_QUOTES.fullmatch(value):
                 value = quoted[1].strip()
             value = value.replace("\\,", ",")
@@ -109,7 +111,7 @@ class Step(Record):
         return found
 
 
-def shown(text: str) -> str:
+def for_message(text: str) -> str:
     """What the dialplan wrote, for a reason: short, and without a number that may be the caller's."""
     return vendor_words(text, MAX_SHOWN_CHARACTERS)
 

@@ -25,7 +25,7 @@ from callsign.sandbox.vendors.kalliope_register import (
     Period,
     of_body,
     of_url,
-    shown,
+    register_body,
 )
 from callsign.sandbox.vendors.messages import Answer, Request, Trouble
 
@@ -165,9 +165,9 @@ class Kalliope:
             self._nonces[given["nonce"]] = request.at
         return ""
 
-    def _moment_of(self, shown: str) -> float:
+    def _moment_of(self, text: str) -> float:
         fold = int(self._account["compares"] == "second")
-        return datetime.fromisoformat(shown).replace(tzinfo=self._zone, fold=fold).timestamp()
+        return datetime.fromisoformat(text).replace(tzinfo=self._zone, fold=fold).timestamp()
 
     def _now(self, request: Request) -> datetime:
         return datetime.fromtimestamp(request.at, self._zone).replace(tzinfo=None)
@@ -181,9 +181,9 @@ class Kalliope:
             hidden = ("caller", "called")
             found = [{**c, **{n: c[n][:-3] + "xxx" for n in hidden if len(c[n]) > 5}} for c in found]
         if style == "blues_out":
-            return Answer("OK", shown(found, style, "csv"), content_type="text/plain")
+            return Answer("OK", register_body(found, style, "csv"), content_type="text/plain")
         form = next((form for form in FORMS if form in request.headers.get("accept", "")), "xml")
-        return Answer("OK", shown(found, style, form), content_type=FORMS[form])
+        return Answer("OK", register_body(found, style, form), content_type=FORMS[form])
 
     def _made_up(
         self, request: Request, number: int, ago: int, extension: str, called: str, status: str

@@ -98,7 +98,7 @@ def _xml_fields(body: bytes) -> dict[str, str]:
     return {field.tag: (field.text or "").strip() for field in root[0]}
 
 
-def shown(calls: Sequence[Mapping[str, str]], style: str, form: str) -> bytes:
+def register_body(calls: Sequence[Mapping[str, str]], style: str, form: str) -> bytes:
     """The calls in one of the styles; only the summary's form is documented, the others are like it."""
     if style == "blues_out":
         return "".join(
