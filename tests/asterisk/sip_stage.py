@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ami import Message
-from callsign.sandbox.vendors.record import Seen
+from callsign.sandbox.vendors.record import SeenRequest
 from callsign.sandbox.vendors.sandbox import Sandbox
 from product import PROJECT, Product, vendor_sections
 from real_asterisk import RealAsterisk
@@ -114,8 +114,8 @@ class Stage:
     def _new_channel(self, is_it: Callable[[Message], bool]) -> Message:
         return self.asterisk.wait_event(lambda e: e["Event"] == "Newchannel" and is_it(e), since=self._since)
 
-    def _seen(self, system: str, count: int) -> list[Seen]:
-        def those(seen: list[Seen]) -> list[Seen]:
+    def _seen(self, system: str, count: int) -> list[SeenRequest]:
+        def those(seen: list[SeenRequest]) -> list[SeenRequest]:
             return [s for s in seen if s.system == system and s.path != "/Time"]
 
         assert self.box.wait_for(lambda seen: len(those(seen)) >= count, 30), self.box.seen

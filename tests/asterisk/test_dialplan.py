@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from callsign.sandbox.vendors.messages import Trouble
-from callsign.sandbox.vendors.record import Seen
+from callsign.sandbox.vendors.record import SeenRequest
 from callsign.sandbox.vendors.sandbox import Sandbox
 from product import PROJECT, Product, vendor_sections
 from real_asterisk import RealAsterisk
@@ -92,7 +92,7 @@ class Stage:
     def agi(self) -> dict[str, str]:
         return {"CALLSIGN_AGI": self.server.url}
 
-    def told(self, path: str, count: int) -> list[Seen]:
+    def told(self, path: str, count: int) -> list[SeenRequest]:
         """The `count` requests that reached a vendor at `path`, with time for them to come and to be too many."""
         assert self.box.wait_for(lambda seen: sum(s.path == path for s in seen) >= count, 30), self.box.seen
         return [seen for seen in self.box.seen if seen.path == path]

@@ -10,7 +10,7 @@ import pytest
 
 from asterisk_fixtures import LEFT_OUT
 from calls import Call
-from callsign.sandbox.vendors.record import Seen
+from callsign.sandbox.vendors.record import SeenRequest
 from callsign.sandbox.vendors.sandbox import Sandbox
 from freepbx_dialplan import FROM_QUEUE, HOOKS, freepbx
 from product import LONG_SECONDS, PROJECT, Product, vendor_sections
@@ -87,7 +87,7 @@ class Stage:
         """Who called whom, as Skarabee was told.  One more is sent behind, so that a stray one has had its time."""
         self.asterisk.call("056520000", "callsign-freepbx-from-trunk", callerid=("Last", "056520001"))
 
-        def told(seen: list[Seen]) -> list[Seen]:
+        def told(seen: list[SeenRequest]) -> list[SeenRequest]:
             return [s for s in seen if s.system == "skarabee"]
 
         assert self.box.wait_for(lambda seen: len(told(seen)) > count, LONG_SECONDS), self.box.seen
@@ -101,7 +101,7 @@ class Stage:
         return self.recorded_when(lambda told: len(told) >= count)
 
     def recorded_when(self, complete: Callable[[list[tuple[str, str]]], bool]) -> list[tuple[str, str]]:
-        def told(seen: list[Seen]) -> list[tuple[str, str]]:
+        def told(seen: list[SeenRequest]) -> list[tuple[str, str]]:
             mine = [s for s in seen if s.system == "noojee" and s.path != "/Time"]
             return [(s.path.rpartition("/")[2], s.query["extenOrUniqueId"]) for s in mine]
 

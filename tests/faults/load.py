@@ -16,7 +16,7 @@ from types import TracebackType
 from callsign.sandbox.asterisk.behaviour import Conduct
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
-from callsign.sandbox.vendors.record import Seen
+from callsign.sandbox.vendors.record import SeenRequest
 from callsign.sandbox.vendors.sandbox import Sandbox
 from store_play import LONG_SECONDS
 from waiting import wait_until
@@ -32,7 +32,7 @@ ACCOUNTS = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key"
 CONDUCT = Conduct(timeout_seconds=LONG_SECONDS)
 
 
-def word(seen: Seen) -> str:
+def word(seen: SeenRequest) -> str:
     """What a request is about: "skarabee CALLER", "start CALL", "stop CALL"."""
     subject = seen.query.get("phonefrom") or seen.query.get("extenOrUniqueId", "")
     return f"{seen.path.rpartition('/')[2] or seen.system} {subject}"
@@ -44,9 +44,9 @@ class Vendors(Sandbox):
     def __init__(self) -> None:
         super().__init__(ACCOUNTS, on_seen=self._note)
         self.taken: Counter[str] = Counter()
-        self.watch: Callable[[Seen], None] = lambda seen: None
+        self.watch: Callable[[SeenRequest], None] = lambda seen: None
 
-    def _note(self, seen: Seen) -> None:
+    def _note(self, seen: SeenRequest) -> None:
         if seen.verdict == "OK" and seen.path != "/Time":
             self.taken[word(seen)] += 1
         self.watch(seen)

@@ -22,7 +22,7 @@ import pytest
 
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.vendors.messages import Trouble
-from callsign.sandbox.vendors.record import Seen
+from callsign.sandbox.vendors.record import SeenRequest
 from callsign.vendors.registry import VENDORS
 from load import Load, Vendors, assert_sound, word
 from ports import held_port
@@ -69,7 +69,7 @@ class Aim:
         load.on_line = lambda direction, text: self._see(f"{direction} {text}")
         box.watch = self._see_request
 
-    def _see_request(self, seen: Seen) -> None:
+    def _see_request(self, seen: SeenRequest) -> None:
         subject = word(seen)
         if seen.http_status == 503:
             self._put_off.add(subject)

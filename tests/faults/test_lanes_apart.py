@@ -13,7 +13,7 @@ import rough_vendor as rough
 from callsign.sandbox.asterisk.behaviour import Conduct
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
-from callsign.sandbox.vendors.record import Seen
+from callsign.sandbox.vendors.record import SeenRequest
 from load import Vendors, word
 from product import Product, vendor_sections
 from rough_vendor import Behaviour, RoughVendor
@@ -37,7 +37,7 @@ class Ear:
         self._grew = threading.Condition()
         box.watch = self._note
 
-    def _note(self, seen: Seen) -> None:
+    def _note(self, seen: SeenRequest) -> None:
         with self._grew:
             self._heard.setdefault(word(seen), time.monotonic())
             self._grew.notify_all()

@@ -14,7 +14,7 @@ import pytest
 
 from calls import Result
 from callsign.sandbox.vendors.messages import Trouble
-from callsign.sandbox.vendors.record import Seen
+from callsign.sandbox.vendors.record import SeenRequest
 from load import CALLERS, Load, Told, Vendors, assert_sound, word
 from ports import held_port
 from product import PROJECT, Product, vendor_sections
@@ -132,7 +132,7 @@ def test_a_server_that_stands_by_takes_over_when_the_other_is_killed(tmp_path: P
     sections = sections_for(box)
     came: dict[str, float] = {}
 
-    def note(seen: Seen) -> None:
+    def note(seen: SeenRequest) -> None:
         came.setdefault(word(seen), time.monotonic())
 
     def pauses_since(moment: float) -> list[float]:

@@ -13,7 +13,7 @@ import pytest
 
 from callsign.sandbox.command import DEMO_ACCOUNTS, Screen, faults_of
 from callsign.sandbox.vendors.messages import Trouble
-from callsign.sandbox.vendors.record import Seen
+from callsign.sandbox.vendors.record import SeenRequest
 from callsign.sandbox.vendors.sandbox import VENDORS
 from command_line import callsign_text as run
 from product import COMMAND
@@ -88,8 +88,8 @@ def test_numbers_are_shown_where_they_are_asked_for(arguments: list[str], shown:
     assert "hash=[hidden]" in line
 
 
-def poll(at: float, verdict: str = "OK") -> Seen:
-    return Seen(at, "kalliope", "POST", "/rest/cdr/summary", {}, b"", 200, verdict)
+def poll(at: float, verdict: str = "OK") -> SeenRequest:
+    return SeenRequest(at, "kalliope", "POST", "/rest/cdr/summary", {}, b"", 200, verdict)
 
 
 def test_polls_that_all_end_alike_are_one_line_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,7 +97,7 @@ def test_polls_that_all_end_alike_are_one_line_a_minute(capsys: pytest.CaptureFi
     for at in range(0, 70, 10):
         screen.show(poll(float(at)))
     screen.show(poll(71.0, "HTTP 503"))
-    screen.show(Seen(72.0, "mor", "POST", "/user_balance_get", {}, b"", 200, "OK"))
+    screen.show(SeenRequest(72.0, "mor", "POST", "/user_balance_get", {}, b"", 200, "OK"))
     first, next_minute, trouble, other = capsys.readouterr().out.splitlines()
     assert first.endswith("-> 200 OK")
     assert next_minute.endswith("-> 200 OK (and 5 more like it)")

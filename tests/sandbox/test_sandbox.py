@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 import callsign.sandbox
 from callsign.sandbox.vendors.messages import WELL, Answer, Request, Trouble
 from callsign.sandbox.vendors.noojee import Noojee
-from callsign.sandbox.vendors.record import Seen
+from callsign.sandbox.vendors.record import SeenRequest
 from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.sandbox.vendors.skarabee import Skarabee
 from clocks_play import Clock
@@ -560,7 +560,7 @@ def test_waiting_for_what_never_comes_ends_with_false(box: Sandbox) -> None:
 def test_waiting_ends_as_soon_as_the_request_is_seen(box: Sandbox) -> None:
     waiting = threading.Event()
 
-    def one_was_seen(seen: list[Seen]) -> bool:
+    def one_was_seen(seen: list[SeenRequest]) -> bool:
         waiting.set()  # under the sandbox's lock, so the request cannot slip in before the wait
         return len(seen) == 1
 
@@ -576,9 +576,9 @@ def test_waiting_ends_as_soon_as_the_request_is_seen(box: Sandbox) -> None:
 def test_on_seen_is_called_before_the_answer_leaves_and_its_broken_screen_harms_nobody(
     clock: Clock,
 ) -> None:
-    shown: list[Seen] = []
+    shown: list[SeenRequest] = []
 
-    def show(seen: Seen) -> None:
+    def show(seen: SeenRequest) -> None:
         shown.append(seen)
         raise BrokenPipeError
 
@@ -595,8 +595,8 @@ def test_the_masked_line_tells_what_happened_without_numbers_and_signatures(box:
     )
 
 
-def seen_with(**query: str) -> Seen:
-    return Seen(
+def seen_with(**query: str) -> SeenRequest:
+    return SeenRequest(
         at=0.0,
         system="noojee",
         method="POST",
@@ -642,7 +642,7 @@ def test_a_number_in_the_path_or_in_a_refusal_is_masked_too(box: Sandbox) -> Non
 @settings(deadline=None)
 @given(st.dictionaries(st.text(), st.text()), st.text(), st.binary())
 def test_a_masked_line_is_one_printable_line_whatever_was_sent(query: dict[str, str], text: str, body: bytes) -> None:
-    seen = Seen(at=0.0, system="", method="POST", path=text, query=query, body=body, http_status=0, verdict=text)
+    seen = SeenRequest(at=0.0, system="", method="POST", path=text, query=query, body=body, http_status=0, verdict=text)
     assert seen.masked().isprintable()
 
 

@@ -20,7 +20,7 @@ from callsign.sandbox.asterisk.behaviour import Conduct, Cut
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi, run_script
 from callsign.sandbox.vendors.messages import Trouble
-from callsign.sandbox.vendors.record import Seen
+from callsign.sandbox.vendors.record import SeenRequest
 from callsign.sandbox.vendors.sandbox import Sandbox
 from product import Product
 from script_play import ACCOUNTS, CALL, CALLER, SCRIPT, ByHand, PlainScript, vendor_sections
@@ -35,7 +35,7 @@ class Held:
         self.open.set()
         self.reached = threading.Event()
 
-    def __call__(self, _: Seen) -> None:
+    def __call__(self, _: SeenRequest) -> None:
         self.reached.set()
         self.open.wait(LONG_SECONDS)
 

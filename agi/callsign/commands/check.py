@@ -32,7 +32,7 @@ def run(options: common.Options) -> int:
             return common.MISUSED
         raise
     found = checks.check(settings, [*warnings, *freepbx.warnings(settings)])
-    others = tried_as.look_as_both(settings)
+    others = tried_as.findings_of_both(settings)
     found.warnings.extend(line for line in others["warnings"] if line not in found.warnings)
     if others["faults"]:
         if options.json:

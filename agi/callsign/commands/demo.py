@@ -23,7 +23,7 @@ from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
 from callsign.sandbox.command import DEMO_ACCOUNTS, settings_for
 from callsign.sandbox.vendors.messages import Trouble
-from callsign.sandbox.vendors.record import Seen
+from callsign.sandbox.vendors.record import SeenRequest
 from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.sandbox.vendors.sraps import COMPANY
 
@@ -228,7 +228,7 @@ def _play(act: Act, port: int, box: Sandbox, call: Call = CALL) -> bool:
     return good
 
 
-def _asked(seen: Sequence[Seen]) -> list[Seen]:
+def _asked(seen: Sequence[SeenRequest]) -> list[SeenRequest]:
     """The requests that acts of the call have caused."""
     return [one for one in seen if one.system != BESIDE]
 

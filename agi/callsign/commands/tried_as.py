@@ -21,43 +21,43 @@ CODE = Path(__file__).resolve().parents[2]
 SERVICE_USER = "callsign"
 
 
-class Seen(TypedDict):
+class Findings(TypedDict):
     """What one of them finds."""
 
     faults: list[str]  # it cannot do its work
     warnings: list[str]
 
 
-def look_as_both(settings: Settings) -> Seen:
+def findings_of_both(settings: Settings) -> Findings:
     """What the service's user and Asterisk's find; nothing where this is not root, or these are not the service's."""
     lines = unit_limits.lines_of_unit()
     service = service_user(lines)
     if os.geteuid() != 0 or service is None or not unit_limits.are_of_service(settings, lines):
-        return Seen(faults=[], warnings=[])
+        return Findings(faults=[], warnings=[])
     path = Path(settings.source)
     look_there = ["/usr/bin/env", f"PYTHONPATH={CODE}", sys.executable, "-m", "callsign.commands.tried_as", str(path)]
     output = unit_limits.run_inside(lines, look_there) if lines else ""
-    seen: dict[str, Seen] = {
+    seen: dict[str, Findings] = {
         f"{service.pw_name} (the service)": json.loads(output) if output else _as_user(service, True, path)
     }
     if (asterisk := asterisk_user()) is not None and asterisk.pw_uid:
         # One that was started with -G has given up its groups: then only an ACL lets it in, where one can be kept.
         seen[f"{asterisk.pw_name} (the plain script)"] = _as_user(asterisk, not _keeps_acl(path), path)
-    return Seen(
+    return Findings(
         faults=[f"as the user {who}: {line}" for who, found in seen.items() for line in found["faults"]],
         warnings=list(dict.fromkeys(line for found in seen.values() for line in found["warnings"])),
     )
 
 
-def look(path: Path) -> Seen:
+def findings(path: Path) -> Findings:
     """What `check` says to whoever runs this."""
     try:
         settings, warnings = load(path, thorough=True)
     except ConfigError as fault:
-        return Seen(faults=fault.faults, warnings=[])
+        return Findings(faults=fault.faults, warnings=[])
     closed = checks.closed_to_us(settings.outbox.path)
     found = checks.check(settings, warnings).warnings
-    return Seen(faults=closed, warnings=[line for line in found if line not in closed])
+    return Findings(faults=closed, warnings=[line for line in found if line not in closed])
 
 
 def service_user(lines: unit_limits.Lines) -> pwd.struct_passwd | None:
@@ -89,7 +89,7 @@ def _keeps_acl(path: Path) -> bool:
     return True
 
 
-def _as_user(user: pwd.struct_passwd, with_groups: bool, path: Path) -> Seen:
+def _as_user(user: pwd.struct_passwd, with_groups: bool, path: Path) -> Findings:
     """What that user sees."""
     reader, writer = os.pipe()
     child = os.fork()
@@ -99,17 +99,17 @@ def _as_user(user: pwd.struct_passwd, with_groups: bool, path: Path) -> Seen:
             os.setgid(user.pw_gid)
             os.setuid(user.pw_uid)
             with os.fdopen(writer, "w") as answer:
-                json.dump(look(path), answer)
+                json.dump(findings(path), answer)
         finally:
             os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as answer:
         text = answer.read()
     os.waitpid(child, 0)
-    unknown = Seen(faults=["what this user sees could not be found out"], warnings=[])
-    found: Seen = json.loads(text) if text else unknown
+    unknown = Findings(faults=["what this user sees could not be found out"], warnings=[])
+    found: Findings = json.loads(text) if text else unknown
     return found
 
 
 if __name__ == "__main__":
-    print(json.dumps(look(Path(sys.argv[1]))))
+    print(json.dumps(findings(Path(sys.argv[1]))))

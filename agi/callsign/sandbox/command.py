@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from callsign.sandbox.vendors.messages import WELL, Trouble
-from callsign.sandbox.vendors.record import Seen
+from callsign.sandbox.vendors.record import SeenRequest
 from callsign.sandbox.vendors.sandbox import VENDORS, Sandbox
 
 DEMO_ACCOUNTS = {system: vendor.demo_account for system, vendor in VENDORS.items()}
@@ -78,7 +78,7 @@ class Screen:
         self._with_numbers = with_numbers
         self._polls: dict[tuple[str, str], tuple[float, int]] = {}  # path and verdict -> when shown; how many since
 
-    def show(self, seen: Seen) -> None:
+    def show(self, seen: SeenRequest) -> None:
         """Prints it, if it is to be shown."""
         line = seen.line(self._with_numbers)
         if self._as_json:
@@ -89,7 +89,7 @@ class Screen:
         else:
             self._show_poll(seen, line)
 
-    def _show_poll(self, seen: Seen, line: str) -> None:
+    def _show_poll(self, seen: SeenRequest, line: str) -> None:
         kind = seen.path, seen.verdict
         shown_at, left_out = self._polls.get(kind, (None, 0))
         if shown_at is not None and seen.at - shown_at < POLL_SHOWN_SECONDS:

@@ -6,7 +6,7 @@ explanation. Nothing here is shared with the code that signs, so that a misreadi
 refusal from the other.
 
     messages.py    what a stand-in is given and gives back: Request, Answer, Trouble
-    record.py      Seen, the record of one request, and its masked line for the screen
+    record.py      SeenRequest: one request as it came, and its masked line for the screen
     skarabee.py    noojee.py    mor.py    kalliope.py    sraps.py    one vendor each: pure judging, no socket
     kalliope_register.py   its calls: which period is meant, how they are shown
     hawk.py        what sraps checks a request by, and signs its answer with

@@ -19,7 +19,7 @@ _LONG_NUMBER = re.compile(r"\d{5,}")
 
 
 @dataclass(frozen=True, repr=False)
-class Seen:
+class SeenRequest:
     """One request and what the stand-in made of it."""
 
     at: float
@@ -59,7 +59,7 @@ class Seen:
         return " ".join(word if word.isprintable() else repr(word) for word in words)
 
     def __repr__(self) -> str:
-        return f"<Seen {self.masked()}>"
+        return f"<SeenRequest {self.masked()}>"
 
 
 def _value(name: str, value: str, with_numbers: bool) -> str:

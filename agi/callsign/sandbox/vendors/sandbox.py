@@ -15,7 +15,7 @@ from callsign.sandbox.vendors.kalliope import Kalliope
 from callsign.sandbox.vendors.messages import WELL, Answer, Request, Trouble, Vendor, as_json
 from callsign.sandbox.vendors.mor import Mor
 from callsign.sandbox.vendors.noojee import Noojee
-from callsign.sandbox.vendors.record import Seen
+from callsign.sandbox.vendors.record import SeenRequest
 from callsign.sandbox.vendors.skarabee import Skarabee
 from callsign.sandbox.vendors.sraps import Sraps
 
@@ -37,7 +37,7 @@ class Sandbox:
         listen: address and port; port 0 takes a free one, which a later `start` takes again.
         clock: epoch seconds; what the vendors judge by and put into `Date`.
         certificate: certificate and key file; given, all is served over TLS.
-        on_seen: called with each Seen, one at a time and in order, before the answer leaves.
+        on_seen: called with each SeenRequest, one at a time and in order, before the answer leaves.
 
     Raises:
         ValueError: an account of an unknown system, or an incomplete one.
@@ -52,7 +52,7 @@ class Sandbox:
         listen: tuple[str, int] = ("127.0.0.1", 0),
         clock: Callable[[], float] = time.time,
         certificate: tuple[str, str] | None = None,
-        on_seen: Callable[[Seen], None] | None = None,
+        on_seen: Callable[[SeenRequest], None] | None = None,
     ) -> None:
         if unknown := sorted(set(accounts) - set(VENDORS)):
             raise ValueError(f"no stand-in for {', '.join(unknown)}; there are {', '.join(VENDORS)}")
@@ -62,7 +62,7 @@ class Sandbox:
         self._clock = clock
         self._certificate = certificate
         self._on_seen = on_seen
-        self._seen: list[Seen] = []
+        self._seen: list[SeenRequest] = []
         self._seen_grew = threading.Condition()
         self._http: HttpSide | None = None
 
@@ -118,12 +118,12 @@ class Sandbox:
         return self._vendors[system]
 
     @property
-    def seen(self) -> list[Seen]:
+    def seen(self) -> list[SeenRequest]:
         """A copy of what was seen so far, in order of arrival."""
         with self._seen_grew:
             return list(self._seen)
 
-    def wait_for(self, predicate: Callable[[list[Seen]], bool], timeout: float) -> bool:
+    def wait_for(self, predicate: Callable[[list[SeenRequest]], bool], timeout: float) -> bool:
         """Block until the predicate holds for what was seen, at most `timeout` seconds; whether it holds."""
         with self._seen_grew:
             return self._seen_grew.wait_for(lambda: predicate(list(self._seen)), timeout)
@@ -137,7 +137,7 @@ class Sandbox:
         except Exception as fault:  # a fault of a stand-in must show in what was seen, not as a traceback somewhere
             why = f"fault in the sandbox: {type(fault).__name__}"
             answer = Answer(why, as_json({"error": why}), status=500)
-        seen = Seen(
+        seen = SeenRequest(
             at=inside.at,
             system=system,
             method=inside.method,
