@@ -376,7 +376,7 @@ def test_the_countries_that_are_known_without_a_plan_have_one_and_loading_settin
     settings.write_text('[numbers]\ncountry = "BE"\n')
     code = (
         "import pathlib, sys\nfrom callsign.settings import load as config\nimport callsign.server.serve\n"
-        "config.load(pathlib.Path(sys.argv[1]), thorough=True)\n"
+        "config.load(pathlib.Path(sys.argv[1]), check_country=True)\n"
         "sys.exit('phonenumbers' in sys.modules or 'requests' in sys.modules)"
     )
     environment = {"PYTHONPATH": str(Path(__file__).parents[1] / "agi")}

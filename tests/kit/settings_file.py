@@ -91,18 +91,18 @@ def write(folder: Path, text: str, name: str = "callsign.toml") -> Path:
     return path
 
 
-def load(folder: Path, text: str, thorough: bool = False) -> Settings:
+def load(folder: Path, text: str, check_country: bool = False) -> Settings:
     """The settings, which must give no warning."""
-    read, warnings = config.load(write(folder, text), thorough)
+    read, warnings = config.load(write(folder, text), check_country)
     assert warnings == []
     return read
 
 
-def faults(folder: Path, text: str, thorough: bool = False) -> list[str]:
+def faults(folder: Path, text: str, check_country: bool = False) -> list[str]:
     """What is reported, each line without the file's name at its beginning."""
     path = write(folder, text)
     with pytest.raises(config.ConfigError) as refusal:
-        config.load(path, thorough)
+        config.load(path, check_country)
     assert all(line.startswith(f"{path}: ") for line in refusal.value.faults)
     assert str(refusal.value) == "; ".join(refusal.value.faults)
     return [line.removeprefix(f"{path}: ") for line in refusal.value.faults]

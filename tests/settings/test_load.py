@@ -33,7 +33,7 @@ from settings_file import NOOJEE, SKARABEE, WHOLE, certificate, faults, load, wh
 
 def test_every_section_and_key_is_read(tmp_path: Path) -> None:
     ca = certificate(tmp_path)
-    read = load(tmp_path, whole(tmp_path), thorough=True)
+    read = load(tmp_path, whole(tmp_path), check_country=True)
     assert read.server.listen == ("127.0.0.1", 4600)
     assert read.server.allow == (ip_network("127.0.0.1"), ip_network("::1"), ip_network("192.168.1.0/24"))
     assert read.server.metrics == ("127.0.0.1", 4593)
@@ -266,7 +266,7 @@ def test_two_offices_with_one_id_are_a_fault(tmp_path: Path) -> None:
 
 def test_a_country_without_a_numbering_plan_is_found_when_looked_up(tmp_path: Path) -> None:
     # `serve` and `check` look it up; a plain AGI script has no time for the plans
-    assert faults(tmp_path, '[numbers]\ncountry = "XX"', thorough=True) == [
+    assert faults(tmp_path, '[numbers]\ncountry = "XX"', check_country=True) == [
         '[numbers] country: no numbering plan is known for "XX"'
     ]
     read, _ = config.load(tmp_path / "callsign.toml")

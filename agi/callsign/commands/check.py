@@ -25,7 +25,7 @@ def arguments(parser: common.Parser) -> None:
 def run(options: common.Options) -> int:
     """Prints what was found."""
     try:
-        settings, warnings = load(path_of(options.config), thorough=True)
+        settings, warnings = load(path_of(options.config), check_country=True)
     except ConfigError as fault:
         if options.json:
             common.print_json({"ok": False, "faults": fault.faults})

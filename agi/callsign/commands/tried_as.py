@@ -52,7 +52,7 @@ def findings_of_both(settings: Settings) -> Findings:
 def findings(path: Path) -> Findings:
     """What `check` says to whoever runs this."""
     try:
-        settings, warnings = load(path, thorough=True)
+        settings, warnings = load(path, check_country=True)
     except ConfigError as fault:
         return Findings(faults=fault.faults, warnings=[])
     closed = checks.closed_to_us(settings.outbox.path)

@@ -151,7 +151,7 @@ class Server:
         """SIGHUP: the settings anew; a faulty file is reported and changes nothing."""
         self._note = "; the settings are faulty and stay as they were, see the log"
         try:
-            settings, warnings = config.load(self._path, thorough=True)
+            settings, warnings = config.load(self._path, check_country=True)
         except config.ConfigError as fault:
             for line in fault.faults:
                 log.error("%s", line)

@@ -68,7 +68,7 @@ def _serve(path: Path) -> int:
     if kept:
         manager.keep_no_more()
     try:
-        settings, warnings = config.load(path, thorough=True)
+        settings, warnings = config.load(path, check_country=True)
     except config.ConfigError as fault:
         for line in fault.faults:
             print(line, file=sys.stderr)

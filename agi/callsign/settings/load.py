@@ -40,10 +40,10 @@ def path_of(option: str | None) -> Path:
     return Path(option or os.environ.get("CALLSIGN_CONFIG") or DEFAULT_PATH)
 
 
-def load(path: Path, thorough: bool = False) -> tuple[Settings, list[str]]:
+def load(path: Path, check_country: bool = False) -> tuple[Settings, list[str]]:
     """The settings in `path` and the folder beside it, and warnings.  Raises ConfigError with every fault at once.
 
-    `thorough` also looks up the country in the numbering plans, which take 50 ms to load: the server
+    `check_country` also looks up the country in the numbering plans, which take 50 ms to load: the server
     and `check` do, a plain AGI script that only stores a notification does not.
     """
     warnings: list[str] = []
@@ -69,7 +69,7 @@ def load(path: Path, thorough: bool = False) -> tuple[Settings, list[str]]:
     if not walk.faults:
         cross_check(settings, walk)
     walk.file = path
-    if thorough and not knows_country(settings.numbers.country):
+    if check_country and not knows_country(settings.numbers.country):
         walk.fault("[numbers] country", f'no numbering plan is known for "{settings.numbers.country}"')
     if walk.faults:
         raise ConfigError(walk.faults)
