@@ -348,7 +348,7 @@ def test_a_stop_goes_out_when_it_is_written_what_came_of_its_start(side: Side, t
     stop = side.add(recording("stop", "1.1"))
     assert side.is_on_its_lane(stop)
     with side.outbox._writer._turn:  # it writes nothing
-        side.outbox.look()
+        side.outbox.poll()
         assert eventually(lambda: side.outbox._queue.is_empty)  # and takes nothing more
         (others or gate).open()
         assert eventually(lambda: written or side.outbox._queue._items.qsize() > 1)  # and who waits for it

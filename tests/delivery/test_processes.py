@@ -130,7 +130,7 @@ def test_a_job_of_another_process_rings_at_the_deliverers_door(
     here: Side, other: Other, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "QUIET_SECONDS", 100 * LONG_SECONDS)  # no look without a ring
-    here.outbox.look()
+    here.outbox.poll()
     assert here.delivery.try_start()
     assert here.delivery.seconds_to_next() is None
     for number in range(5):

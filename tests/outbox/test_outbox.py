@@ -186,7 +186,7 @@ def test_what_comes_while_the_writer_is_kept_waiting_goes_out_as_one_group(outbo
     assert listener.heard()
     others = FileLock(path.with_name("outbox.db.lock"))
     with others.held(LONG_SECONDS), ThreadPoolExecutor(50) as pool:
-        outbox.look()
+        outbox.poll()
         assert eventually(lambda: outbox._queue.is_empty)  # the writer has it, and waits for the lock
         adds = [pool.submit(outbox.add, call_from(f"047000{n:04}"), LONG_SECONDS) for n in range(50)]
         assert eventually(lambda: outbox._queue._items.qsize() > 40)
@@ -271,7 +271,7 @@ def test_jobs_of_other_processes_are_heard_of_in_the_order_of_their_ids_among_ou
             outbox.add(call_from(f"047000{number:04}"))
         for _ in theirs:
             other.hear()
-    outbox.look()
+    outbox.poll()
     assert listener.has(110)
     assert [job.id for job in listener.jobs] == rows(path) == list(range(1, 111))
 

@@ -269,10 +269,10 @@ def test_what_another_process_stored_is_found_though_the_commit_that_came_upon_i
         other.execute(sql.INSERT_JOB, new_job_of(call_from()).row)
     slow_disk.slow, slow_disk.fault = True, "database or disk is full"
     slow_disk.go_on.set()
-    outbox.look()
+    outbox.poll()
     outbox.wait_written(LONG_SECONDS)
     assert slow_disk.reached.is_set()
-    outbox.look()
+    outbox.poll()
     assert eventually(lambda: [job.id for job in jobs] == [1])
     outbox.close()
 
@@ -443,7 +443,7 @@ def test_a_store_put_in_the_place_of_another_is_read_whole_and_keeps_its_jobs(pa
     new.rename(path)
     for job in jobs[:3]:
         outbox.end(job, State.DELIVERED, "")  # ends of jobs 1 and 2 of the old store
-    outbox.look()
+    outbox.poll()
     assert eventually(lambda: len(jobs) == 5)
     outbox.close()
     assert [job.id for job in jobs] == [1, 2, 3, 1, 2]

@@ -58,6 +58,6 @@ class Election:
         try:
             if self._doorbell is not None:
                 self._doorbell.close()
-            self._doorbell = Doorbell(self._outbox.path, self._outbox.look)
+            self._doorbell = Doorbell(self._outbox.path, self._outbox.poll)
         except (OSError, RuntimeError) as fault:  # the writer's look every second still finds all
             log.info("no socket beside the store (%s): jobs of other processes start up to 1 s later", fault)

@@ -70,7 +70,7 @@ class StoreAccess:
                 self.file.give_up(trouble)
             try:
                 if not self.file.is_open:
-                    self._folder.look()
+                    self._folder.note_owner()
                 yield self.file.opened(self.highest_id, on_disk)
             except BaseException as fault:
                 if is_broken(fault):

@@ -25,7 +25,7 @@ class StoreFolder:
         self._seen: os.stat_result | None = None
         self._acls: dict[str, bytes] = {}
 
-    def look(self) -> None:
+    def note_owner(self) -> None:
         """Notes owner, mode and ACL.  Raises OSError."""
         self._seen = os.stat(self.path)
         self._acls = {}
@@ -45,11 +45,11 @@ class StoreFolder:
             os.mkdir(self.path, 0o700)
         except FileExistsError:  # another process was quicker
             return
-        self._dress()
+        self._set_owner()
         if self._seen is not None:
             log.error("the store's folder %s was removed while in use and is made again", self.path)
 
-    def _dress(self) -> None:
+    def _set_owner(self) -> None:
         """As far as this user may: what fails here is better than no store."""
         seen = self._seen
         mode = stat.S_IMODE(seen.st_mode) if seen is not None else MODE

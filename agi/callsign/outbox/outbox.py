@@ -44,7 +44,7 @@ class Outbox:
         self._writer = OutboxWriter(path, durability == "full", keep_days * 86400, checks=at_once)
         self._queue = self._writer.queue
         self._closed = False
-        self.look()
+        self.poll()
 
     def add(self, notification: Notification, patience_seconds: float = ADD_SECONDS) -> Added:
         """Stores the notification; when this returns it is safe.
@@ -130,7 +130,7 @@ class Outbox:
         """Returns when the store is open, or broken, or after `seconds`: making one takes a slow disk a second."""
         self._writer.has_looked.wait(seconds)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Lets the writer look for jobs that another process stored."""
         self._queue.put(Signal.LOOK)
 

@@ -78,7 +78,7 @@ def balance(
     if not isinstance(answer, Element):
         return answer
     found = _amount(answer.first_text("page", "balance") or answer.text)  # old versions answer the number alone
-    return Found({"MORBALANCE": found}) if found else _strange("balance")
+    return Found({"MORBALANCE": found}) if found else _unreadable("balance")
 
 
 def _amount(text: str) -> str:
@@ -105,12 +105,12 @@ def caller(
     devices = answer.all("page", "cli", "device")
     ids = [(device.first_text("user_id"), device.first_text("device_id")) for device in devices]
     if not ids or not all(_ID.fullmatch(user) and _ID.fullmatch(device) for user, device in ids):
-        return _strange("device")
+        return _unreadable("device")
     remark = f"{len(ids)} devices have this number: this is the first" if len(ids) > 1 else ""
     return Found(dict(zip(("MORUSERID", "MORDEVICEID"), ids[0], strict=True)), remark)
 
 
-def _strange(missing: str) -> TryLater:
+def _unreadable(missing: str) -> TryLater:
     return TryLater(f"an answer of MOR's without a {missing} that can be read")
 
 
@@ -145,7 +145,7 @@ def probe(section: Mor, _memory: object) -> Probe:
     if not isinstance(answer, Element):
         return answer
     version = vendor_words(answer.first_text("page", "version"), 40)
-    return Probed(True, f"version {version}") if version else _strange("version")
+    return Probed(True, f"version {version}") if version else _unreadable("version")
 
 
 VENDOR = Vendor(
