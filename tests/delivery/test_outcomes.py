@@ -9,7 +9,7 @@ from store_play import LONG_SECONDS
 
 def test_the_latest_ends_are_known_and_the_oldest_forgotten() -> None:
     outcomes = Outcomes(lambda job: None)
-    outcomes.told_here = True
+    outcomes.delivers_here = True
     for job in range(1, KEPT + 3):
         outcomes.tell(job, State.DELIVERED, str(job))
     assert outcomes.wait_for(KEPT + 2, LONG_SECONDS) == (State.DELIVERED, str(KEPT + 2))

@@ -96,7 +96,7 @@ def choice(*words: str) -> Callable[[object], str]:
 def yes_or_no(value: object) -> bool:
     """true or false."""
     if not isinstance(value, bool):
-        raise ValueError(f"wanted true or false, found {_shown(value)}")
+        raise ValueError(f"wanted true or false, found {_for_message(value)}")
     return value
 
 
