@@ -101,6 +101,15 @@ def test_of_a_recorders_methods_only_those_that_read_need_no_yes(settings: Path,
     assert len(box.seen) == before
 
 
+def test_a_recorders_time_is_asked_where_it_stands_and_wants_no_yes(settings: Path, box: Sandbox) -> None:
+    assert isinstance(good(settings, "noojee", "Time"), int)
+    assert (methods(box), dict(box.seen[0].query)) == ([("POST", "/Time")], {})
+    box.trouble["noojee"] = Trouble(http_status=503)
+    done = api(settings, "noojee", "Time")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "UNREACHABLE: HTTP 503" in done.stderr
+
+
 def test_a_recorders_no_and_its_warning_are_told(settings: Path, box: Sandbox) -> None:
     box.trouble["noojee"] = Trouble(refuse_status="No such channel")
     done = api(settings, "noojee", "hangup", "extenOrUniqueId=1.2", "--yes")
@@ -380,6 +389,7 @@ def test_pages_that_lead_nowhere_are_not_followed(tmp_path: Path, where: str, wo
         (("noojee", "subscribe", "exten=1", "--all"), "for kalliope and sraps"),
         (("noojee", "subscribe", "apiKey=1"), "comes from the settings"),
         (("noojee", "subscribe", "1"), "NAME=VALUE"),
+        (("noojee", "Time", "exten=1"), "takes no NAME=VALUE"),
     ],
 )
 def test_what_cannot_be_asked_is_exit_2_and_asks_nothing(

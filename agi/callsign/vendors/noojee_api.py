@@ -14,7 +14,10 @@ from callsign.vendors.api_usage import method_of
 
 NAMES = True
 
-READS = frozenset(("subscribe", "retrieveMetaData", "retrieveMetaDataByUniqueId", "retrieveMetaDataByHour"))
+TIME = "Time"
+"""Not one of CallManagementAPI's: it stands beside it, and wants no proof."""
+
+READS = frozenset((TIME, "subscribe", "retrieveMetaData", "retrieveMetaDataByUniqueId", "retrieveMetaDataByHour"))
 EFFECTS = {
     "start": "starts a recording",
     "stop": "stops a recording",
@@ -33,12 +36,19 @@ def effect(_section: Noojee, call: Call) -> str:
     Raises ValueError for what cannot be asked.
     """
     method = method_of(call, "subscribe", "extenOrUniqueId", RESERVED)
+    if method == TIME and call.given:
+        raise ValueError("Time: takes no NAME=VALUE")
     return "" if method in READS else EFFECTS.get(method, "is not known to only read")
 
 
 def converse(section: Noojee, call: Call, _memory: object) -> Talk:
     """One request, in hash mode with a timestamp fetched for it."""
     method = call.words[0]
+    if method == TIME:
+        reply = yield noojee.time_request(section)
+        if isinstance(reply, Answer) and noojee.timestamp_in(reply):
+            return succeeded(reply)
+        return failed(noojee.no_time(reply))
     what = "" if method in READS else method
     proof: tuple[tuple[str, str], ...] = (("apiKey", section.key.reveal()),)
     if section.auth == "hash":
