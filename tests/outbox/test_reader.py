@@ -253,3 +253,25 @@ def test_a_reader_closes_its_connection_under_the_lock_for_that_may_be_a_checkpo
     reader.jobs()
     reader.close()
     assert free_at_close == [False]
+
+
+def test_a_store_has_a_name_of_its_own_that_stays(path: Path, outbox: Outbox, reader: OutboxReader) -> None:
+    outbox.add(call_from())
+    name = reader.store_id()
+    assert len(name) == 16
+    outbox.close()
+    Outbox(path).close()
+    assert reader.store_id() == name
+    other = path.with_name("other.db")
+    Outbox(other).close()
+    assert OutboxReader(other).store_id() not in (name, "")
+
+
+def test_a_store_that_an_earlier_callsign_still_uses_has_no_name_and_gets_one(path: Path, reader: OutboxReader) -> None:
+    Outbox(path).close()
+    earlier = sqlite3.connect(path)
+    earlier.executescript("DROP TABLE meta; PRAGMA user_version = 3")
+    earlier.close()
+    assert reader.store_id() == ""
+    Outbox(path).close()
+    assert len(reader.store_id()) == 16

@@ -223,6 +223,10 @@ class OutboxReader:
         """The highest id among the jobs that wait, 0 if none does."""
         return int(self._rows(sql.NEWEST_OPEN, ())[0][0] or 0)
 
+    def store_id(self) -> str:
+        """Its name among those of several hosts; empty where an earlier callsign's server still runs on it."""
+        return str(self._rows(sql.STORE_NAME, ())[0][0]) if self._rows(sql.HAS_NAME, ()) else ""
+
     def check(self) -> None:
         """Raises StoreBroken if what lies in the store makes no sense.  Reads all of it."""
         ((words,),) = self._rows("PRAGMA quick_check(1)", ())

@@ -36,6 +36,11 @@ STEPS = (
         PRIMARY KEY (system, status, minute)
     ) WITHOUT ROWID;
     """,
+    # 3 -> 4.  The store's name among those of several hosts.
+    """
+    CREATE TABLE meta (store TEXT NOT NULL);
+    INSERT INTO meta VALUES (lower(hex(randomblob(8))));
+    """,
 )
 """`PRAGMA user_version` counts them.  A store of a later callsign is refused, an earlier one carried over."""
 
@@ -85,6 +90,10 @@ PRUNE = ("DELETE FROM life WHERE job = ?", "DELETE FROM ended WHERE id = ?")
 FORGET_ONCE = "DELETE FROM once WHERE job IN (SELECT job FROM once ORDER BY job LIMIT ?) AND at < ?"
 
 NEWEST_OPEN = "SELECT max(id) FROM job"
+
+HAS_NAME = "SELECT 1 FROM sqlite_master WHERE name = 'meta'"
+
+STORE_NAME = "SELECT store FROM meta"
 
 STATE_OF = """
     SELECT state, reason FROM ended WHERE id = :id AND at = coalesce(:at, at)
