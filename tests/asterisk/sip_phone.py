@@ -10,6 +10,8 @@
         call.wait_end()
 
 A thread reads what comes; every wait ends.  What Asterisk asks within a dialog (BYE, NOTIFY, a new INVITE) is granted.
+A request without any answer is sent again after 0.5, 1, 2 … seconds, as RFC 3261 (17.1.1.2) wants it of every phone on
+UDP: a busy Asterisk ignores a new INVITE and counts on that (res_pjsip's distributor, when a taskprocessor is full).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import re
 import secrets
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -26,6 +29,7 @@ from real_asterisk import RealAsterisk
 from sip_settings import sip_address
 
 SECONDS = 15.0
+FIRST_REPEAT_SECONDS = 0.5
 PACKET_SECONDS = 0.02
 SILENCE = b"\xff" * 160
 
@@ -34,12 +38,14 @@ class SipPhone:
     """Calls and is called, any number of calls at once.  `name` is its own user part."""
 
     def __init__(self, asterisk: RealAsterisk, name: str = "phone") -> None:
+        self.asterisk = asterisk
         self.peer = sip_address(asterisk)
         self.name = name
         self.news = threading.Condition()
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.here = f"127.0.0.1:{self.socket.getsockname()[1]}"
+        self.unanswered: dict[str, Repeat] = {}  # by branch and method
         self._dialogs: dict[str, Dialog] = {}
         self._came: deque[Dialog] = deque()
         self._reader = threading.Thread(target=self._read, name=f"phone {name}", daemon=True)
@@ -96,7 +102,7 @@ class SipPhone:
 
     def wait(self, look: Callable[[], bool], what: str) -> None:
         with self.news:
-            assert self.news.wait_for(look, SECONDS), f"no {what}"
+            assert self.news.wait_for(look, SECONDS), f"no {what}; Asterisk says: {self.asterisk.log_text()[-3000:]}"
 
     def _dialog(self, uri: str, ours: str, theirs: str) -> Dialog:
         dialog = Dialog(self, secrets.token_hex(8))
@@ -104,10 +110,22 @@ class SipPhone:
         self._dialogs[dialog.call_id] = dialog
         return dialog
 
+    def send(self, message: str) -> None:
+        self.socket.sendto(message.encode(), self.peer)
+
     def _read(self) -> None:
-        while data := self.socket.recv(65536):
-            message = data.decode("utf-8", "replace")
+        self.socket.settimeout(FIRST_REPEAT_SECONDS / 2)
+        while True:
+            data = None
+            with suppress(TimeoutError):
+                data = self.socket.recv(65536)
+            if data == b"":
+                return
+            message = (data or b"").decode("utf-8", "replace")
             with self.news:
+                self._repeat()
+                if not data:
+                    continue
                 call_id = header(message, "Call-ID")
                 if call_id not in self._dialogs and message.startswith("INVITE "):
                     self._dialogs[call_id] = Dialog(self, call_id)
@@ -115,6 +133,26 @@ class SipPhone:
                 if call_id in self._dialogs:
                     self._dialogs[call_id].take(message)
                 self.news.notify_all()
+
+    def _repeat(self) -> None:
+        for repeat in tuple(self.unanswered.values()):
+            repeat.send_again(self.send)
+
+
+class Repeat:
+    """A request that nobody has answered yet."""
+
+    def __init__(self, message: str) -> None:
+        self._message = message
+        self._pause = FIRST_REPEAT_SECONDS
+        self._due = time.monotonic() + self._pause
+
+    def send_again(self, send: Callable[[str], None]) -> None:
+        """Once it is due."""
+        if time.monotonic() >= self._due:
+            self._pause *= 2
+            self._due += self._pause
+            send(self._message)
 
 
 class Dialog:
@@ -214,6 +252,7 @@ class Dialog:
         """Called in the phone's thread for each message of this call."""
         number, _, method = header(message, "CSeq").partition(" ")
         if message.startswith("SIP/2.0 "):
+            self.phone.unanswered.pop(self._branches.get(int(number), "") + method, None)
             self._take_answer(message, int(message[8:11]), int(number), method)
         elif message.partition("\r\n\r\n")[0] not in self._heard_of:  # else it comes again
             self._heard_of.add(message.partition("\r\n\r\n")[0])
@@ -255,9 +294,10 @@ class Dialog:
         return refused or any(request.startswith(("BYE ", "CANCEL ")) for request in self.requests)
 
     def _send(self, method: str, number: int, further: Mapping[str, str], body: str, branch: str) -> None:
+        branch = branch or f"z9hG4bK{secrets.token_hex(8)}"
         lines = [
             f"{method} {self.uri} SIP/2.0",
-            f"Via: SIP/2.0/UDP {self.phone.here};branch={branch or 'z9hG4bK' + secrets.token_hex(8)};rport",
+            f"Via: SIP/2.0/UDP {self.phone.here};branch={branch};rport",
             "Max-Forwards: 70",
             f"From: {self.ours}",
             f"To: {self.theirs}",
@@ -266,7 +306,10 @@ class Dialog:
             *(f"{name}: {value}" for name, value in further.items()),
             f"Content-Length: {len(body)}",
         ]
-        self.phone.socket.sendto(("\r\n".join(lines) + f"\r\n\r\n{body}").encode(), self.phone.peer)
+        message = "\r\n".join(lines) + f"\r\n\r\n{body}"
+        if method != "ACK":
+            self.phone.unanswered[branch + method] = Repeat(message)
+        self.phone.send(message)
 
     def _answer(self, request: str, words: str, further: Mapping[str, str] | None = None, body: str = "") -> None:
         kept = [f"{name}: {value}" for name in ("Via", "From", "Call-ID", "CSeq") for value in headers(request, name)]
@@ -278,7 +321,7 @@ class Dialog:
             *(f"{name}: {v}" for name, v in {"Contact": f"<sip:{self.phone.here}>", **(further or {})}.items()),
             f"Content-Length: {len(body)}",
         ]
-        self.phone.socket.sendto(("\r\n".join(lines) + f"\r\n\r\n{body}").encode(), self.phone.peer)
+        self.phone.send("\r\n".join(lines) + f"\r\n\r\n{body}")
 
 
 class Media:
