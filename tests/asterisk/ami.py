@@ -11,6 +11,8 @@ from itertools import count
 
 Message = dict[str, str]  # a header that comes more than once (Output) holds its values one a line
 
+EVENTS = "system,call,user,agi"  # what the harness listens to
+
 
 class Ami:
     """`action` asks and returns the answer; `wait_event` waits for what Asterisk tells by itself.
@@ -34,7 +36,7 @@ class Ami:
             raise ConnectionError(f"port {port} is not Asterisk's manager: {greeting!r}")
         self._thread = threading.Thread(target=self._read, name="ami", daemon=True)
         self._thread.start()
-        self.action("Login", Username="harness", Secret=secret, Events="system,call,user,agi")
+        self.action("Login", Username="harness", Secret=secret, Events=EVENTS)
 
     def action(self, name: str, **headers: str | list[str]) -> Message:
         """Asterisk's answer; a refusal is a RuntimeError. A list sends the header once for each value."""

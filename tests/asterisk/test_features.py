@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ami import Message
+from ami import EVENTS, Message
 from calls import Call
 from callsign.sandbox.vendors.sandbox import Sandbox
 from product import PROJECT, Product
@@ -28,7 +28,6 @@ apprecord => *1,self,Gosub(apprecord,s,1)
 #include features_callsign.conf
 """
 
-EVENTS = "system,call,user,agi"  # what the harness listens to
 
 # The phones are Local channels that are never optimized away: `;1` is what the PBX sees, `;2` the phone itself.
 DIALPLAN = r"""

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from ami import Message
+from ami import EVENTS, Message
 from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.sandbox import Sandbox
 from product import PROJECT, Product
@@ -165,9 +165,9 @@ DIAL = "Dial(PJSIP/056528998@trunk,60)"
 @pytest.fixture
 def watched(asterisk: RealAsterisk) -> Iterator[RealAsterisk]:
     """It tells each dialplan step: there are no sound files to hear, and no trunk that would be dialled."""
-    asterisk.action("Events", EventMask="system,call,user,agi,dialplan")
+    asterisk.action("Events", EventMask=f"{EVENTS},dialplan")
     yield asterisk
-    asterisk.action("Events", EventMask="system,call,user,agi")
+    asterisk.action("Events", EventMask=EVENTS)
 
 
 def steps(asterisk: RealAsterisk, mark: int, last: str) -> list[str]:
