@@ -57,7 +57,7 @@ class Ami:
         """A point in the stream of events, for `wait_event(since=…)`."""
         return len(self.events)
 
-    def wait_event(self, predicate: Callable[[Message], bool], timeout: float = 10, since: int = 0) -> Message:
+    def wait_event(self, predicate: Callable[[Message], bool], timeout: float = 30, since: int = 0) -> Message:
         """The first event, from `since` on, that the predicate accepts."""
         place = since
 

@@ -60,7 +60,7 @@ class BareFastAgi:
         self._thread.join(30)
         self._server.close()
 
-    def next_session(self, timeout: float = 5) -> Session:
+    def next_session(self, timeout: float = 30) -> Session:
         session = self._ended.get(timeout=timeout)
         if isinstance(session, BaseException):
             raise session

@@ -106,7 +106,7 @@ class Call:
         """The caller hangs up: his end of the Local channel goes, as a phone would."""
         self._ami.action("Hangup", Channel=self.channel.removesuffix(";2") + ";1")
 
-    def wait(self, timeout: float = 10) -> Result:
+    def wait(self, timeout: float = 30) -> Result:
         """What the channel held, once it is gone."""
         self._wait_until(lambda: self._end and self._hangup, timeout, "end")
         assert self._end

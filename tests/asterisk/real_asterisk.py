@@ -52,7 +52,7 @@ class RealAsterisk:
 
     # What a test does
 
-    def call(self, exten: str, context: str, *, timeout: float = 10, **what: Any) -> Result:
+    def call(self, exten: str, context: str, *, timeout: float = 30, **what: Any) -> Result:
         """Places a call, see `start`, and waits for its end."""
         return self.start(exten, context, **what).wait(timeout)
 

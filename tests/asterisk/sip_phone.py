@@ -28,7 +28,7 @@ from contextlib import suppress
 from real_asterisk import RealAsterisk
 from sip_settings import sip_address
 
-SECONDS = 15.0
+SECONDS = 30.0
 FIRST_REPEAT_SECONDS = 0.5
 PACKET_SECONDS = 0.02
 SILENCE = b"\xff" * 160
