@@ -37,18 +37,6 @@ def late(module: str, name: str) -> Callable[..., Any]:
     return call
 
 
-def _nothing() -> None:
-    """Of a vendor that needs no memory."""
-
-
-def _by_call(notification: Notification) -> tuple[str, ...]:
-    return (notification.call,)
-
-
-def _never(_newer: Notification, _older: Notification) -> bool:
-    return False
-
-
 class Ask(Record):
     """A path that is asked at once; its key in `Vendor.asks` is the path."""
 
@@ -88,12 +76,12 @@ class Vendor(Record):
     probe: Callable[[Any, Any], Probe]
     """Harmless requests, for `check --online`: gets the section and the memory."""
     clock_seconds: float = math.inf  # the difference between its clock and ours that it takes
-    new_memory: Callable[[], Any] = _nothing  # what one process remembers of an account between conversations
+    new_memory: Callable[[], Any] = lambda: None  # what one process remembers of an account between conversations
     converse: Callable[[Any, Numbers, Notification, Any], Generator[Request, Reply, Outcome]] | None = None
     """To deliver: gets the section, `[numbers]`, the notification and the memory."""
     concurrency: int = 0  # deliveries at once, at most
-    keys_of: Callable[[Notification], tuple[str, ...]] = _by_call  # jobs that share one go out in order
-    undoes: Callable[[Notification, Notification], bool] = _never  # a newer an older, of the same last key
+    keys_of: Callable[[Notification], tuple[str, ...]] = lambda job: (job.call,)  # jobs that share one go out in order
+    undoes: Callable[[Notification, Notification], bool] = lambda *_: False  # a newer an older, of the same last key
     in_order: bool = False  # the next in order goes out when it is written what came of the one before: see delivery
     asks: Mapping[str, Ask] = field(default_factory=dict)
     prefetch: Prefetch | None = None

@@ -12,23 +12,10 @@ import threading
 import time
 from collections.abc import Sequence
 
-from callsign.sandbox.asterisk.behaviour import Conduct, Cut, OnLine, Session, Status
+from callsign.sandbox.asterisk.behaviour import Conduct, OnLine, Session, Status
 from callsign.sandbox.asterisk.call import AgiUrl, Call
 from callsign.sandbox.asterisk.dialog import AsteriskSide
 from callsign.sandbox.asterisk.wire import Wire
-
-__all__ = [
-    "Call",
-    "Conduct",
-    "Cut",
-    "OnLine",
-    "Session",
-    "Status",
-    "Wire",
-    "play",
-    "run_fastagi",
-    "run_script",
-]
 
 CONNECT_SECONDS = 2.0
 """For each address of the host (MAX_AGI_CONNECT); compiled into Asterisk."""

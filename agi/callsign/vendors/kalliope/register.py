@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator
-from xml.parsers import expat
+from typing import Any
 
 from callsign.http.messages import Answer
 
@@ -119,59 +119,33 @@ def _past_space(text: str, at: int) -> int:
 
 
 def _xml_rows(text: str) -> Iterator[Row]:
-    reader = _XmlReader()
-    if not text.strip():
-        return
-    for begin in range(0, len(text), CHUNK_CHARACTERS):
-        yield from reader.feed(text[begin : begin + CHUNK_CHARACTERS])
-    yield from reader.feed("", is_end=True)
-
-
-class _XmlReader:
     """`<cdr><call><id>…</id>…</call>…</cdr>`, without a DTD: nothing is fetched, and no entity grows."""
+    from xml.etree.ElementTree import ParseError, XMLPullParser  # only where this form has come
 
-    def __init__(self) -> None:
-        self._parser = expat.ParserCreate("utf-8")  # the text was bytes once, of whatever encoding it names
-        self._parser.StartElementHandler = self._begin
-        self._parser.EndElementHandler = self._end
-        self._parser.CharacterDataHandler = self._text
-        self._parser.StartDoctypeDeclHandler = self._doctype
-        self._path: list[str] = []
-        self._row: Row = {}
-        self._words: list[str] = []
-        self._rows: list[Row] = []
-
-    def feed(self, text: str, is_end: bool = False) -> list[Row]:
-        """The rows that are whole with `text`."""
-        try:
-            self._parser.Parse(text.encode("utf-8", "replace"), is_end)
-        except expat.ExpatError as fault:
-            raise NoRegister("XML that cannot be read") from fault
-        rows, self._rows = self._rows, []
-        return rows
-
-    def _doctype(self, *_: object) -> None:
+    if "<!DOCTYPE" in text:
         raise NoRegister("XML with a DTD, which no register has")
-
-    def _begin(self, name: str, _attributes: object) -> None:
-        self._path.append(name)
-        wanted = ("cdr", "call")[: len(self._path)]
-        if tuple(self._path[:2]) != wanted or len(self._path) > MOST_DEPTH:
-            raise NoRegister("XML that is no list of calls")
-        self._words = []
-
-    def _text(self, words: str) -> None:
-        self._words.append(words)
-
-    def _end(self, name: str) -> None:
-        if len(self._row) > MOST_COLUMNS:
-            raise NoRegister("XML that is no list of calls")
-        if len(self._path) == 3:
-            self._row[name] = "".join(self._words).strip()
-        elif len(self._path) == 2:
-            self._rows.append(self._row)
-            self._row = {}
-        self._path.pop()
+    parser: Any = XMLPullParser(("start", "end"))
+    path: list[str] = []
+    pieces = [text[begin : begin + CHUNK_CHARACTERS] for begin in range(0, len(text), CHUNK_CHARACTERS)]
+    try:
+        for piece in pieces if text.strip() else ():
+            parser.feed(piece)
+            if piece is pieces[-1]:
+                parser.close()
+            for event, element in parser.read_events():
+                if event == "start":
+                    path.append(element.tag)
+                    if path[:2] != ["cdr", "call"][: len(path)] or len(path) > MOST_DEPTH:
+                        raise NoRegister("XML that is no list of calls")
+                    continue
+                path.pop()
+                if len(path) == 1:
+                    if len(element) > MOST_COLUMNS:
+                        raise NoRegister("XML that is no list of calls")
+                    yield {column.tag: (column.text or "").strip() for column in element}
+                    element.clear()
+    except ParseError as fault:
+        raise NoRegister("XML that cannot be read") from fault
 
 
 _READERS: dict[str, Callable[[str], Iterator[Row]]] = {"csv": _csv_rows, "json": _json_rows, "xml": _xml_rows}

@@ -5,47 +5,25 @@ Source: "API REST CDR", 2.1 for the URL and 2.4 for the POST.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-
 from callsign.http.messages import Request
 from callsign.settings.sections import Kalliope
 from callsign.vendors.kalliope.signing import base_url
 
 
-def _xml(fields: Mapping[str, str]) -> str:
-    inner = "".join(f"<{name}>{value}</{name}>" for name, value in fields.items())
-    return f'<?xml version="1.0"?>\n<kpbx_request><cdr>{inner}</cdr></kpbx_request>\n'
-
-
-def _json(fields: Mapping[str, str]) -> str:
-    return json.dumps({"cdr": fields})
-
-
-BODIES = {"xml": ("application/xml", _xml), "json": ("application/json", _json)}
-BODY = "xml"
-"""The form that is sent.  The document has both, but names unique_id as a tag alone: its JSON has begin and end."""
-
-
 def by_period(
-    section: Kalliope,
-    style: str,
-    accept: str,
-    begin: str,
-    end: str,
-    max_bytes: int,
-    unique_id: str = "",
-    body: str = BODY,
+    section: Kalliope, style: str, accept: str, begin: str, end: str, max_bytes: int, unique_id: str = ""
 ) -> Request:
     """The calls from `begin` to `end`, both `YYYY-MM-DD HH:MM:SS` in the PBX's time; or the one of them with that id.
 
     Both ends are given always: without them the PBX looks into the current month alone.  No value needs an escape.
+    In XML, for of JSON the document has begin and end alone.
     """
-    kind, written = BODIES[body]
-    fields = {"begin": begin, "end": end} | ({"unique_id": unique_id} if unique_id else {})
-    headers = {"Accept": accept, "Content-Type": kind}
+    one = f"<unique_id>{unique_id}</unique_id>" if unique_id else ""
+    fields = f"<begin>{begin}</begin><end>{end}</end>{one}"
+    body = f'<?xml version="1.0"?>\n<kpbx_request><cdr>{fields}</cdr></kpbx_request>\n'.encode()
+    headers = {"Accept": accept, "Content-Type": "application/xml"}
     url = f"{base_url(section)}/cdr/{style}"
-    return Request("POST", url, headers=headers, body=written(fields).encode(), max_bytes=max_bytes, is_safe=True)
+    return Request("POST", url, headers=headers, body=body, max_bytes=max_bytes, is_safe=True)
 
 
 def by_days(section: Kalliope, style: str, accept: str, days: str, max_bytes: int) -> Request:
