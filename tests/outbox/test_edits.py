@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from callsign import clocks
 from callsign.delivery.deliverer import Delivery
 from callsign.http.messages import Answer
 from callsign.notification import Notification, State
+from callsign.outbox.doorbell import Doorbell
 from callsign.outbox.edits import Edit, drop, retry
 from callsign.outbox.lock import FileLock
 from callsign.outbox.outbox import Job, Outbox, OutboxError
 from callsign.outbox.reader import OutboxReader
+from callsign.record import replace
 from store_play import (
     CALLER,
     GONE,
@@ -157,6 +160,15 @@ def delivery(outbox: Outbox, vendor: PlayedVendor) -> Iterator[Delivery]:
     made.stop(LONG_SECONDS)
 
 
+def test_a_retried_job_rings_at_the_deliverers_door(path: Path, outbox: Outbox) -> None:
+    job = ended(outbox, call_from(), State.REFUSED)
+    rung = threading.Event()
+    bell = Doorbell(path, rung.set)
+    assert retry(path, [job])[0].done
+    assert rung.wait(LONG_SECONDS), "it would wait for the deliverer's next look at the store"
+    bell.close()
+
+
 def test_the_deliverer_takes_a_retried_job_at_once(
     path: Path, outbox: Outbox, delivery: Delivery, vendor: PlayedVendor, reader: OutboxReader
 ) -> None:
@@ -183,6 +195,30 @@ def test_the_deliverer_does_not_try_a_dropped_job_again_and_the_next_of_its_call
     assert eventually(lambda: reader.state_of(stop) == (State.DELIVERED, ""))
     assert vendor.asked.count("start 7.1") <= asked + 1  # one may have been under way
     assert reader.state_of(start) == (State.DROPPED, "given up by the administrator")
+
+
+@pytest.mark.parametrize(("found", "age"), [(True, 0.0), (False, 2.0)], ids=["found at the start", "after a while"])
+def test_a_job_that_is_dropped_before_it_was_ever_tried_is_not_sent(
+    path: Path, outbox: Outbox, vendor: PlayedVendor, reader: OutboxReader, found: bool, age: float
+) -> None:
+    gate = Gate(WELL["noojee"])
+    vendor.answers["start"] = gate
+    delivery = Delivery(outbox, lambda: SETTINGS, vendor.send)
+    commands = recording("start", "7.1"), recording("stop", "7.1")
+    if not found:
+        assert delivery.try_start()
+    _, stop = [outbox.add(replace(one, created_at=one.created_at - age), LONG_SECONDS).job for one in commands]
+    if found:
+        assert delivery.try_start()
+    assert gate.reached.wait(LONG_SECONDS)
+    assert eventually(lambda: delivery.newest_seen == stop)
+    assert drop(path, [stop])[0].done
+    gate.open()
+    last = outbox.add(recording("start", "7.1"), LONG_SECONDS).job
+    assert delivery.wait_for(last, LONG_SECONDS) == (State.DELIVERED, "")
+    assert vendor.asked == ["start 7.1", "start 7.1"]
+    assert reader.state_of(stop) == (State.DROPPED, "given up by the administrator")
+    delivery.stop(LONG_SECONDS)
 
 
 def test_a_call_that_waits_for_a_dropped_job_goes_on(

@@ -31,6 +31,9 @@ Else a start that has ended would come to life behind its stop, when the process
 AGAIN_SECONDS = 5.0
 """So long after its own verdict a stop is sent once more, where the start before it may be carried out late."""
 
+UNSEEN_SECONDS = 1.0
+"""A new job goes out unless it has waited for longer: by then somebody may have seen it, and given it up."""
+
 log = logging.getLogger("callsign.delivery")
 
 OnOutcome = Callable[[str, str, float | None], None]
@@ -65,7 +68,7 @@ class Attempts:
             self._end(lane, job, *job.word, None)
         elif clocks.steady() >= job.steady_deadline:
             self._end(lane, job, State.EXPIRED, "too late to be of use", None)
-        elif (job.attempts or job.recovered) and (given_up := self._look_up(job.id, job.notification.created_at)):
+        elif _may_have_ended(job) and (given_up := self._look_up(job.id, job.notification.created_at)):
             self._outbox.end(job, *given_up)  # which need not be kept in mind any more
             self._outcomes.tell(job.id, *given_up)  # by somebody's `drop`: it is written down already
             self._log(job, given_up[0].value, given_up[1], None)
@@ -170,3 +173,9 @@ class Attempts:
         log.log(level, line, *ids, what.upper(), took, more, words)
         if self.on_outcome is not None:
             self.on_outcome(notification.system, what, milliseconds)
+
+
+def _may_have_ended(job: Job) -> bool:
+    """Whether somebody may have given it up meanwhile: then the store is asked before the attempt."""
+    created_at = job.steady_deadline - job.notification.lifetime_seconds
+    return bool(job.attempts or job.recovered or clocks.steady() - created_at > UNSEEN_SECONDS)
