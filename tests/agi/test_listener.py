@@ -372,6 +372,14 @@ class TestOurOwnFaults:
             assert place_call(server).variables == TOLD
         assert not any("056528999" in line for line in lines(caplog))
 
+    def test_leave_each_value_what_asterisk_can_read_as_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        told = {"SKARABEESTATUS": "REFUSED", "SKARABEEREASON": 'it said "no \\ way"\nHANGUP', "SKARABEEJOB": "7"}
+        monkeypatch.setattr(AgiSession, "set_variables", lambda *_, **__: [][1])
+        with running(lambda step: told) as server:
+            session = place_call(server)
+        assert (session.status, session.trouble) == ("SUCCESS", "")
+        assert session.variables == {**told, "SKARABEEREASON": "it said no  wayHANGUP"}
+
     @pytest.mark.parametrize("place", ["before its session", "at its end", "after it was told"])
     def test_around_a_call_cost_the_pool_neither_a_thread_nor_a_place(
         self, place: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

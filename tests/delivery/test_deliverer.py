@@ -524,6 +524,15 @@ def test_a_newer_start_goes_out_at_once_and_no_repetition_behind_it(side: Side) 
     assert side.vendor.asked == ["start 1.1", "start 1.1", "stop 1.1", "start 1.1"]
 
 
+@pytest.mark.usefixtures("hurried", "soon_again")
+def test_a_start_that_had_no_answer_once_has_its_stop_sent_twice_though_it_was_not_even_sent_later(side: Side) -> None:
+    side.vendor.answers["start"] = in_turn(SILENT, GONE, WELL["noojee"])
+    tried_start(side)
+    stop = side.add(recording("stop", "1.1"))
+    assert eventually(lambda: side.reader.state_of(stop) == (State.DELIVERED, ""))
+    assert side.vendor.asked == [*["start 1.1"] * 3, *["stop 1.1"] * 2]
+
+
 @pytest.mark.usefixtures("hurried")
 def test_a_start_that_was_answered_or_never_sent_has_its_stop_sent_once(side: Side) -> None:
     side.vendor.answers["start"] = in_turn(GONE, WELL["noojee"])

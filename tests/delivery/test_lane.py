@@ -379,6 +379,26 @@ def test_nor_behind_one_that_came_while_the_verdict_was_told() -> None:
     assert numbers(lane) == [3]
 
 
+def test_a_repetition_that_is_under_way_when_a_newer_start_comes_is_taken_by_nobody_else() -> None:
+    lane = a_lane()
+    started(lane, 1, call="a")
+    put_back_to_repeat(lane, stopped(lane, 2, call="a"))
+    again = taken(lane, NOW + 5)
+    lane.add(job(3, "a"))
+    assert lane.take(NOW + 5) is None
+    lane.finish(again, verdict=True)
+    assert numbers(lane, NOW + 5) == [3]
+
+
+def test_a_stop_that_had_no_answer_either_does_not_hide_its_start() -> None:
+    lane = a_lane()
+    started(lane, 1, call="a")
+    stop = stopped(lane, 2, call="a")
+    stop.in_doubt = True
+    lane.finish(stop, verdict=False)
+    assert lane.has_to_be_repeated(stopped(lane, 3, call="a"))
+
+
 def test_a_start_that_waits_already_is_not_stopped_by_a_repetition_and_the_doubt_stays_for_its_stop() -> None:
     lane = a_lane()
     started(lane, 1, call="a")

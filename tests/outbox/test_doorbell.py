@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import threading
 from collections.abc import Iterator
@@ -48,6 +49,16 @@ def test_a_ring_where_nobody_listens_is_no_trouble(store: Path) -> None:
     doorbell_of(store).touch()
     ring(store)
     ring(store.parent / ("x" * 200))
+
+
+def test_a_deliverer_that_hears_nothing_any_more_holds_up_nobody_who_rings(store: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as hung:
+        hung.bind(str(doorbell_of(store)))
+        most = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text())
+        ringing = threading.Thread(target=lambda: [ring(store) for _ in range(most + 2)], daemon=True)
+        ringing.start()
+        ringing.join(LONG_SECONDS)
+        assert not ringing.is_alive()
 
 
 def test_a_socket_that_a_dead_deliverer_left_behind_is_taken_over(store: Path, rung: threading.Semaphore) -> None:

@@ -100,6 +100,18 @@ def test_ends_that_the_store_cannot_take_are_kept_for_the_next_start(
     assert list(folder.iterdir()) == []
 
 
+def test_ends_of_another_store_are_left_to_the_process_that_has_that_one(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    unwritten_after_a_stop(path)
+    other = Process(tmp_path / "other.db")
+    assert other.delivery.try_start()
+    assert other.delivery.wait_for(other.outbox.add(call_from(), LONG_SECONDS).job, LONG_SECONDS)
+    other.end()
+    assert delivers(path) == ["skarabee 0479999999"]
+
+
 def test_without_a_place_for_them_the_log_says_that_they_go_out_again(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -19,8 +19,8 @@ from callsign import __version__
 from callsign.delivery.asking import Asking
 from callsign.delivery.deliverer import Delivery
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
-from callsign.notification import State
-from callsign.outbox.outbox import Outbox
+from callsign.notification import Notification, State
+from callsign.outbox.outbox import ADD_SECONDS, Added, Outbox
 from callsign.outbox.reader import JobRow, OutboxReader
 from callsign.record import replace
 from callsign.steps.answer import (
@@ -171,6 +171,23 @@ def test_a_path_has_its_own_wait_and_the_option_changes_it(desk: Desk, held: thr
     assert waits == []
     desk.ask("noojee/stop")
     assert waits == ["held"]
+
+
+def test_the_time_that_the_store_takes_is_part_of_the_wait(desk: Desk) -> None:
+    class SlowStore(Outbox):
+        def add(self, notification: Notification, patience_seconds: float = ADD_SECONDS) -> Added:
+            added = desk.outbox.add(notification)
+            threading.Event().wait(0.05)
+            return added
+
+    waits: list[float] = []
+    slow = SlowStore(desk.outbox.path)
+    services = replace(desk.services, outbox=slow, wait_for=lambda _job, seconds: waits.append(seconds))
+    assert answer(a_step("noojee/start?wait=10"), services)["NOOJEESTATUS"] == "QUEUED"
+    assert answer(a_step("noojee/stop?wait=0.04"), services)["NOOJEESTATUS"] == "QUEUED"
+    slow.close()
+    assert len(waits) == 1, "nothing is left of the second one's wait"
+    assert waits[0] <= 9.95
 
 
 def test_what_the_vendor_refuses_is_refused_in_its_own_words(desk: Desk) -> None:

@@ -134,6 +134,29 @@ def test_at_the_end_a_subroutine_that_has_just_called_is_left_to_its_fallback_an
     assert (b"was stopped while" in commands) == is_told
 
 
+def test_an_end_waits_until_its_last_calls_have_heard(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overdue, "LAST_SECONDS", WAIT_SECONDS)
+    has_heard = threading.Event()
+    with socket.create_connection(held.server.address[:2], WAIT_SECONDS) as asterisk:
+        asterisk.sendall(b"agi_network_script: mor/caller?wait=60\nagi_context: from-trunk\n\n")
+        say_that_it_was_all(asterisk)
+        wait_until(lambda: held.waiting == 1)
+
+        def hear() -> None:
+            while data := asterisk.recv(4096):
+                has_heard.wait(0.1)  # a busy Asterisk takes its time
+                asterisk.sendall(b"200 result=1\n" * data.count(b"\n"))
+            has_heard.set()
+            asterisk.shutdown(socket.SHUT_WR)
+
+        hearing = threading.Thread(target=hear)
+        hearing.start()
+        held.server.stop(0.0)
+        is_told = has_heard.is_set()
+        hearing.join(WAIT_SECONDS)
+    assert is_told
+
+
 def test_a_step_may_take_its_wait_and_what_the_store_may_take() -> None:
     longest = overdue.longest_seconds
     assert longest(Step("skarabee", {}, (), {})) == 1.0
