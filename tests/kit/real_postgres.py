@@ -172,11 +172,11 @@ class Postgres:
     def log(self) -> str:
         return (self.folder / "log").read_text(errors="replace")
 
-    def sql(self, statement: str, database: str = "postgres") -> list[Any]:
+    def sql(self, statement: str, *values: object, database: str = "postgres") -> list[Any]:
         """What its superuser is answered, also while it is read-only for all others."""
         where = f"host={self.folder} port={self.port} dbname={database} user={SUPERUSER} connect_timeout=5"
         with psycopg.connect(where, autocommit=True, options="-c default_transaction_read_only=off") as connection:
-            cursor = connection.execute(statement)  # type: ignore[call-overload]
+            cursor = connection.execute(statement, values)  # type: ignore[call-overload]
             return cursor.fetchall() if cursor.description else []
 
     def make_database(self, name: str = "callsign") -> None:
