@@ -17,6 +17,7 @@ class State(Enum):
     EXPIRED = "expired"  # its use was over before the vendor took it
     SUPERSEDED = "superseded"  # never tried, and a newer command of its call made it needless
     DROPPED = "dropped"  # given up by the administrator
+    DUPLICATE = "duplicate"  # another host has it: told there already, or taken over
     RETRIED = "retried"  # failed or dropped, and went out once more as another job, by the administrator's word
 
 

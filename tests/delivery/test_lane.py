@@ -578,6 +578,7 @@ class AnyLane(RuleBasedStateMachine):
         self.flying: list[Job] = []
         self.ended: list[int] = []
         self.doubts: list[Job] = []  # starts that have ended and may be carried out late
+        self.given_up: list[Job] = []
 
     def line(self, one: Job) -> Iterator[tuple[bool, Job]]:
         """Who shares its call or its recording, and whether that one was given later."""
@@ -588,7 +589,7 @@ class AnyLane(RuleBasedStateMachine):
                 yield n > at, other
 
     def heads(self) -> list[Job]:
-        waiting = (one for one in self.open if one not in self.flying)
+        waiting = (one for one in self.open if one not in self.flying and not one.held)
         return [one for one in waiting if all(later for later, _ in self.line(one))]
 
     def undoes_one_behind_it(self, one: Job) -> bool:
@@ -596,7 +597,7 @@ class AnyLane(RuleBasedStateMachine):
         return any(noojee.undoes(one.notification, other.notification) for other in behind)
 
     def is_cancelled(self, one: Job) -> bool:
-        return one.word is not None and self.undoes_one_behind_it(one)
+        return one in self.given_up or (one.word is not None and self.undoes_one_behind_it(one))
 
     @rule(
         call=st.sampled_from(["", "a", "b", "c"]),
@@ -611,6 +612,60 @@ class AnyLane(RuleBasedStateMachine):
         one = job(self.added, call, action, recovered, due=self.now, deadline=end, recording=recording)
         self.open.append(one)
         self.lane.add(one)
+
+    @rule(
+        call=st.sampled_from(["a", "b", "c"]),
+        recording=st.sampled_from(["a", "201", "202"]),
+        action=st.sampled_from(["start", "stop"]),
+        age=st.floats(0, 50),
+    )
+    def adopt(self, call: str, recording: str, action: str, age: float) -> None:
+        """Another host's, which is older than some of ours."""
+        self.added += 1
+        end = self.now - age + LIFETIME_SECONDS
+        one = job(-self.added, call, action, True, due=self.now, deadline=end, recording=recording)
+        one.home = "pbx2:7"
+        keys, place = set(noojee.keys_of(one.notification)), 0
+        for n, other in enumerate(self.open):
+            begun = other in self.flying or other.attempts > 0
+            shares = keys & set(noojee.keys_of(other.notification))
+            if other.birth <= end - LIFETIME_SECONDS or (begun and shares):
+                place = n + 1
+        self.open.insert(place, one)
+        self.lane.add(one)
+
+    def resting(self) -> list[Job]:
+        return [one for one in self.open if one not in self.flying and not one.over]
+
+    @precondition(lambda self: self.resting())
+    @rule(data=st.data())
+    def hold(self, data: st.DataObject) -> None:
+        one = data.draw(st.sampled_from(self.resting()))
+        self.lane.hold(one)
+        assert one.held
+
+    @precondition(lambda self: any(one.held for one in self.open))
+    @rule(data=st.data())
+    def let_go(self, data: st.DataObject) -> None:
+        one = data.draw(st.sampled_from([one for one in self.open if one.held]))
+        self.lane.let_go(one)
+        assert not one.held or one.over
+
+    @precondition(lambda self: self.in_time())
+    @rule(data=st.data())
+    def give_back(self, data: st.DataObject) -> None:
+        one = data.draw(st.sampled_from(self.in_time()))
+        self.flying.remove(one)
+        if one.word:
+            self.given_up.append(one)
+        self.lane.give_back(one)
+
+    @precondition(lambda self: self.resting())
+    @rule(data=st.data())
+    def give_up(self, data: st.DataObject) -> None:
+        one = data.draw(st.sampled_from(self.resting()))
+        self.given_up.append(one)
+        self.lane.give_up(one, *TAKEN)
 
     @rule(seconds=st.sampled_from([0.0, 0.001, BACKLOG_PAUSE_SECONDS, PAUSE_IN_TROUBLE_SECONDS, 1.0, 40.0]))
     def wait(self, seconds: float) -> None:
@@ -713,7 +768,7 @@ class AnyLane(RuleBasedStateMachine):
                 assert one in self.heads() or one.steady_deadline <= self.now or self.is_cancelled(one)
                 self.flying.append(one)
                 self.end(one, verdict=False)
-        assert sorted(self.ended) == list(range(1, self.added + 1))
+        assert sorted(map(abs, self.ended)) == list(range(1, self.added + 1))
         assert not self.open
 
 
@@ -772,3 +827,73 @@ def test_two_overdue_jobs_of_a_call_end_in_any_order() -> None:
     assert is_empty(lane)
     lane.add(job(4, "a"))
     assert numbers(lane, NOW + 5) == [4]
+
+
+# -- several hosts -----------------------------------------------------------------------------------
+
+
+def adopted(number: int, call: str, action: str = "start", age: float = 0.0) -> Job:
+    one = job(-number, call, action, recovered=True, deadline=NOW - age + LIFETIME_SECONDS)
+    one.home = f"pbx2:{number}"
+    return one
+
+
+def test_a_job_that_is_held_has_no_turn_and_keeps_its_place_before_its_call() -> None:
+    lane = a_lane()
+    start, stop = job(1, "a"), job(2, "a", "stop")
+    start.held = stop.held = True
+    filled(lane, [start, stop, job(3)])
+    assert numbers(lane) == [3]
+    lane.let_go(stop)
+    assert numbers(lane) == []
+    lane.let_go(start)
+    assert numbers(lane) == [1]
+    lane.finish(start, verdict=True)
+    assert numbers(lane) == [2]
+
+
+def test_a_job_that_is_held_still_ends_with_its_time() -> None:
+    one = job(1)
+    one.held = True
+    lane = filled(a_lane(), [one])
+    assert lane.seconds_to_next(NOW) == LIFETIME_SECONDS
+    assert taken(lane, NOW + LIFETIME_SECONDS) is one
+
+
+def test_an_adopted_start_goes_before_an_own_stop_that_was_not_tried() -> None:
+    stop = job(1, "a", "stop")
+    lane = filled(a_lane(), [stop, adopted(2, "a", age=5)])
+    assert numbers(lane) == [-2]
+    lane.finish(next(iter(lane._order)), verdict=True)
+    assert numbers(lane) == [1]
+
+
+def test_an_adopted_job_goes_behind_an_own_one_that_was_tried_and_behind_an_older_one() -> None:
+    older, tried = job(1, "b", deadline=NOW - 9 + LIFETIME_SECONDS), job(2, "a")
+    lane = filled(a_lane(), [tried])
+    attempted(lane, due=NOW + 1)
+    lane = filled(lane, [adopted(3, "a", age=5)])
+    assert numbers(lane, NOW + 2) == [2]
+    assert numbers(filled(a_lane(), [older, adopted(4, "b", age=5)])) == [1]
+
+
+def test_a_job_taken_too_early_is_held_again_and_one_given_up_meanwhile_ends() -> None:
+    lane = filled(a_lane(), [job(1), job(2)])
+    first, second = taken(lane), taken(lane)
+    lane.give_up(second, State.DUPLICATE, "pbx2 has it")
+    assert numbers(lane) == []
+    lane.give_back(first)
+    lane.give_back(second)
+    assert first.held
+    assert taken(lane) is second
+    assert (second.over, second.word) == (True, (State.DUPLICATE, "pbx2 has it"))
+
+
+def test_what_is_let_go_may_be_held_again_before_its_turn() -> None:
+    one, two = job(1), job(2, recovered=True)
+    lane = filled(a_lane(), [one, two])
+    lane.hold(one)
+    lane.hold(two)
+    assert numbers(lane) == []
+    lane.let_go(two)
+    assert numbers(lane) == [2]

@@ -10,6 +10,7 @@ from typing import Any
 
 from callsign import clocks
 from callsign.delivery.conversation import PastDeadline, Send, run_conversation, with_account
+from callsign.delivery.gate import Gate
 from callsign.delivery.lane import Lane
 from callsign.delivery.outcomes import Outcomes
 from callsign.delivery.retry import next_delay_seconds
@@ -44,7 +45,13 @@ class Attempts:
     """For the threads of all lanes; each job is in one of them at a time."""
 
     def __init__(
-        self, outbox: Outbox, settings: Callable[[], Settings], send: Send, outcomes: Outcomes, look_up: LookUp
+        self,
+        outbox: Outbox,
+        settings: Callable[[], Settings],
+        send: Send,
+        outcomes: Outcomes,
+        look_up: LookUp,
+        gate: Gate,
     ) -> None:
         """`look_up` tells how a job, stored at that time, has ended by what is stored; None where it has not."""
         self._outbox = outbox
@@ -52,6 +59,7 @@ class Attempts:
         self._send = send
         self._outcomes = outcomes
         self._look_up = look_up
+        self._gate = gate
         self._memories: dict[str, Any] = {}
         self.on_outcome: OnOutcome | None = None
         """Called with the account, what came of a job or an attempt, the attempt's milliseconds.  Must not raise."""
@@ -62,19 +70,27 @@ class Attempts:
 
     def deal_with(self, lane: Lane, job: Job, superseded: bool) -> None:
         """Ends the job where no attempt makes sense any more, else attempts it."""
-        if superseded:
-            self._end(lane, job, State.SUPERSEDED, "a stop came before it was tried", None)
-        elif job.over and job.word:  # it needs no repetition: a newer start came, or its time is over
+        if job.over and job.word:  # no repetition: a newer start came, or its time is over; or it was given up
             self._end(lane, job, *job.word, None)
+        elif superseded:
+            self._end(lane, job, State.SUPERSEDED, "a stop came before it was tried", None)
         elif clocks.steady() >= job.steady_deadline:
             self._end(lane, job, State.EXPIRED, "too late to be of use", None)
         elif _may_have_ended(job) and (given_up := self._look_up(job.id, job.notification.created_at)):
             self._outbox.end(job, *given_up)  # which need not be kept in mind any more
+            self._gate.ended(job, *given_up)
             self._outcomes.tell(job.id, *given_up)  # by somebody's `drop`: it is written down already
             self._log(job, given_up[0].value, given_up[1], None)
             self._settle(lane, job, verdict=False)
-        else:
+        elif self._may_send(lane, job):
             self._attempt(lane, job)
+
+    def _may_send(self, lane: Lane, job: Job) -> bool:
+        with lane.guard:
+            if self._gate.may_send(job):
+                return True
+            lane.give_back(job)
+            return False
 
     def _attempt(self, lane: Lane, job: Job) -> None:
         notification = job.notification
@@ -87,7 +103,9 @@ class Attempts:
             self._end(lane, job, State.EXPIRED, "its time was over before the vendor could be told", None)
             return
         except Exception as fault:  # our own fault must not end the lane
-            log.error("job=%d system=%s: a fault in callsign itself: %s", job.id, notification.system, place_of(fault))
+            log.error(
+                "job=%s system=%s: a fault in callsign itself: %s", job.shown, notification.system, place_of(fault)
+            )
             outcome = TryLater("a fault in callsign itself, see its log", may_be_done=True)
         milliseconds = 1000 * (time.perf_counter() - began)
         job.unreached = isinstance(outcome, TryLater) and outcome.unreached
@@ -145,6 +163,7 @@ class Attempts:
     ) -> None:
         self._log(job, "try later", why, milliseconds, f" next={delay:.1f}s")
         self._outbox.note_attempt(job, delay, why, milliseconds)
+        self._gate.put_off(job, delay, why)
         with lane.guard:
             lane.put_back(job, clocks.steady() + delay, verdict, firm)
             self._outcomes.put_off(lane.held_up(job))
@@ -153,9 +172,11 @@ class Attempts:
         """The job has ended so; without `milliseconds` by no attempt, or by one without a verdict."""
         self._outcomes.tell(job.id, state, reason)
         self._outbox.end(job, state, reason, milliseconds)
+        self._gate.ended(job, state, reason)
         self._log(job, state.value, reason, milliseconds)
         if VENDORS[system_of(job.notification.system)].in_order:
             self._outbox.wait_written(IN_ORDER_SECONDS)
+            self._gate.wait_known(job)
         self._settle(lane, job, verdict=milliseconds is not None and state in (State.DELIVERED, State.REFUSED))
 
     def _settle(self, lane: Lane, job: Job, verdict: bool) -> None:
@@ -166,10 +187,10 @@ class Attempts:
         notification = job.notification
         level = logging.INFO if what == State.DELIVERED.value else logging.WARNING
         took = "" if milliseconds is None else f" ms={milliseconds:.1f}"
-        line = "job=%d call=%s channel=%s system=%s action=%s attempt=%d %s%s%s%s"
+        line = "job=%s call=%s channel=%s system=%s action=%s attempt=%d %s%s%s%s"
         words = f": {reason}" if reason else ""
         channel = notification.facts.get("channel", notification.call)
-        ids = job.id, notification.call, channel, notification.system, notification.action, job.attempts
+        ids = job.shown, notification.call, channel, notification.system, notification.action, job.attempts
         log.log(level, line, *ids, what.upper(), took, more, words)
         if self.on_outcome is not None:
             self.on_outcome(notification.system, what, milliseconds)

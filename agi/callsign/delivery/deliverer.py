@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from callsign import clocks
 from callsign.delivery.attempts import Attempts
 from callsign.delivery.conversation import Send
 from callsign.delivery.election import Election
+from callsign.delivery.gate import Gate
 from callsign.delivery.lane import DOUBT_SECONDS, MOST_DOUBTS, Lane
 from callsign.delivery.outcomes import LOOK_SECONDS, Outcomes
 from callsign.delivery.workers import LaneWorkers
@@ -33,17 +34,19 @@ log = logging.getLogger("callsign.delivery")
 class Delivery:
     """One process's share in the delivery."""
 
-    def __init__(self, outbox: Outbox, settings: Callable[[], Settings], send: Send) -> None:
+    def __init__(self, outbox: Outbox, settings: Callable[[], Settings], send: Send, gate: Gate | None = None) -> None:
         self._outbox = outbox
         self._reader = OutboxReader(outbox.path, patience_seconds=LOOK_SECONDS)
         self._election = Election(outbox)
+        self._gate = gate or Gate()
         self._standby: threading.Thread | None = None
         self._stopping = threading.Event()
         self._loaded = threading.Event()
         self._workers: dict[str, LaneWorkers] = {}  # by account; of a further one from its first job on
+        self._hiring = threading.Lock()
         self._without_thread: list[LaneWorkers] = []
         self._outcomes = Outcomes(self._look_up)
-        self.attempts = Attempts(outbox, settings, send, self._outcomes, self._look_up)
+        self.attempts = Attempts(outbox, settings, send, self._outcomes, self._look_up, self._gate)
         for system, vendor in VENDORS.items():
             if vendor.converse:
                 self._workers_of(system)
@@ -51,13 +54,14 @@ class Delivery:
         """The highest id of all jobs that the store has handed us and that are on their lanes."""
 
     def _workers_of(self, account: str) -> LaneWorkers | None:
-        """Its lane and threads; None where this callsign does not know the vendor.  In one thread at a time."""
+        """Its lane and threads; None where this callsign does not know the vendor."""
         vendor = VENDORS.get(system_of(account))
-        if account not in self._workers and vendor is not None and vendor.converse:
-            lane = Lane(vendor.concurrency, vendor.keys_of, vendor.undoes)
-            self.attempts.begin(account)
-            self._workers[account] = LaneWorkers(account, vendor.concurrency, lane, self.attempts.deal_with)
-        return self._workers.get(account)
+        with self._hiring:
+            if account not in self._workers and vendor is not None and vendor.converse:
+                lane = Lane(vendor.concurrency, vendor.keys_of, vendor.undoes)
+                self.attempts.begin(account)
+                self._workers[account] = LaneWorkers(account, vendor.concurrency, lane, self.attempts.deal_with)
+            return self._workers.get(account)
 
     def start(self) -> None:
         """Delivers from the moment on that no other process does; returns at once."""
@@ -72,6 +76,7 @@ class Delivery:
             return False
         self._outcomes.delivers_here = True
         self._remember_doubts()
+        self._gate.start(self)
         self._outbox.listen(self._admit, self._election.hold_again)
         return True
 
@@ -120,6 +125,8 @@ class Delivery:
             workers.stop()
         for workers in tuple(self._workers.values()):
             workers.wait_until_idle(end)
+        if self._outcomes.delivers_here:
+            self._gate.stop(max(0.0, end - time.monotonic()))
         not_looked = self._election.one_has_died and not self._loaded.is_set()
         leave_sign = not_looked or any(workers.leave_doubt for workers in tuple(self._workers.values()))
         if self._outcomes.delivers_here:
@@ -136,17 +143,20 @@ class Delivery:
 
     def _admit(self, jobs: list[Job]) -> None:
         """In a thread of the outbox's: jobs onto their lanes; the first call brings what was open, maybe nothing."""
-        called = {}
+        called, admitted = {}, []
         for job in jobs:
             workers = self._workers_of(job.notification.system)
             if workers is None:
                 self._leave(job)
                 continue
             job.in_doubt = job.recovered and (job.attempts > 0 or self._election.one_has_died)
+            job.held = self._gate.holds
+            admitted.append(job)
             with workers.lane.guard:
                 workers.lane.add(job)
                 self._outcomes.put_off(workers.lane.held_up(job))
             called[job.notification.system] = workers
+        self._gate.admit(admitted)
         to_call = dict.fromkeys([*called.values(), *self._without_thread])
         self._without_thread = []
         for workers in to_call:
@@ -156,6 +166,51 @@ class Delivery:
                     self._without_thread.append(workers)
         self.newest_seen = max(self.newest_seen, jobs[-1].id if jobs else 0)
         self._loaded.set()
+
+    # -- what a gate does with them (Lanes) ------------------------------------------------------------
+
+    def let_go(self, job: Job) -> None:
+        """The job may be attempted, in its turn."""
+        with self._calling(job.notification.system) as lane:
+            lane.let_go(job)
+
+    def hold(self, job: Job) -> None:
+        """Not before it is let go; an attempt under way goes on."""
+        with self._calling(job.notification.system) as lane:
+            lane.hold(job)
+
+    def give_up(self, job: Job, state: State, reason: str) -> None:
+        """It ends so, unless an attempt is under way."""
+        with self._calling(job.notification.system) as lane:
+            lane.give_up(job, state, reason)
+
+    def take_in(self, jobs: Sequence[Job]) -> None:
+        """Jobs of another host: by their age, before those of ours that were not tried."""
+        for job in jobs:
+            with self._calling(job.notification.system) as lane:
+                lane.add(job)
+
+    def limit(self, account: str, most: int) -> None:
+        """No more of that account's at once."""
+        with self._calling(account) as lane:
+            lane.concurrency = most
+
+    def waiting(self) -> dict[str, tuple[int, int]]:
+        """By account: how many jobs are open, and how many of these are being attempted."""
+        found = {}
+        for account, workers in tuple(self._workers.items()):
+            with workers.lane.guard:
+                found[account] = workers.lane.open_jobs, workers.lane.in_flight
+        return found
+
+    @contextmanager
+    def _calling(self, account: str) -> Iterator[Lane]:
+        """Its lane, with the guard held; what has changed there is seen to."""
+        workers = self._workers_of(account)
+        assert workers is not None  # noqa: S101
+        with workers.lane.guard:
+            yield workers.lane
+            workers.call()
 
     def _leave(self, job: Job) -> None:
         """A job of a vendor that only another version of callsign knows: it waits for that, but not for ever."""

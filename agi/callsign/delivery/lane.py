@@ -12,7 +12,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from callsign.delivery.order import JobOrder
-from callsign.notification import Notification
+from callsign.notification import Notification, State
 from callsign.outbox.outbox import Job
 
 TROUBLE_AFTER = 3
@@ -44,7 +44,8 @@ class Lane:
         """For `keys_of` and `undoes` see vendors.shape."""
         self.guard = threading.Lock()
         self.ready = threading.Condition(self.guard)
-        self._concurrency = concurrency
+        self.concurrency = concurrency
+        """How many may be attempted at once."""
         self._keys_of = keys_of
         self._undoes = undoes
         self._order = JobOrder(keys_of)
@@ -72,13 +73,19 @@ class Lane:
         return len(self._under_way)
 
     @property
+    def open_jobs(self) -> int:
+        """How many have not ended."""
+        return self._order.jobs
+
+    @property
     def leaves_doubt(self) -> bool:
         """Whether an attempt was begun of which the store says nothing: now, or before we found the job there."""
         return bool(self._under_way) or any(job.in_doubt and not job.attempts for job in self._order)
 
     @property
     def _is_full(self) -> bool:
-        return self.in_flight >= (CONCURRENCY_IN_TROUBLE if self.in_trouble else self._concurrency)
+        most = min(CONCURRENCY_IN_TROUBLE, self.concurrency) if self.in_trouble else self.concurrency
+        return self.in_flight >= most
 
     def add(self, job: Job) -> None:
         """A job just stored, or found in the store."""
@@ -86,15 +93,61 @@ class Lane:
         for first in self._order.firsts(job.notification):
             if first.word and first.id not in self._under_way and self._undoes(first.notification, job.notification):
                 self._let_end(first)
-        self._order.add(job)
+        if job.home:
+            for passed in self._order.add_by_birth(job, self._is_begun):
+                self._withdraw(passed)
+        else:
+            self._order.add(job)
         if self._order.is_free(job):
             self._offer(job)
 
+    def _is_begun(self, job: Job) -> bool:
+        return job.attempts > 0 or job.id in self._under_way
+
     def _offer(self, job: Job) -> None:
+        if job.held:
+            return
         if job.attempts == 0 and not job.recovered:
             self._fresh.append(job)
         else:
             heapq.heappush(self._later, (job.due, job.id, job))
+
+    def _withdraw(self, job: Job) -> None:
+        """It has no turn any more, if it had one."""
+        if job in self._fresh:
+            self._fresh.remove(job)
+        for waiting in (self._later, self._hurried):
+            if any(entry[2] is job for entry in waiting):
+                waiting[:] = [entry for entry in waiting if entry[2] is not job]
+                heapq.heapify(waiting)
+
+    def hold(self, job: Job) -> None:
+        """It gets no turn until it is let go; one that has been taken is not held."""
+        if not job.over and job.id not in self._under_way:
+            self._withdraw(job)
+            job.held = True
+
+    def give_back(self, job: Job) -> None:
+        """It was taken too early: held from now on, unless it was given up meanwhile."""
+        del self._under_way[job.id]
+        if job.word:
+            self._let_end(job)
+        else:
+            job.held = True
+
+    def let_go(self, job: Job) -> None:
+        """It gets its turn."""
+        if job.held and not job.over:
+            job.held = False
+            if self._order.is_free(job):
+                self._offer(job)
+
+    def give_up(self, job: Job, state: State, reason: str) -> None:
+        """It ends so without an attempt, unless one is under way."""
+        if not job.over:
+            job.word = state, reason
+            if job.id not in self._under_way:
+                self._let_end(job)
 
     def take(self, now: float) -> Job | None:
         """The job to attempt now, None if there is none or enough are under way."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 from callsign.notification import Notification
@@ -18,6 +19,9 @@ class JobOrder:
         """`keys_of` gives the keys of a notification, each once, the same at each call."""
         self._keys_of = keys_of
         self._lines: dict[str, list[Job]] = {}  # most have one job or two, and 100,000 may be there
+        self._newest = -math.inf  # birth
+        self.jobs = 0
+        """How many there are."""
 
     def __bool__(self) -> bool:
         return bool(self._lines)
@@ -29,8 +33,22 @@ class JobOrder:
 
     def add(self, job: Job) -> None:
         """Behind all that have a key in common with it."""
+        job.birth = self._newest = max(self._newest, _birth_of(job))
+        self.jobs += 1
         for key in self._keys_of(job.notification):
             self._lines.setdefault(key, []).append(job)
+
+    def add_by_birth(self, job: Job, is_begun: Callable[[Job], bool]) -> list[Job]:
+        """Before the younger ones that nobody has begun with.  Those that are not free any more."""
+        job.birth = _birth_of(job)
+        self.jobs += 1
+        passed = []
+        for key in self._keys_of(job.notification):
+            line = self._lines.setdefault(key, [])
+            place = sum(one.birth <= job.birth or is_begun(one) for one in line)
+            passed += line[:1] if place == 0 else []
+            line.insert(place, job)
+        return passed
 
     def is_free(self, job: Job) -> bool:
         """Whether nothing stands before it."""
@@ -48,6 +66,7 @@ class JobOrder:
 
     def remove(self, job: Job) -> list[Job]:
         """Takes it out, wherever it stands.  Those that have become free."""
+        self.jobs -= 1
         freed = []
         for key in self._keys_of(job.notification):
             line = self._lines[key]
@@ -58,3 +77,7 @@ class JobOrder:
             elif was_first:
                 freed.append(line[0])
         return [one for one in dict.fromkeys(freed) if self.is_free(one)]
+
+
+def _birth_of(job: Job) -> float:
+    return job.steady_deadline - job.notification.lifetime_seconds

@@ -34,7 +34,15 @@ class Job(Record, frozen=False):
     in_doubt: bool = False  # an attempt had no answer: the vendor may carry it out, and later than what follows
     unreached: bool = False  # its last attempt had no connection to the vendor
     word: tuple[State, str] | None = None  # the vendor's verdict on a job that is sent once more all the same
+    held: bool = False  # it has no turn until a gate lets it go
+    home: str = ""  # of another host's job: its name there
+    birth: float = 0.0  # seconds of clocks.steady(); of two in one line the elder is before the younger
     hurries: int = 3  # so often it goes out before it is due because the vendor is back
+
+    @property
+    def shown(self) -> str:
+        """How the log calls it."""
+        return self.home or str(self.id)
 
 
 class Added(Record):

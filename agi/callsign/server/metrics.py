@@ -103,7 +103,7 @@ class Metrics:
             for outcome in outcomes if not name_of(account) else ():  # 14 lines each: too many for 500 tenants
                 self._attempts.labels(*_labels(account), outcome)
             for state in State if vendor.converse else ():
-                if state not in (State.WAITING, State.RETRIED):
+                if state not in (State.WAITING, State.RETRIED, State.DUPLICATE):
                     self._ended.labels(*_labels(account), state.value)
         Gauge("callsign_sessions", "AGI sessions under way", registry=registry).set_function(sessions)
         Info("callsign_build", "Which callsign this is", registry=registry).info({"version": __version__})
@@ -177,7 +177,8 @@ class StoreFigures(Collector):
             return
         yield GaugeMetricFamily("callsign_store_readable", "Whether the store can be read", 1)
         now = clocks.wall()
-        found = dict.fromkeys([(account, state.value) for account in self._accounts for state in State], 0) | ended
+        states = [state.value for state in State if state is not State.DUPLICATE]  # of several hosts only
+        found = dict.fromkeys([(account, state) for account in self._accounts for state in states], 0) | ended
         for account in dict.fromkeys([*self._accounts, *waiting]):
             count, since = waiting.get(account, (0, now))
             found[account, State.WAITING.value] = count

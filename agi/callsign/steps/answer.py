@@ -26,6 +26,7 @@ STATUS_OF = {
     State.EXPIRED: "UNREACHABLE",
     State.SUPERSEDED: "SKIPPED",
     State.DROPPED: "SKIPPED",
+    State.DUPLICATE: "SKIPPED",
     State.RETRIED: "QUEUED",
 }
 

@@ -1,0 +1,60 @@
+"""What stands between a stored job and its vendor where several hosts share the work; here nothing does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from callsign.notification import State
+from callsign.outbox.outbox import Job
+
+
+class Lanes(Protocol):
+    """What a gate may do with the jobs that are on their lanes; for any thread."""
+
+    def let_go(self, job: Job) -> None:
+        """The job may be attempted, in its turn."""
+
+    def hold(self, job: Job) -> None:
+        """Not before it is let go; an attempt under way goes on."""
+
+    def give_up(self, job: Job, state: State, reason: str) -> None:
+        """It ends so, unless an attempt is under way."""
+
+    def take_in(self, jobs: Sequence[Job]) -> None:
+        """Jobs of another host: by their age, before those of ours that were not tried."""
+
+    def limit(self, account: str, most: int) -> None:
+        """No more of that account's at once."""
+
+    def waiting(self) -> Mapping[str, tuple[int, int]]:
+        """By account: how many jobs are open, and how many of these are being attempted."""
+
+
+class Gate:
+    """Lets all pass: the only host there is."""
+
+    holds = False
+    """Whether a job that comes onto its lane is held until it is let go."""
+
+    def start(self, lanes: Lanes) -> None:
+        """This process delivers from now on."""
+
+    def stop(self, seconds: float) -> None:
+        """And no more; within `seconds` what has ended is told."""
+
+    def admit(self, jobs: Sequence[Job]) -> None:
+        """They are on their lanes, held; must be quick."""
+
+    def may_send(self, job: Job) -> bool:
+        """Whether an attempt may begin now; if not the job is held again.  With the lane's guard held."""
+        return True
+
+    def put_off(self, job: Job, seconds: float, reason: str) -> None:
+        """An attempt ended without a verdict; the next one is after `seconds`."""
+
+    def ended(self, job: Job, state: State, reason: str) -> None:
+        """The job has ended so."""
+
+    def wait_known(self, job: Job) -> None:
+        """Returns when the others can know of its end, or soon: the next in order goes out behind it."""
