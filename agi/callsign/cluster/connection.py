@@ -1,0 +1,194 @@
+"""A connection to PostgreSQL on which no exchange takes longer than two seconds, and that begins anew after any fault.
+
+`statement_timeout` does not reach a server that is frozen, nor TCP's own limits one whose kernel still answers: so a
+thread shuts down the socket of an exchange that is over its time.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from callsign import clocks, thread_starts
+from callsign.cluster import statements as sql
+from callsign.cluster.figures import Figures
+from callsign.log_text import printable
+from callsign.settings.sections import Cluster
+
+LIMIT_SECONDS = 2.0
+"""Of an exchange, and of a connection's beginning."""
+
+LOOK_SECONDS = 0.1
+MOST_CHARACTERS = 300
+MOST_LINES = 3
+"""Of one outage in the log."""
+
+LIMITS = {
+    "connect_timeout": int(LIMIT_SECONDS),
+    "tcp_user_timeout": int(1000 * LIMIT_SECONDS),
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
+
+log = logging.getLogger("callsign.cluster")
+
+Say = Callable[..., "psycopg.Cursor[Any]"]
+"""Gets a statement and its values; what it returns has the rows when the exchange is over."""
+
+
+class DatabaseFault(Exception):
+    """The database does not answer, or not as it should; the text says why."""
+
+    def __init__(self, words: str, of_data: bool = False) -> None:
+        """`of_data`: it was something in the values, which another exchange need not have."""
+        super().__init__(words)
+        self.of_data = of_data
+
+
+class Database:
+    """For one thread at a time."""
+
+    def __init__(self, section: Cluster, figures: Figures | None = None, limit_seconds: float = LIMIT_SECONDS) -> None:
+        self._section = section
+        self._figures = figures or Figures()
+        self._limit_seconds = limit_seconds
+        self._connection: psycopg.Connection[Any] | None = None
+        self._guard = threading.Lock()  # around the two below, and around cutting it off
+        self._end: float | None = None  # of the exchange under way, steady seconds
+        self.openings = 0
+        """How many connections there were: behind another one, what was said may be forgotten."""
+
+    @contextmanager
+    def exchange(self) -> Iterator[Say]:
+        """What is said within goes out together; behind it the rows are there.  Raises DatabaseFault."""
+        began = time.perf_counter()
+        try:
+            if self._connection is None:
+                self._connect()
+            with self._timed() as connection, connection.pipeline():
+                yield connection.execute
+        except (psycopg.Error, OSError, UnicodeError, ValueError) as fault:
+            self.close()
+            of_data = isinstance(fault, psycopg.DataError | psycopg.IntegrityError | UnicodeError)
+            raise DatabaseFault(_words(fault), of_data) from None
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._figures.exchanged(time.perf_counter() - began)
+
+    def close(self) -> None:
+        """Closes it, in whatever state it is; the next exchange opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def cut(self, now: float) -> None:
+        """Shuts the socket down if the exchange is over its time; for the watchdog."""
+        with self._guard, suppress(OSError, psycopg.Error):
+            if self._end is not None and now > self._end and self._connection is not None:
+                self._end = None
+                with socket.socket(fileno=os.dup(self._connection.fileno())) as line:
+                    line.shutdown(socket.SHUT_RDWR)
+
+    def _connect(self) -> None:
+        section = self._section
+        secret = {} if section.password is None else {"password": section.password.reveal()}
+        name = {"application_name": f"callsign {section.host}"}
+        self._connection = psycopg.connect(
+            make_conninfo(section.database, **LIMITS, **name, **secret),
+            autocommit=True,
+            prepare_threshold=None if section.pooled else 5,
+        )
+        self.openings += 1
+        with self._timed() as connection:
+            version, oldest_ok = connection.execute(sql.VERSIONS).fetchone() or (0, 0)
+        if version < sql.VERSION:
+            raise ValueError(f"its tables are of version {version}: callsign cluster upgrade makes them {sql.VERSION}")
+        if oldest_ok > sql.VERSION:
+            raise ValueError(f"its tables are of version {version}: this callsign is too old for them, update it")
+
+    @contextmanager
+    def _timed(self) -> Iterator[psycopg.Connection[Any]]:
+        assert self._connection is not None  # noqa: S101
+        watchdog.watch(self)
+        with self._guard:
+            self._end = clocks.steady() + self._limit_seconds
+        try:
+            yield self._connection
+        except psycopg.Error as fault:
+            if self._end is None:
+                raise ValueError(f"no answer within {self._limit_seconds:g} s") from fault
+            raise
+        finally:
+            with self._guard:
+                self._end = None
+
+
+class Watchdog:
+    """Cuts off the exchanges of this process that take too long."""
+
+    def __init__(self) -> None:
+        self._watched: set[Database] = set()
+        self._guard = threading.Lock()
+
+    def watch(self, database: Database) -> None:
+        """From now on, for as long as the process lives: there are two or three."""
+        with self._guard:
+            if not self._watched and not thread_starts.begin("cluster-watchdog", self._run):
+                raise OSError("no thread for the database's watchdog")
+            self._watched.add(database)
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(LOOK_SECONDS)
+            for database in tuple(self._watched):
+                database.cut(clocks.steady())
+
+
+watchdog = Watchdog()
+
+
+class Trouble:
+    """What the log says of the database: an outage by a line for each cause, its end by one."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._failing: set[str] = set()
+        self._told: set[str] = set()
+
+    def has(self, who: str, fault: DatabaseFault) -> None:
+        """`who`, of those that talk to it, has no answer."""
+        with self._guard:
+            self._failing.add(who)
+            if str(fault) in self._told or len(self._told) >= MOST_LINES:
+                return
+            self._told.add(str(fault))
+        log.error("[cluster] database: %s; jobs go out without the other hosts' word", fault)
+
+    def is_over(self, who: str) -> None:
+        """`who` has an answer."""
+        with self._guard:
+            if who not in self._failing:
+                return
+            self._failing.remove(who)
+            if self._failing:
+                return
+            self._told.clear()
+        log.warning("[cluster] database: it answers again")
+
+
+def _words(fault: Exception) -> str:
+    if isinstance(fault, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
+        return "it has no tables of callsign's: callsign cluster upgrade makes them"
+    return printable(str(fault) or type(fault).__name__, MOST_CHARACTERS)
