@@ -26,7 +26,7 @@ def warnings(folder: Path, sections: str) -> list[str]:
     text = f'[server]\nlisten = "127.0.0.1:1"\n[outbox]\npath = "{folder}/outbox.db"\n{sections}'
     done = callsign_text("check", "--config", str(write(folder, text)))
     assert done.returncode == 0, done.stderr
-    return [line for line in done.stdout.splitlines() if "[cluster]" in line]
+    return [line for line in done.stdout.splitlines() if "[cluster]" in line or "HOSTS" in line]
 
 
 @pytest.mark.parametrize("options", ["", ";systemname = my_system_name\n", "systemname =\ndebug = 3\n"])
@@ -50,6 +50,28 @@ def test_one_that_has_a_name_is_not_nor_a_machine_without_asterisk(
 
 def test_without_a_cluster_nobody_is_asked_for_a_systemname(tmp_path: Path, conf: Path) -> None:
     conf.write_text("[options]\n")
+    assert warnings(tmp_path, SKARABEE) == []
+
+
+@pytest.mark.parametrize("file", ["extensions.conf", "extensions_custom.conf", "globals_custom.conf"])
+@pytest.mark.parametrize("line", ["CALLSIGN_OWN_HOSTS=pbx2", " CALLSIGN_OWN_HOSTS => pbx2&pbx3 ; ours"])
+def test_own_hosts_that_the_dialplan_names_need_a_systemname_too(
+    tmp_path: Path, conf: Path, file: str, line: str
+) -> None:
+    conf.write_text(f"[directories]\nastetcdir => {tmp_path}\n[options]\n")
+    (tmp_path / file).write_text(f"[globals]\n{line}\n[default]\n")
+    (warning,) = warnings(tmp_path, SKARABEE)
+    assert warning.startswith("warning: CALLSIGN_OWN_HOSTS: no call keeps its name on another host")
+    (warning,) = warnings(tmp_path, SKARABEE + CLUSTER)
+    assert warning.startswith("warning: [cluster] ")
+    conf.write_text(f"[directories]\nastetcdir => {tmp_path}\n[options]\nsystemname = pbx1\n")
+    assert warnings(tmp_path, SKARABEE) == []
+
+
+@pytest.mark.parametrize("line", ["CALLSIGN_OWN_HOSTS=", ";CALLSIGN_OWN_HOSTS=pbx2", "; CALLSIGN_OWN_HOSTS=x, see"])
+def test_where_none_is_named_nothing_is_asked_for(tmp_path: Path, conf: Path, line: str) -> None:
+    conf.write_text(f"[directories]\nastetcdir => {tmp_path}\n[options]\n")
+    (tmp_path / "extensions.conf").write_text(f"[globals]\n{line}\n[default]\n")
     assert warnings(tmp_path, SKARABEE) == []
 
 

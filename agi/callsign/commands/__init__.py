@@ -4,8 +4,8 @@ bin/ starts main and agi_debug within shell, which ends a process as a shell exp
 commands share.
 
     serve         the server             sandbox         the stand-ins
-    check         of checks; where a FreePBX is also of freepbx, with [cluster] of check_cluster; root's also of
-                  tried_as: as the service's user and Asterisk's see it, within unit_limits of the service; with
+    check         of checks; where a FreePBX is also of freepbx, where are more hosts of check_cluster; root's also
+                  of tried_as: as the service's user and Asterisk's see it, within unit_limits of the service; with
                   --online also of check_online
     status        of health and questions; with --check as nagios judges it
     jobs          and retry, drop by edit_jobs; moments is what --since and --until name

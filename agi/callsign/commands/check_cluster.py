@@ -1,7 +1,8 @@
-"""What a host with [cluster] needs on its machine: PostgreSQL's driver, and a name for its Asterisk."""
+"""What one of several hosts needs on its machine: a name for its Asterisk, with [cluster] PostgreSQL's driver."""
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 
 from callsign.commands import asterisk_conf
@@ -11,15 +12,20 @@ NO_DRIVER = "psycopg, PostgreSQL's driver, is not installed: sudo ./install.sh a
 
 
 def warnings(settings: Settings) -> list[str]:
-    """What an administrator should mend, nothing without [cluster]."""
-    if settings.cluster is None:
-        return []
-    found = [] if has_driver() else [f"[cluster] {NO_DRIVER}"]
+    """What an administrator should mend; nothing where neither [cluster] nor the dialplan knows of another host."""
+    found = [] if settings.cluster is None or has_driver() else [f"[cluster] {NO_DRIVER}"]
     options = asterisk_conf.read()
-    if options is not None and not options.get("systemname"):  # None: no Asterisk here, or not for this user's eyes
+    if options is None or options.get("systemname"):  # None: no Asterisk here, or not for this user's eyes
+        return found
+    if settings.cluster is not None:
         found.append(
             "[cluster] asterisk.conf has no systemname: calls of two hosts can have the same unique id; "
             f"[options] systemname = {settings.cluster.host}, and a restart of Asterisk, mend that"
+        )
+    elif asterisk_conf.names_own_hosts(options):
+        found.append(
+            "CALLSIGN_OWN_HOSTS: no call keeps its name on another host, for asterisk.conf has no systemname; "
+            f"[options] systemname = {os.uname().nodename}, and a restart of Asterisk, mend that"
         )
     return found
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from callsign import SYSTEMS
+from callsign.commands.asterisk_conf import text_of
 from callsign.settings.sections import Settings
 
 MARK = Path("/etc/freepbx.conf")
 DIALPLAN = Path("/etc/asterisk/extensions_additional.conf")
 CONTEXTS = ("ext-local", "ext-queues", "ext-group", "ext-findmefollow")
-MOST_BYTES = 64 << 20
-OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK  # root reads in a folder of Asterisk's user
 
 
 def warnings(settings: Settings, mark: Path = MARK, dialplan: Path = DIALPLAN) -> list[str]:
@@ -24,7 +21,7 @@ def warnings(settings: Settings, mark: Path = MARK, dialplan: Path = DIALPLAN) -
     if elsewhere or not mark.exists():
         return []
     internal = settings.numbers.internal
-    unknown = [number for number in _numbers(_text_of(dialplan)) if number not in internal]
+    unknown = [number for number in _numbers(text_of(dialplan)) if number not in internal]
     if not unknown and internal.patterns:
         return []
     wanted = ", ".join(f'"{pattern}"' for pattern in [*internal.patterns, *_patterns(unknown)])
@@ -33,17 +30,6 @@ def warnings(settings: Settings, mark: Path = MARK, dialplan: Path = DIALPLAN) -
     return [
         f"[numbers] internal {seen}: calls between extensions, and to queues and ring groups, would be told{advice}"
     ]
-
-
-def _text_of(path: Path) -> str:
-    """A file's text, empty where it cannot be read or is none."""
-    try:
-        with open(os.open(path, OPEN), "rb") as file:
-            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return file.read(MOST_BYTES).decode("utf-8", "replace")
-    except OSError:
-        pass
-    return ""
 
 
 def _numbers(text: str) -> Iterator[str]:
