@@ -109,19 +109,23 @@ def test_what_a_step_needs_stands_once() -> None:
 
 def test_every_step_names_its_call() -> None:
     text = "\n".join(line for file in FILES for line in lines(file))
-    steps = [body for body in re.split(r"^\[", text, flags=re.MULTILINE) if "callsign-step,s,1(" in body]
-    assert [body.partition("]")[0] for body in steps if "call=${CHANNEL(linkedid)}" not in body] == []
-    assert len(steps) > 8
+    assert re.findall(r".*(?:[,?]AGI\(|\bcall=).*", text) == [
+        " same => n,Set(LOCAL(CALLSIGN_LINE)=${CALLSIGN_LINE},call=${GOSUB_RETVAL},${ARG4},${QUOTE(${CALLSIGN_TEXT})})",
+        " same => n,AGI(${CALLSIGN_AT}/${CALLSIGN_LINE})",
+        " same => n(script),AGI(callsign.agi,${CALLSIGN_LINE})",
+    ]
+    assert " same => n(arguments),Gosub(callsign-call,s,1)\n" in text
 
 
 def test_where_no_proof_of_the_arguments_is_asked_they_can_hold_no_line_break() -> None:
     steps = "\n".join(lines(FOLDER / "extensions_callsign.conf")).partition(f"[{CLEAN_CONTEXT}]")[2].partition("\n[")[0]
     arguments = {line.partition("CALLSIGN_LINE)=")[2] for line in steps.splitlines() if "QUOTE" in line}
-    assert arguments == {"${CALLSIGN_LINE},${ARG4},${ARG5},${QUOTE(${CALLSIGN_TEXT})})"}
+    assert arguments == {"${CALLSIGN_LINE},call=${GOSUB_RETVAL},${ARG4},${QUOTE(${CALLSIGN_TEXT})})"}
     refusal = r"GotoIf($[${LEN(${FILTER(\x20-\x7e\x80-\xff,${CALLSIGN_TEXT})})} != ${LEN(${CALLSIGN_TEXT})}]?broken)"
     assert steps.index(refusal) < steps.index("QUOTE")
     # The MAC and the connected line went through FILTER, the others are unique ids and the name of an agent's phone.
-    of_our_own = {"CHANNEL(linkedid)", "CALLSIGN_CALL", "CALLSIGN_FROM", "CALLSIGN_MAC", "CALLSIGN_TO", "ARG2"}
+    # The call's name is the linkedid, or an own host's header that has none but the characters of one.
+    of_our_own = {"CALLSIGN_CALL", "CALLSIGN_FROM", "CALLSIGN_MAC", "CALLSIGN_TO"}
     calls = [call for file in FILES for line in lines(file) for call in re.findall(r"callsign-step,s,1\((.*)\)", line)]
     for call in calls:
         assert set(re.findall(r"\$\{(.*?)\}", ",".join(call.split(",")[3:]))) <= of_our_own

@@ -29,7 +29,10 @@ def directories(root: Path) -> dict[str, str]:
 
 
 def settings(root: Path, folder: str, port: int, secret: str) -> dict[str, str]:
-    """Name -> text of each file in the run's `etc`. `folder` is the run's folder as the chroot sees it."""
+    """Name -> text of each file in the run's `etc`. `folder` is the run's folder as the chroot sees it.
+
+    A test's own options.conf holds further lines of asterisk.conf's [options].
+    """
     own = directories(root)
     modules = root / own["astmoddir"].lstrip("/")
     there = [name for name in MODULES.split() if (modules / f"{name}.so").exists()]
@@ -53,6 +56,7 @@ astsbindir => /usr/sbin
 verbose = 0
 debug = 0
 nocolor = yes
+#tryinclude {folder}/etc/options.conf
 """,
         "modules.conf": "[modules]\nautoload=no\n" + "".join(f"load = {name}.so\n" for name in there),
         "logger.conf": """

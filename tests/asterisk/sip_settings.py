@@ -19,7 +19,7 @@ PJSIP = """
     res_sorcery_config res_sorcery_memory res_sorcery_astdb res_pjproject res_http_websocket res_geolocation
     res_pjsip res_pjsip_session res_pjsip_pubsub res_pjsip_sdp_rtp res_rtp_asterisk res_pjsip_endpoint_identifier_ip
     res_pjsip_endpoint_identifier_user res_pjsip_caller_id res_pjsip_diversion res_pjsip_dtmf_info res_pjsip_refer
-    res_pjsip_registrar chan_pjsip
+    res_pjsip_registrar res_pjsip_header_funcs chan_pjsip
 """
 CHAN_SIP = "res_http_websocket res_sorcery_config res_pjproject res_rtp_asterisk chan_sip"
 

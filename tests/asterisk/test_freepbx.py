@@ -30,6 +30,7 @@ member => Local/201@from-queue/n,0,Agent,Local/201@from-queue/n
 [400](+)
 membergosub=callsign-freepbx-queue-answered
 """
+FILES["options.conf"] = "systemname = pbx1\n"
 DIALPLAN = FROM_QUEUE
 CUSTOM = "".join(f"#tryinclude {name}\n" for name in INCLUDED)
 
@@ -431,7 +432,36 @@ def test_nothing_stands_before_an_emergency_call(stage: Stage) -> None:
     assert seen == {"SKARABEESTATUS": "", "WENTON": "yes"}
 
 
+OWN_TRUNKS = [  # CALLSIGN_OWN_HOSTS, the trunk's OUT_3 and OUT_3_SUFFIX
+    ("pbx2", "PJSIP", "@pbx2"),
+    ("pbx9&pbx2&pbx7", "PJSIP", "@pbx2"),
+]
+OTHER_TRUNKS = [
+    ("pbx2", "PJSIP", "@provider"),
+    ("pbx2", "SIP/pbx2", ""),
+    ("pbx2", "SIP/provider", "@pbx2"),
+    ("pbx2", "AMP:PJSIP/$OUTNUM$@pbx2", ""),
+    ("", "PJSIP", "@pbx2"),
+]
+
+
 @on_each_freepbx
+@pytest.mark.parametrize("trunk", [*OWN_TRUNKS, *OTHER_TRUNKS])
+def test_the_hook_before_a_trunk_names_the_call_for_an_own_host_and_for_no_other(
+    stage: Stage, trunk: tuple[str, str, str]
+) -> None:
+    for name, value in zip(("CALLSIGN_OWN_HOSTS", "OUT_3", "OUT_3_SUFFIX"), trunk, strict=True):
+        stage.asterisk.action("Setvar", Variable=name, Value=value)
+    header = "HASH(SIPHEADERS,X-Callsign-Call)"  # in FreePBX's list for whatever it dials from then on
+    before = {f"HASH(__{header[5:]}": "what an own host was told that did not answer"}
+    for variables, without in (({}, ""), (before, "unset")):
+        given = {"variables": variables, "callerid": CALLER, "report": [header, "WENTON"]}
+        result = stage.asterisk.call(MOBILE, "from-internal", **given)
+        named = f"{result.linkedid};told={MOBILE}"
+        assert named.startswith("pbx1-")
+        assert result.variables == {header: named if trunk in OWN_TRUNKS else without, "WENTON": "yes"}
+
+
 def test_of_freepbxs_blank_hooks_only_the_known_warning_is_heard(stage: Stage) -> None:
     mark = stage.asterisk.mark()
     stage.asterisk.command("dialplan reload")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from real_asterisk import RealAsterisk
+from sip_phone import headers
 from sip_stage import CALLER, TOLD_AND_OVER, Stage, sip_stage, stage_files
 
 FILES = {
@@ -43,6 +44,8 @@ exten => 056528997,1,Gosub(callsign-skarabee,s,1)
 exten => 056528998,1,Dial(Local/056528991@from-sip&Local/203@from-sip,20)
 exten => 056528990,1,Gosub(callsign-skarabee,s,1)
  same => n,Dial(PJSIP/201,20,b(callsign-skarabee-called^s^1))
+exten => 056528989,1,Gosub(callsign-skarabee,s,1)
+ same => n,Dial(PJSIP/201,20,b(callsign-own-host^s^1))
 exten => 201,1,Dial(PJSIP/201,20)
 exten => 202,1,Gosub(callsign-skarabee,s,1)
  same => n,Dial(PJSIP/202,20)
@@ -202,3 +205,12 @@ def test_a_caller_who_gives_up_was_told(stage: Stage, headers: dict[str, str] | 
     call.wait_status(487)
     stage.asterisk.wait_channels()
     assert_each_is_told(stage, headers, DID, "201")
+
+
+def test_a_call_of_an_asterisk_without_systemname_has_no_name_that_could_go_on(stage: Stage) -> None:
+    stage.asterisk.action("Setvar", Variable="CALLSIGN_OWN_HOSTS", Value="201")
+    call, taken = stage.ring("056528989")
+    assert headers(taken.wait_request("INVITE"), "X-Callsign-Call") == []
+    stage.asterisk.action("Setvar", Variable="CALLSIGN_OWN_HOSTS", Value="")
+    call.cancel()
+    stage.assert_told("056528989")

@@ -374,7 +374,9 @@ def test_no_callers_number_is_in_a_log_or_a_reason(desk: Desk, caplog: pytest.Lo
         a_step(f"skarabee?{CALLER}=1"),
         a_step(f"skarabee/{CALLER}"),
         a_step(CALLER),
+        a_step("skarabee", f"call=pbx2-1700000000.5;told={CALLER}", agi_dnid=CALLER),
         a_step("noojee/start", f"{CALLER} x"),
+        a_step("noojee/start", f"call=pbx2-1700000000.5;told={CALLER}"),
         a_step("ping", CALLER),
     ]
     reasons = []

@@ -54,6 +54,13 @@ def fault(settings: Settings, request: str, *args: str, **env: str) -> str:
     return str(refusal.value)
 
 
+CLUSTER = """
+[cluster]
+database = "host=127.0.0.1 dbname=callsign user=callsign"
+host = "pbx1"
+"""
+
+
 # -- skarabee ------------------------------------------------------------------------------------------
 
 
@@ -239,6 +246,39 @@ def test_one_call_to_one_number_has_one_mark_however_both_are_written(plain: Set
     assert first == told(plain, "skarabee", "+3256", "+3256528998", "8103", LINKEDID).dedupe_key
     assert first != told(plain, "skarabee", f"call={LINKEDID}", agi_dnid="056528997").dedupe_key
     assert first != told(plain, "skarabee", f"call={UNIQUE_ID}", agi_dnid="056528998").dedupe_key
+
+
+# What came from an own host, as callsign-call in extensions_callsign.conf passes it on
+THERE = "pbx2-1700000000.5"
+
+
+@pytest.mark.parametrize("number", ["056528998", "+3256528998", "056528998@pbx2", "201"])
+def test_what_another_host_has_told_of_a_call_is_not_told_again(tmp_path: Path, number: str) -> None:
+    settings = load(tmp_path, SKARABEE + 'phoneto = { "201" = "056528998" }')
+    came = f"call={THERE};told=056528997;told={number}"
+    assert ask(settings, "skarabee", came, agi_dnid="201") == Skipped("this call was notified already, by another host")
+    assert told(settings, "skarabee", came, agi_dnid="202").facts["phoneto"] == "202"
+
+
+@pytest.mark.parametrize("request_line", ["skarabee", "noojee/start", "noojee/stop"])
+@pytest.mark.parametrize("behind", ["", ";told=056528998", ";told=;told=x"])
+def test_a_call_has_the_name_that_another_host_gave_it(plain: Settings, request_line: str, behind: str) -> None:
+    found = told(plain, request_line, f"call={THERE}{behind}")
+    assert found.call == THERE
+    assert found.facts["channel"] == UNIQUE_ID
+    assert "told" not in str(found)
+
+
+@pytest.mark.parametrize("request_line", ["skarabee", "noojee/start", "noojee/stop"])
+def test_in_a_cluster_a_call_of_an_asterisk_without_systemname_is_named_after_its_host(
+    tmp_path: Path, plain: Settings, request_line: str
+) -> None:
+    settings = load(tmp_path, SKARABEE + NOOJEE + CLUSTER)
+    assert told(settings, request_line).call == f"pbx1/{UNIQUE_ID}"
+    assert told(settings, request_line, f"call={LINKEDID}").call == f"pbx1/{LINKEDID}"
+    for named in (THERE, "an order's number"):
+        assert told(settings, request_line, f"call={named}").call == named
+    assert told(plain, request_line, f"call={LINKEDID}").call == LINKEDID
 
 
 @pytest.mark.parametrize("request_line", ["skarabee", "noojee/start", "noojee/stop"])

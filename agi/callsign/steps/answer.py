@@ -13,7 +13,7 @@ from callsign.outbox.outbox import ADD_SECONDS, COMMIT_SECONDS, Outbox, OutboxEr
 from callsign.question import Found, Invalid, Verdict
 from callsign.record import Record
 from callsign.settings.sections import Settings
-from callsign.steps.handlers import HANDLERS, PING, Direct, Notify, Skipped, account_in, facts_to_ask, system_of
+from callsign.steps.handlers import HANDLERS, PING, TOLD, Direct, Notify, Skipped, account_in, facts_to_ask, system_of
 from callsign.steps.step import Step, StepFault, for_message
 from callsign.vendors.interface import Ask
 
@@ -181,7 +181,7 @@ def ids_of(step: Step) -> str:
     call = step.linkedid
     if handler is not None and not step.fault:
         with suppress(StepFault):
-            call = _given(step, handler).get("call", "")
+            call = _given(step, handler).get("call", "").partition(TOLD)[0]
     return f"call={printable(call, MAX_CALL_CHARACTERS) or channel} channel={channel}"
 
 

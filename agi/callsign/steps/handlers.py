@@ -25,6 +25,12 @@ from callsign.vendors.registry import VENDORS
 UNIQUE_ID = re.compile(r"(?:[^\s/]+-)?[0-9]{9,}\.[0-9]+")
 """Asterisk's ${UNIQUEID}: [systemname-]epoch.count (main/channel.c)."""
 
+BARE_ID = re.compile(r"[0-9]{9,}\.[0-9]+")
+"""One of an Asterisk without systemname, which another host's Asterisk may make too."""
+
+TOLD = ";told="
+"""In `call`, behind the call's own name: a number that another host has told Skarabee of (extensions_callsign.conf)."""
+
 SPECIAL_EXTENSIONS = frozenset(("", "s", "h", "i", "t", "T", "o", "a", "e", "failed", "+", "-1"))
 """Names in a dialplan, and what stands for no number, that say nothing of who is called."""
 
@@ -103,7 +109,10 @@ def skarabee(step: Step, given: dict[str, str], settings: Settings) -> Notificat
         return Skipped("the caller is no number but a name, as where a trunk sends none: its endpoint's")
     if named or is_withheld(given_from):
         phonefrom = skarabee_api.NO_NUMBER
-    call = _call(step, given)
+    call = _call(step, given, settings)
+    told = [as_vendor_wants(bare_number(number), numbers.country, "national") for number in _told(given)]
+    if told and any(as_vendor_wants(number, numbers.country, "national") in told for number in (phoneto, target)):
+        return Skipped("this call was notified already, by another host")
     facts = {"businessid": office.businessid, "phoneto": target, "phonefrom": phonefrom, **_channel(step, call)}
     if phoneto in section.phoneto:
         facts["mapped"] = "1"
@@ -148,7 +157,7 @@ def _noojee(action: str) -> Callable[[Step, dict[str, str], Settings], Notificat
         if not whose or any(c.isspace() for c in whose):
             raise StepFault("extenOrUniqueId: wanted an extension or a unique id, without spaces")
         facts = {"extenOrUniqueId": whose}
-        call = _call(step, given)
+        call = _call(step, given, settings)
         facts |= {name: given[name] for name in given if name in ("tag", "agentLoginName")} | _channel(step, call)
         by_id = whose == step.fact("agi_uniqueid") or UNIQUE_ID.fullmatch(whose) is not None
         lifetime = noojee_api.LIFETIME_SECONDS[action] if by_id else noojee_api.BY_EXTENSION_LIFETIME_SECONDS
@@ -157,11 +166,17 @@ def _noojee(action: str) -> Callable[[Step, dict[str, str], Settings], Notificat
     return notification
 
 
-def _call(step: Step, given: dict[str, str]) -> str:
-    call = given.get("call") or step.fact("agi_uniqueid")
+def _call(step: Step, given: dict[str, str], settings: Settings) -> str:
+    """The call's name, the same on each channel and each host: what came from an own host has its systemname."""
+    call = given.get("call", "").partition(TOLD)[0] or step.fact("agi_uniqueid")
     if not call:
         raise StepFault("call: the channel has no unique id; give call, such as ${CHANNEL(linkedid)}")
-    return call
+    return f"{settings.cluster.host}/{call}" if settings.cluster and BARE_ID.fullmatch(call) else call
+
+
+def _told(given: dict[str, str]) -> list[str]:
+    """The numbers that another host has told Skarabee of on this call."""
+    return given.get("call", "").split(TOLD)[1:]
 
 
 def _channel(step: Step, call: str) -> dict[str, str]:
