@@ -32,11 +32,11 @@ def session(url: str, number: int) -> tuple[int, int]:
     with socket.create_connection((host, int(port))) as sock:
         began = now()
         sock.sendall(agi_block(f"{url}/skarabee", number, f"phoneto={CALLED}"))
-        while (told := sock.recv(4096)) and not told.endswith(b"\n"):
-            pass
-        sock.sendall(b"200 result=0\n")
-        while sock.recv(4096):
-            pass
+        for command in sock.makefile("rb"):
+            if command.startswith(b"GET FULL VARIABLE "):  # of the first call: is it an Asterisk?
+                sock.sendall(b"200 result=1 (" + command.split()[-1].replace(b"${CHANNEL(appdata)}", b"x") + b")\n")
+            else:
+                sock.sendall(b"200 result=1\n")
         return began, now()
 
 

@@ -97,9 +97,9 @@ class Server(Product):
 
 
 @contextmanager
-def callsign(port: int) -> Iterator[Product]:
-    """The server as a process, with its vendor at `port` and a store of its own."""
-    with tempfile.TemporaryDirectory() as folder, Server(Path(folder), sections(port)) as server:
+def callsign(port: int, further: str = "") -> Iterator[Product]:
+    """The server as a process, with its vendor at `port`, `further` sections and a store of its own."""
+    with tempfile.TemporaryDirectory() as folder, Server(Path(folder), sections(port) + further) as server:
         yield server
         server.kill()
 
@@ -136,7 +136,7 @@ def agi_block(url: str, number: int, *arguments: str) -> bytes:
         "callingtns": "0",
         "dnid": "unknown",
         "rdnis": "unknown",
-        "context": "bench",
+        "context": CLEAN_CONTEXT,
         "extension": "s",
         "priority": "1",
         "enhanced": "0.0",
@@ -154,7 +154,6 @@ def dialplan_of(steps: dict[str, str]) -> str:
     """A call at `EXTEN@bench` runs each step, in the order of the digits of EXTEN, and notes the times of all."""
     text = "[bench]\n"
     names = list(steps)
-    said = "".join(f"${{{status}}}" for status in STATUSES)
     for turn in range(len(names)):
         order = names[turn:] + names[:turn]
         text += f"exten => {turn},1,Set(CALLERID(num)={CALLER})\n"
@@ -164,14 +163,13 @@ def dialplan_of(steps: dict[str, str]) -> str:
     for name, step in steps.items():
         text += f"[{context_of(name, steps)}]\nexten => s,1,Set({name}0={NOW})\n same => n,{step}\n"
         text += f" same => n,Set({name}1={NOW})\n"
-        text += f' same => n,Set({name}SAYS=${{IF($["{said}" = ""]?-:+)}})\n'
-        text += "".join(f" same => n,Set({status}=)\n" for status in STATUSES) + " same => n,Return()\n"
+        text += f' same => n,Set({name}SAYS=${{IF($["${{BARESTATUS}}${{SKARABEESTATUS}}" = ""]?-:+)}})\n'
+        text += " same => n,Set(BARESTATUS=)\n same => n,Set(SKARABEESTATUS=)\n same => n,Return()\n"
     return text
 
 
 CALLSIGN_STEP = f"AGI(${{CALLSIGN}}/skarabee,phoneto={CALLED},call=${{CHANNEL(linkedid)}})"
 C_STEP = "AGI(${C}/x)"
-STATUSES = ("BARESTATUS", "CALLSIGNSTATUS", "SKARABEESTATUS")
 
 
 def context_of(name: str, steps: dict[str, str]) -> str:
