@@ -154,6 +154,7 @@ def dialplan_of(steps: dict[str, str]) -> str:
     """A call at `EXTEN@bench` runs each step, in the order of the digits of EXTEN, and notes the times of all."""
     text = "[bench]\n"
     names = list(steps)
+    said = "".join(f"${{{status}}}" for status in STATUSES)
     for turn in range(len(names)):
         order = names[turn:] + names[:turn]
         text += f"exten => {turn},1,Set(CALLERID(num)={CALLER})\n"
@@ -163,13 +164,14 @@ def dialplan_of(steps: dict[str, str]) -> str:
     for name, step in steps.items():
         text += f"[{context_of(name, steps)}]\nexten => s,1,Set({name}0={NOW})\n same => n,{step}\n"
         text += f" same => n,Set({name}1={NOW})\n"
-        text += f' same => n,Set({name}SAYS=${{IF($["${{BARESTATUS}}${{SKARABEESTATUS}}" = ""]?-:+)}})\n'
-        text += " same => n,Set(BARESTATUS=)\n same => n,Set(SKARABEESTATUS=)\n same => n,Return()\n"
+        text += f' same => n,Set({name}SAYS=${{IF($["{said}" = ""]?-:+)}})\n'
+        text += "".join(f" same => n,Set({status}=)\n" for status in STATUSES) + " same => n,Return()\n"
     return text
 
 
 CALLSIGN_STEP = f"AGI(${{CALLSIGN}}/skarabee,phoneto={CALLED},call=${{CHANNEL(linkedid)}})"
 C_STEP = "AGI(${C}/x)"
+STATUSES = ("BARESTATUS", "CALLSIGNSTATUS", "SKARABEESTATUS")
 
 
 def context_of(name: str, steps: dict[str, str]) -> str:
