@@ -69,6 +69,13 @@ def test_a_session_is_shown_as_asterisk_shows_it(capsys: pytest.CaptureFixture[s
     assert lines[-1].endswith(" ms")
 
 
+def test_wrong_usage_is_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--json", "agi://127.0.0.1/x", "--timeout", "soon"])
+    assert end.value.code == 2
+    assert "soon" in json.loads(capsys.readouterr().out)["faults"][0]
+
+
 def test_json_prints_one_object_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
     with server("SET VARIABLE A 1", "NOOP") as host:
         assert main(["--json", f"agi://{host}/ping"]) == 0

@@ -334,6 +334,7 @@ def test_what_is_no_text_goes_into_a_file_as_it_is(tmp_path: Path) -> None:
     with Wire(tmp_path, "application/zip", lambda _: body) as settings:
         told = api(settings, "kalliope", "GET", "/backup/7", "--yes", "--json")
     assert (told.returncode, "256 bytes of application/zip" in told.stderr) == (1, True)
+    assert "256 bytes of application/zip" in json.loads(told.stdout)["faults"][0]
 
 
 @pytest.mark.parametrize("form", ["json", "text"])

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -122,14 +123,27 @@ def test_a_program_is_told_of_faulty_settings_in_json_too(command: list[str], tm
         (["drop", "1", "--since", "2h"], "--since"),
         (["api", "noojee", "hangup", "extenOrUniqueId=1"], "--yes"),
         (["sandbox", "--fault", "noojee=nothing"], "noojee=nothing"),
+        (["sandbox", "--port", "high"], "high is no port"),
+        (["jobs", "seventeen"], "seventeen"),
+        (["status", "--check"], "not allowed with argument"),
+        (["call"], "PATH"),
+        (["check", "--no"], "--no"),
+        (["nonsense"], "nonsense"),
     ],
     ids=str,
 )
 def test_a_program_is_told_in_json_why_nothing_was_done(command: list[str], words: str, settings: Path) -> None:
-    done = run(*command, "--json", *([] if command[0] == "sandbox" else ["--config", str(settings)]))
+    options = [] if command[0] in ("sandbox", "nonsense") else ["--config", str(settings)]
+    done = run(*command, "--json", *options)
     told = json.loads(done.stdout)
     assert (done.returncode, told["ok"]) == (2, False)
     assert words in " ".join(told["faults"])
+
+
+def test_a_program_is_told_in_json_that_the_sandboxs_port_is_taken(box: Sandbox) -> None:
+    done = run("sandbox", "--json", "--port", str(box.port))
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["ok"], f"127.0.0.1:{box.port}" in told["faults"][0]) == (1, False, True)
 
 
 def test_a_program_is_told_in_json_that_the_store_cannot_be_read(settings: Path, tmp_path: Path) -> None:
@@ -485,9 +499,9 @@ def wait_until_written(server: Product, config: tuple[str, ...]) -> None:
 
 
 def test_sandbox_prints_settings_that_work(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, str(COMMAND), "sandbox", "--port", "0"], stdout=subprocess.PIPE, text=True
-    ) as sandbox:
+    command = [sys.executable, str(COMMAND), "sandbox", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as sandbox, ExitStack() as at_last:
+        at_last.callback(sandbox.kill)  # a test that fails waits for its end
         assert sandbox.stdout is not None
         text = ""
         while "# noojee:" not in text:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from callsign.commands import asterisk_conf
+from callsign.commands.parser import CommandParser
 from callsign.sandbox.asterisk.behaviour import Conduct, Session
 from callsign.sandbox.asterisk.call import AgiUrl, Call, is_agi_url, unique_id
 from callsign.sandbox.asterisk.play import run_fastagi, run_script
@@ -23,7 +24,8 @@ exit status: 0 the session ended well, 1 it did not, 2 wrong usage"""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv` (default: the process's own) and return its exit status."""
-    options = parser().parse_intermixed_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    options = parser(words).parse_intermixed_args(words)
     call = Call(
         callerid=options.callerid,
         calleridname=options.calleridname,
@@ -44,14 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if session.ended_well else 1
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     """What may stand on the command line."""
-    parser = argparse.ArgumentParser(
-        prog="agi-debug",
-        description="Plays Asterisk for one AGI session: AGI(TARGET,ARG,…) without a call.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    purpose = "Plays Asterisk for one AGI session: AGI(TARGET,ARG,…) without a call."
+    parser = CommandParser(words, "agi-debug", purpose, EPILOG)
     parser.add_argument(
         "target",
         metavar="TARGET",

@@ -159,9 +159,10 @@ def _print_body(result: Result, hidden: set[str], as_json: bool) -> bool:
     except UnicodeDecodeError:
         if as_json or sys.stdout.isatty():
             kind = visible(result.content_type) or "an unnamed kind"
-            common.complain(
-                "api", f"the answer is {len(result.body)} bytes of {kind}: write it to a file, without --json"
-            )
+            words = f"the answer is {len(result.body)} bytes of {kind}: write it to a file, without --json"
+            if as_json:
+                common.print_json({"ok": False, "faults": [words]})
+            common.complain("api", words)
             return False
         sys.stdout.flush()
         sys.stdout.buffer.write(result.body)

@@ -74,35 +74,30 @@ def _parse(words: list[str]) -> argparse.Namespace:
     import argparse
 
     if not words or words[0] not in COMMANDS:
-        words = [_parser().parse_args(words).command]  # ends here, but for "-- COMMAND"
-    return parser_of(words[0]).parse_intermixed_args(words[1:], argparse.Namespace(command=words[0]))
+        words = [_parser(words).parse_args(words).command]  # ends here, but for "-- COMMAND"
+    return parser_of(words[0], words).parse_intermixed_args(words[1:], argparse.Namespace(command=words[0]))
 
 
-def parser_of(command: str) -> argparse.ArgumentParser:
+def parser_of(command: str, words: Sequence[str] = ()) -> argparse.ArgumentParser:
     """What may stand on the command line of a command."""
-    import argparse
+    from callsign.commands.parser import CommandParser
 
     module = _module_of(command)
-    parser = argparse.ArgumentParser(
-        prog=f"callsign {command}",
-        description=COMMANDS[command],
-        epilog=module.EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = CommandParser(words, f"callsign {command}", COMMANDS[command], module.EPILOG)
     module.arguments(parser)
     return parser
 
 
-def _parser() -> argparse.ArgumentParser:
-    import argparse
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    from callsign.commands.parser import CommandParser
 
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
+        words,
         prog="callsign",
         usage="callsign COMMAND [ARGUMENT ...]",
         description="signs and fires vendor API calls from the dialplan",
         epilog="\n".join(f"  {name:<9} {purpose}" for name, purpose in COMMANDS.items())
         + "\n\ncallsign COMMAND --help says what may stand behind it.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"callsign {__version__}")
     parser.add_argument("command", metavar="COMMAND", choices=COMMANDS, help="one of those below")

@@ -114,7 +114,11 @@ def run(
     try:
         box.start()
     except OSError as fault:
-        print(f"callsign sandbox: 127.0.0.1:{port} cannot be used: {fault.strerror}", file=sys.stderr)
+        words = f"127.0.0.1:{port} cannot be used: {fault.strerror}"
+        if as_json:
+            print(json.dumps({"ok": False, "faults": [words]}))
+        else:
+            print(f"callsign sandbox: {words}", file=sys.stderr)
         return 1
     urls = {system: box.url(system) for system in accounts}
     if as_json:
