@@ -58,10 +58,18 @@ class DatabaseFault(Exception):
 class Database:
     """For one thread at a time."""
 
-    def __init__(self, section: Cluster, figures: Figures | None = None, limit_seconds: float = LIMIT_SECONDS) -> None:
+    def __init__(
+        self,
+        section: Cluster,
+        figures: Figures | None = None,
+        limit_seconds: float = LIMIT_SECONDS,
+        any_version: bool = False,
+    ) -> None:
+        """`any_version`: its tables may be too old or too new for this callsign, or not there."""
         self._section = section
         self._figures = figures or Figures()
         self._limit_seconds = limit_seconds
+        self._any_version = any_version
         self._connection: psycopg.Connection[Any] | None = None
         self._guard = threading.Lock()  # around the two below, and around cutting it off
         self._end: float | None = None  # of the exchange under way, steady seconds
@@ -71,12 +79,27 @@ class Database:
     @contextmanager
     def exchange(self) -> Iterator[Say]:
         """What is said within goes out together; behind it the rows are there.  Raises DatabaseFault."""
+        with self._faults(), self._timed() as connection, connection.pipeline():
+            yield connection.execute
+
+    def run(self, script: str) -> None:
+        """Statements without values, one after the other.  Raises DatabaseFault."""
+        with self._faults(), self._timed() as connection:
+            connection.execute(script)
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether there is a connection, with TLS."""
+        return self._connection is not None and bool(self._connection.pgconn.ssl_in_use)
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Opens the connection where there is none; drops it on any fault."""
         began = time.perf_counter()
         try:
             if self._connection is None:
                 self._connect()
-            with self._timed() as connection, connection.pipeline():
-                yield connection.execute
+            yield
         except (psycopg.Error, OSError, UnicodeError, ValueError) as fault:
             self.close()
             of_data = isinstance(fault, psycopg.DataError | psycopg.IntegrityError | UnicodeError)
@@ -111,6 +134,8 @@ class Database:
             prepare_threshold=None if section.pooled else 5,
         )
         self.openings += 1
+        if self._any_version:
+            return
         with self._timed() as connection:
             version, oldest_ok = connection.execute(sql.VERSIONS).fetchone() or (0, 0)
         if version < sql.VERSION:

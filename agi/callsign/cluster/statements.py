@@ -197,3 +197,108 @@ PRUNE = """
         ORDER BY ended LIMIT 500)
     AND pg_try_advisory_xact_lock(720368)"""
 """720368: a number that nothing else here locks."""
+
+# -- what the commands ask -----------------------------------------------------------------------------
+
+SHOWN_HOSTS = """
+    SELECT name, life, dead, extract(epoch FROM since)::float8, extract(epoch FROM now() - seen)::float8, version,
+           systems
+    FROM callsign.host ORDER BY name"""
+
+HELD_SLOTS = "SELECT owner, system, count(*) FROM callsign.slot WHERE owner IS NOT NULL GROUP BY owner, system"
+
+WAITING = """
+    SELECT coalesce(owner, ''), system, count(*), extract(epoch FROM now() - min(born))::float8
+    FROM callsign.job WHERE state = 'waiting' GROUP BY owner, system"""
+
+_SHOWN = """
+    seq, coalesce(ended, 'infinity')::text, store, home, coalesce(owner, ''), n, system, action, call,
+    extract(epoch FROM born)::float8, attempts, state, extract(epoch FROM ended)::float8,
+    extract(epoch FROM next_try)::float8, extract(epoch FROM deadline)::float8, reason, facts"""
+
+_SOUGHT = """
+    (%(state)s::text IS NULL OR state = %(state)s OR (%(state)s = 'failed' AND state IN ('refused', 'expired')))
+    AND (%(system)s::text IS NULL OR system = %(system)s OR starts_with(system, %(system)s || '.'))
+    AND (%(call)s::text IS NULL OR call = %(call)s)
+    AND (%(host)s::text IS NULL OR home = %(host)s OR owner = %(host)s)
+    AND (%(since)s::float8 IS NULL OR born >= to_timestamp(%(since)s))
+    AND (%(until)s::float8 IS NULL OR born < to_timestamp(%(until)s))
+    AND (NOT %(with_facts)s::bool OR facts <> '{}')"""
+
+OPEN_JOBS = f"""
+    SELECT {_SHOWN} FROM callsign.job
+    WHERE state = 'waiting' AND seq < %(seq)s AND %(ended)s::timestamptz IS NOT NULL AND {_SOUGHT}
+    ORDER BY seq DESC LIMIT %(page)s"""  # noqa: S608 (no value is in it)
+
+ENDED_JOBS = f"""
+    SELECT {_SHOWN} FROM callsign.job
+    WHERE (ended, seq) < (%(ended)s::timestamptz, %(seq)s)
+      AND (%(since)s::float8 IS NULL OR ended >= to_timestamp(%(since)s)) AND {_SOUGHT}
+    ORDER BY ended DESC, seq DESC LIMIT %(page)s"""  # noqa: S608
+"""A page of each, below the last row of the one before: by an index, the newest first."""
+
+KNOWN_JOBS = f"SELECT {_SHOWN} FROM callsign.job WHERE store = %(store)s AND n = ANY(%(n)s)"  # noqa: S608
+
+JOBS_OF_HOST = f"""
+    WITH RECURSIVE stores AS (
+        (SELECT store AS one FROM callsign.job ORDER BY store LIMIT 1)
+        UNION ALL
+        SELECT (SELECT store FROM callsign.job WHERE store > one ORDER BY store LIMIT 1) FROM stores
+        WHERE one IS NOT NULL)
+    SELECT {_SHOWN} FROM stores JOIN callsign.job ON store = one
+    WHERE n = ANY(%(n)s) AND home = %(host)s ORDER BY seq DESC"""  # noqa: S608
+"""By the primary key, which begins with the store: a host has few, a new one when it lost the last."""
+
+# What somebody at the shell changes.
+
+RETRY = """
+    WITH failed AS (
+        UPDATE callsign.job SET state = 'retried', reason = 'as job retry:' || seq
+        WHERE store = %(store)s AND n = %(n)s AND state IN ('refused', 'expired', 'dropped') AND deadline > now()
+        RETURNING *)
+    INSERT INTO callsign.job (store, n, system, action, call, key, facts, born, deadline, home)
+    SELECT 'retry', seq, system, action, call, key, facts, now(), deadline, 'retry' FROM failed RETURNING n"""
+"""For whichever host comes first.  Its number is the other's `seq`: a job is not retried twice."""
+
+NOTE_RETRIED = """
+    UPDATE callsign.job SET state = 'retried', reason = %(reason)s
+    WHERE store = %(store)s AND n = %(n)s AND state IN ('refused', 'expired', 'dropped') RETURNING n"""
+
+DROP = """
+    UPDATE callsign.job SET state = 'dropped', ended = coalesce(ended, now()), next_try = NULL,
+        wish = CASE WHEN state = 'waiting' AND owner IS NOT NULL THEN 'drop' END,
+        reason = 'given up by the administrator'
+            || CASE state WHEN 'waiting' THEN '' ELSE '; ' || state || ': ' || reason END
+    WHERE store = %(store)s AND n = %(n)s AND state IN ('waiting', 'refused', 'expired') RETURNING n"""
+
+FORGET = """
+    WITH gone AS (
+        DELETE FROM callsign.host WHERE name = %(name)s AND dead
+            AND NOT EXISTS (SELECT FROM callsign.job WHERE owner = %(name)s AND state = 'waiting')
+        RETURNING name),
+    freed AS (UPDATE callsign.slot SET owner = NULL, life = NULL FROM gone WHERE owner = gone.name)
+    SELECT name FROM gone"""
+
+# Whether all is as it should be, and what makes it so.
+
+SERVER = """
+    SELECT current_user::text, current_setting('server_version'), current_setting('statement_timeout') <> '0',
+           pg_is_in_recovery() OR current_setting('transaction_read_only')::bool,
+           EXISTS (SELECT FROM pg_class WHERE relname = 'meta' AND relnamespace = to_regnamespace('callsign')),
+           coalesce(has_schema_privilege(to_regnamespace('callsign'), 'USAGE'), false)"""
+"""The last two: whether there are tables, and whether the role may look at them."""
+
+MISSING_RIGHTS = """
+    SELECT need || ' on callsign.' || name
+    FROM (VALUES ('meta', ARRAY['SELECT']), ('host', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
+                 ('job', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
+                 ('slot', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
+                 ('shared', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'])) AS wanted (name, needs),
+         unnest(needs) AS need
+    WHERE NOT has_table_privilege('callsign.' || name, need)"""
+
+MAY_CHANGE_TABLES = "SELECT has_schema_privilege('callsign', 'CREATE')"
+
+ONE_UPGRADE = "SELECT pg_advisory_xact_lock(720369)"
+
+SET_VERSION = f"UPDATE callsign.meta SET version = {VERSION}"  # noqa: S608

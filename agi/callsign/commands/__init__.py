@@ -8,7 +8,9 @@ line; common is what commands share.
                   of tried_as: as the service's user and Asterisk's see it, within unit_limits of the service; with
                   --online also of check_online
     status        of health and questions; with --check as nagios judges it
-    jobs          and retry, drop by edit_jobs; moments is what --since and --until name
+    jobs          as job_rows; and retry, drop by edit_jobs; moments is what --since and --until name, job_names a job
+    cluster       the PostgreSQL of several hosts; all_hosts is what status says of it, all_jobs what jobs, retry and
+                  drop are there
     call          one handler            sign            text and signature
     api           any call of a vendor   cdr             by cdr_periods, joined by cdr_joining;
                                          cdr_selecting, where a clock is set back

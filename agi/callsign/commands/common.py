@@ -103,11 +103,6 @@ def complain(command: str, words: str) -> None:
     print(f"callsign {command}: {words}", file=sys.stderr)
 
 
-def job_number(text: str) -> int:
-    """An argument's type."""
-    return whole_number(text, "job's number", 2**63 - 1)
-
-
 def whole_number(text: str, what: str, most: int, least: int = 0) -> int:
     """An argument's type.  Raises argparse.ArgumentTypeError."""
     if not (text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most):

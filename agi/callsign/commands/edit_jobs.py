@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from callsign.commands import common, jobs
-from callsign.outbox.edits import Edit
+from callsign.commands.job_names import host_option, job_name, refuse_hosts
+from callsign.outbox.edits import Edit, Wish
 from callsign.outbox.reader import OutboxReader
 from callsign.record import asdict
 
@@ -20,21 +21,31 @@ def arguments(parser: common.Parser) -> None:
     """What may stand on the command line."""
     common.settings_option(parser)
     common.json_option(parser)
-    text = "its number in `callsign jobs`"
-    parser.add_argument("jobs", metavar="JOB", nargs="*", type=common.job_number, help=text)
+    text = "its number in `callsign jobs`, as it stands there"
+    parser.add_argument("jobs", metavar="JOB", nargs="*", type=job_name, help=text)
     text = "instead of numbers: all that are refused or expired"
     parser.add_argument("--failed", action="store_true", help=text)
     common.system_option(parser, "with --failed: ")
+    host_option(parser, "with --failed, ")
     parser.add_argument("--since", metavar="WHEN", help="with --failed: 10:30, 2h, a date, or date and time")
 
 
-def run(options: common.Options, change: Callable[[Path, Sequence[int]], list[Edit]]) -> int:
+def run(options: common.Options, wish: Wish) -> int:
     """Prints what became of each."""
     if words := misuse(options):
         raise common.UsageFault(words)
-    store = common.settings_and_store(options).outbox.path
+    settings = common.settings_and_store(options)
+    refuse_hosts(settings, options.host, *(name.host for name in options.jobs))
+    store = settings.outbox.path
+    edits: Sequence[Any]
     try:
-        edits = edit(store, wanted(options, store), change)
+        if settings.cluster is None:
+            edits = edit(store, wanted(options, store), wish)
+        else:
+            from callsign.commands import all_jobs
+
+            names = options.jobs or all_jobs.failed(settings, options.system, period_of(options), options.host)
+            edits = all_jobs.edit(settings, list(dict.fromkeys(names)), wish)
     except ValueError as fault:
         raise common.UsageFault(str(fault)) from None
     if options.json:
@@ -48,38 +59,47 @@ def misuse(options: Any) -> str:
     """What is wrong with the command line, empty if nothing is."""
     if options.failed == bool(options.jobs):
         return "wanted the numbers of jobs, or --failed"
-    if not options.failed and (options.system or options.since):
-        return "--system and --since go with --failed"
+    if not options.failed and (options.system or options.since or options.host):
+        return "--system, --since and --host go with --failed"
     return ""
 
 
 def wanted(options: Any, store: Path) -> list[int]:
     """The jobs meant, each once, the oldest first where all failed ones are.  Raises ValueError, OutboxError."""
     if not options.failed:
-        return list(dict.fromkeys(options.jobs))
+        return list(dict.fromkeys(name.number for name in options.jobs))
     reader = OutboxReader(store)
     try:
-        since = jobs.period(options.since).get("since")
-        rows = reader.jobs(state="failed", system=options.system, since=since, most=-1)
+        rows = reader.jobs(state="failed", system=options.system, since=period_of(options), most=-1)
     finally:
         reader.close()
     return sorted(row.job for row in rows)
 
 
-def edit(store: Path, numbers: Sequence[int], change: Callable[[Path, Sequence[int]], list[Edit]]) -> list[Edit]:
+def period_of(options: Any) -> float | None:
+    """Since when.  Raises ValueError."""
+    return jobs.period(options.since).get("since")
+
+
+def edit(store: Path, numbers: Sequence[int], wish: Wish) -> list[Edit]:
     """What became of each.  Raises OutboxError."""
-    return change(store, numbers) if numbers else []
+    return wish(store, numbers) if numbers else []
 
 
-def say(edits: Sequence[Edit], failed: bool) -> None:
+def say(edits: Sequence[Any], failed: bool) -> None:
     """A line each for a person: on stderr what could not be done."""
     if not edits:
         print("no failed job matches", file=sys.stderr)
     kept = [one for one in edits if not one.done]
     for one in edits:
         if one.done:
-            print(f"job {one.job}: {one.words}")
+            print(f"job {_name(one)}: {one.words}")
     for one in kept[: MOST_NAMED if failed else None]:
-        print(f"job {one.job}: {one.words}", file=sys.stderr)
+        print(f"job {_name(one)}: {one.words}", file=sys.stderr)
     if failed and len(kept) > MOST_NAMED:
         print(f"and {len(kept) - MOST_NAMED} more stay as they are", file=sys.stderr)
+
+
+def _name(one: Any) -> str:
+    host = getattr(one, "host", "")
+    return f"{host}:{one.job}" if host else str(one.job)

@@ -50,7 +50,12 @@ def status(settings: Settings, faults: Sequence[str] = ()) -> dict[str, Any]:
     totals = {what: sum(entry[what] for entry in systems.values()) for what in ("waiting", "delivered", "failed")}
     differ = running["running"] and bool(settings.stamp) and are_other_settings(settings)
     about = {"settings": settings.source, "settings_differ": differ, "settings_faults": list(faults)}
-    return {**running, **about, "store_trouble": "; ".join(trouble), **totals, "systems": systems}
+    found = {**running, **about, "store_trouble": "; ".join(trouble), **totals, "systems": systems}
+    if settings.cluster is not None:
+        from callsign.commands import all_hosts
+
+        found["cluster"] = all_hosts.figures(settings)
+    return found
 
 
 def settings_troubles(found: Mapping[str, Any]) -> list[str]:

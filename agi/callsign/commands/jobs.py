@@ -11,12 +11,11 @@ from typing import Any
 
 from callsign import clocks
 from callsign.commands import common, moments
-from callsign.commands.moments import format_moment as moment
+from callsign.commands.job_names import host_option, job_name, refuse_hosts
+from callsign.commands.job_rows import NUMBERS, life_of, lines, values_of
 from callsign.notification import State
 from callsign.outbox.reader import OutboxReader
 from callsign.phone_numbers import as_vendor_wants, bare_number, may_be_same
-from callsign.record import asdict
-from callsign.settings.accounts import name_of, system_of
 
 MOST_SHOWN = 100
 """Jobs, where a person sets no --limit; a program gets all."""
@@ -26,18 +25,17 @@ examples:
   callsign jobs --state failed --system noojee --since 2h
   callsign jobs --number 0475123456 --show-numbers
   callsign jobs 17
+  callsign jobs pbx2:17
 
+pbx2:17 is a job of another host, where the settings have a [cluster].
 exit status: 0 done, 1 there is no such JOB, 2 wrong usage or settings"""
-
-NUMBERS = ("phonefrom", "phoneto", "extenOrUniqueId", "agentLoginName")
-"""Facts that name who called, or who was called."""
 
 
 def arguments(parser: common.Parser) -> None:
     """What may stand on the command line."""
     common.settings_option(parser)
     common.json_option(parser)
-    parser.add_argument("job", metavar="JOB", nargs="?", type=common.job_number, help="this one, with its life")
+    parser.add_argument("job", metavar="JOB", nargs="?", type=job_name, help="this one, with its life")
     states = [*(state.value for state in State), "failed"]
     parser.add_argument("--state", choices=states, help="failed: refused or expired")
     common.system_option(parser, "")
@@ -46,6 +44,7 @@ def arguments(parser: common.Parser) -> None:
     parser.add_argument("--since", metavar="WHEN", help="10:30, 2h, a date, or date and time")
     parser.add_argument("--until", metavar="WHEN", help="the same; a date includes its day")
     text = f"the newest N (default {MOST_SHOWN}; with --json all)"
+    host_option(parser, "")
     parser.add_argument("--limit", type=_limit, metavar="N", help=text)
     parser.add_argument("--show-numbers", action="store_true", help="numbers of caller and called too")
 
@@ -57,23 +56,33 @@ def _limit(text: str) -> int:
 def run(options: common.Options) -> int:
     """Prints them, the newest first."""
     settings = common.settings_and_store(options)
+    refuse_hosts(settings, options.job and options.job.host, options.host)
     if options.limit is None and not options.json:
         options.limit = MOST_SHOWN
     try:
         query = wanted(options, settings.numbers.country)
     except ValueError as fault:
         raise common.UsageFault(str(fault)) from None
-    rows = found(settings.outbox.path, query, options.show_numbers)
+    trouble = ""
+    if settings.cluster is None:
+        rows = found(settings.outbox.path, query, options.show_numbers)
+    else:
+        from callsign.commands import all_jobs
+
+        rows, trouble = all_jobs.found(settings, query, options)
     if options.json:
         common.print_json(rows)
     elif rows:
         common.print_lines(lines(rows))
+    if trouble:
+        common.complain("jobs", trouble)
     return common.DONE if say_what_is_missing(rows, options) else common.FAILED
 
 
 def wanted(options: Any, country: str) -> dict[str, Any]:
     """What the command line asks of the store.  Raises ValueError for a moment or a number that is none."""
-    found = {name: getattr(options, name) for name in ("job", "state", "system", "call")}
+    found = {name: getattr(options, name) for name in ("state", "system", "call")}
+    found["job"] = options.job and options.job.number
     if options.number is not None:
         found |= {"hint": _hint(options.number), "fits": _has_number(options.number, country)}
     return found | period(options.since, options.until) | {"most": options.limit or -1}
@@ -120,68 +129,13 @@ def found(store: Path, wanted: Mapping[str, Any], show_numbers: bool = False) ->
     """The jobs that fit, each with its life if one is asked for by id.  Raises OutboxError."""
     reader = OutboxReader(store)
     try:
-        rows = reader.jobs(**wanted)
-        jobs = [asdict(row) for row in rows]
-        for row in jobs:
-            row["system"], row["account"] = system_of(row["system"]), name_of(row["system"])
-            facts = row.pop("facts")
-            if show_numbers:
-                row["numbers"] = {name: facts[name] for name in NUMBERS if name in facts and facts[name] != row["call"]}
+        jobs = [values_of(row, show_numbers) for row in reader.jobs(**wanted)]
         if wanted.get("job") is not None:
             for row in jobs:
-                row["life"] = [asdict(line) for line in reader.history_of(row["job"])]
+                row["life"] = life_of(reader, row["job"])
         return jobs
     finally:
         reader.close()
-
-
-def lines(jobs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A table for a person, with its header line; behind each job its life, if that was asked for."""
-    heads = ["JOB", "TIME", "STATE", "ACTION", "ACCOUNT", "CALL", "TRIES", "NUMBERS", "REASON"]
-    if not any(job["account"] for job in jobs):
-        heads.remove("ACCOUNT")
-    if not any("numbers" in job for job in jobs):
-        heads.remove("NUMBERS")
-    rows = [heads, *([_cell(name, job) for name in heads] for job in jobs)]
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    lives = [[], *(_life_lines(job) for job in jobs)]
-    return [line for row, life in zip(table, lives, strict=True) for line in (row, *life)]
-
-
-def _cell(head: str, job: Mapping[str, Any]) -> str:
-    if head == "TIME":
-        return moment(job["at"])
-    if head == "TRIES":
-        return str(job["attempts"])
-    if head == "ACCOUNT":
-        return str(job["account"]) or "-"
-    if head == "NUMBERS":
-        return " > ".join(job.get("numbers", {}).values())
-    if head == "REASON":
-        return _next_try(job) + str(job["reason"])
-    return str(job[head.lower()])
-
-
-def _next_try(job: Mapping[str, Any]) -> str:
-    if job["deadline"] is None:
-        return ""
-    return f"next try {moment(job['next_try'])} " if job["next_try"] else "not tried yet "
-
-
-def _life_lines(job: Mapping[str, Any]) -> list[str]:
-    if "life" not in job:
-        return []
-    lines = [_life_line(job["at"], "stored", None, "")]
-    lines += [_life_line(line["at"], line["event"], line["milliseconds"], line["reason"]) for line in job["life"]]
-    if job["deadline"] is not None:
-        lines.append(_life_line(job["deadline"], "given up", None, "if the vendor has not taken it by then"))
-    return lines
-
-
-def _life_line(at: float, event: str, milliseconds: float | None, reason: str) -> str:
-    took = "" if milliseconds is None else f"{milliseconds:.0f} ms"
-    return f"        {moment(at)}  {event:<10} {took:>8}  {reason}".rstrip()
 
 
 def say_what_is_missing(jobs: Sequence[object], options: Any) -> bool:
@@ -197,5 +151,5 @@ def say_what_is_missing(jobs: Sequence[object], options: Any) -> bool:
 
 
 def _that_fits(options: Any) -> str:
-    narrowed = (options.state, options.system, options.call, options.number, options.since, options.until)
+    narrowed = (options.state, options.system, options.call, options.number, options.since, options.until, options.host)
     return " that matches" if any(value is not None for value in narrowed) else ""

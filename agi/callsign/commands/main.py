@@ -30,6 +30,7 @@ COMMANDS = {
     "jobs": "the jobs and their history",
     "retry": "a failed job once more",
     "drop": "gives a waiting or failed job up",
+    "cluster": "the PostgreSQL by which several hosts share the work",
     "cdr": "the call register of the KalliopePBX for a period",
     "backup": "a copy of the store as it is now, while the server goes on",
     "sandbox": "stand-ins of the vendors on loopback, to try a dialplan without an account",

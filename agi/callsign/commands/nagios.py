@@ -61,6 +61,10 @@ def judge(found: Mapping[str, Any], warn_age: float, crit_age: float) -> Verdict
         if entry["failed_last_hour"]:
             troubles.append((WARNING, f"{name}: {entry['failed_last_hour']} failed in the last hour{_why(entry)}"))
         troubles += [(WARNING, f"{name}: {words}") for words in questions.troubles(entry["questions"])]
+    if "cluster" in found:
+        from callsign.commands import all_hosts
+
+        troubles += [(WARNING, words) for words in all_hosts.troubles(found["cluster"])]
     troubles.sort(key=lambda trouble: -trouble[0])
     asked = [entry["questions"] for entry in found["systems"].values()]
     unanswered, errors = (sum(one[f"{what}_last_hour"] for one in asked) for what in ("unanswered", "errors"))

@@ -118,6 +118,10 @@ def status_lines(found: Mapping[str, Any]) -> list[str]:
                 head = f"    {name.replace('_', ' ')} {moment(last['at'])} job {last['job']}"
                 lines.append(f"{head} {last['reason']}".rstrip())
         lines += asked
+    if "cluster" in found:
+        from callsign.commands import all_hosts
+
+        lines += all_hosts.lines(found["cluster"])
     return lines
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +27,10 @@ class Edit(Record):
     done: bool
     words: str
     retried_as: int | None = None
+
+
+Wish = Callable[[Path, Sequence[int]], list[Edit]]
+"""`retry` or `drop`."""
 
 
 def retry(store: Path, jobs: Sequence[int]) -> list[Edit]:

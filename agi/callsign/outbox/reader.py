@@ -113,7 +113,9 @@ def facts_of(text: object) -> dict[str, str]:
     return {str(name): str(value) for name, value in facts.items()} if isinstance(facts, dict) else {}
 
 
-def _facts_filter(hint: str, fits: Callable[[Mapping[str, str]], bool] | None) -> Callable[[object], bool]:
+def facts_filter(hint: str, fits: Callable[[Mapping[str, str]], bool] | None) -> Callable[[object], bool]:
+    """The same for a job's facts as text; only those that have `hint` are read: see `OutboxReader.jobs`."""
+
     digits = hint.encode() if hint.isdigit() else b""
 
     def is_fit(text: object) -> bool:
@@ -161,7 +163,7 @@ class OutboxReader:
         """
         values = {"id": job, "state": state, "system": system, "call": call, "since": since, "until": until}
         values |= {"most": most, "sought": None if fits is None else 1}
-        rows = self._rows(sql.LIST_JOBS, values, _facts_filter(hint, fits))
+        rows = self._rows(sql.LIST_JOBS, values, facts_filter(hint, fits))
         return [JobRow(*(*row[:-1], facts_of(row[-1]))) for row in rows]
 
     def history_of(self, job: int) -> list[JobEvent]:

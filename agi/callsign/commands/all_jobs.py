@@ -1,0 +1,220 @@
+"""The jobs of all hosts for `jobs`, `retry` and `drop`: PostgreSQL's, and this host's that are not there yet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from callsign import clocks
+from callsign.commands.all_hosts import Silent, silence, view_of
+from callsign.commands.common import complain
+from callsign.commands.job_names import JobName
+from callsign.commands.job_rows import life_of, values_of
+from callsign.notification import State
+from callsign.outbox import edits
+from callsign.outbox.edits import MAY_BE_RETRIED, Edit, Wish
+from callsign.outbox.reader import JobRow, OutboxReader, facts_filter, facts_of
+from callsign.record import Record, replace
+from callsign.settings.sections import Cluster, Settings
+
+if TYPE_CHECKING:
+    from callsign.cluster.view import SharedJob, View
+
+FAILED = ("refused", "expired")
+
+
+class HostJob(Record):
+    """A job of one of the hosts."""
+
+    host: str  # that was told
+    owner: str  # that delivers; empty: whichever comes first
+    row: JobRow
+    is_here: bool = False  # in this host's store, with its life
+
+
+class HostEdit(Record):
+    """What became of the wish for one job."""
+
+    host: str
+    job: int
+    done: bool
+    words: str
+    retried_as: str | None = None
+
+
+def found(settings: Settings, wanted: Mapping[str, Any], options: Any) -> tuple[list[dict[str, Any]], str]:
+    """The jobs that fit, the newest first; and why those of other hosts are not among them.  Raises OutboxError."""
+    jobs, trouble = _jobs(settings, wanted, options.job, options.host)
+    rows = []
+    for job in jobs:
+        row = {"host": job.host, "owner": job.owner, **values_of(job.row, options.show_numbers)}
+        if job.is_here and options.job is not None:
+            with closing(OutboxReader(settings.outbox.path)) as reader:
+                row["life"] = life_of(reader, job.row.job)
+        rows.append(row)
+    return rows, trouble
+
+
+def _jobs(
+    settings: Settings, wanted: Mapping[str, Any], name: JobName | None, host: str | None
+) -> tuple[list[HostJob], str]:
+    """`name` is the one that is asked for, `host` the one that was told or delivers."""
+    me = _section(settings).host
+    named = (name.host or me) if name else host
+    own, store = _of_store(settings.outbox.path, wanted) if named in (None, me) else ([], "")
+    alone = [HostJob(me, me, row, True) for row in own]
+    try:
+        with view_of(settings) as view:
+            shared = [] if own and name else _shared(view, wanted, name, host, me)
+            known = view.known(store, [row.job for row in own]) if store else {}
+    except Silent as fault:
+        return alone, silence(str(fault))
+    jobs = {(job.store, job.job): _host_job(job) for job in shared}
+    for one in alone:
+        if (job := known.get(one.row.job)) is None:
+            jobs["", one.row.job] = one
+        elif _is_in(job.state, wanted.get("state")):
+            jobs[job.store, job.job] = _host_job(job, one.row.facts)
+    newest = sorted(jobs.values(), key=lambda one: (-one.row.at, -one.row.job))
+    most = wanted.get("most", -1)
+    return newest[:most] if most >= 0 else newest, ""
+
+
+def _of_store(store: Path, wanted: Mapping[str, Any]) -> tuple[list[JobRow], str]:
+    """This host's jobs that fit, and its store's name among the others; nothing where it has none yet."""
+    if not store.exists():
+        return [], ""
+    with closing(OutboxReader(store)) as reader:
+        return reader.jobs(**wanted), reader.store_id()
+
+
+def _shared(
+    view: View, wanted: Mapping[str, Any], name: JobName | None, host: str | None, me: str
+) -> Sequence[SharedJob]:
+    if name is not None:
+        return list(view.jobs_of(name.host or me, [name.number]).values())
+    fits = wanted.get("fits")
+    look = None if fits is None else facts_filter(wanted.get("hint", ""), fits)
+    most = wanted.get("most", -1)
+    return view.jobs({**wanted, "host": host}, most if most >= 0 else None, look)
+
+
+def _host_job(job: SharedJob, facts: Mapping[str, str] | None = None) -> HostJob:
+    told = job.job, job.system, job.action, job.call, job.at, job.attempts, job.state, job.ended
+    deadline = job.deadline if job.state == "waiting" else None
+    row = JobRow(*told, job.next_try, deadline, job.reason, facts_of(job.facts) if facts is None else facts)
+    return HostJob(job.host, job.owner, row, facts is not None)
+
+
+def _is_in(state: str, wanted: str | None) -> bool:
+    return wanted is None or state == wanted or (wanted == "failed" and state in FAILED)
+
+
+def failed(settings: Settings, system: str | None, since: float | None, host: str | None) -> list[JobName]:
+    """All that have failed, the oldest first.  Raises OutboxError."""
+    jobs, trouble = _jobs(settings, {"state": "failed", "system": system, "since": since, "most": -1}, None, host)
+    if trouble:
+        complain("failed jobs", trouble)
+    return [JobName(job.host, job.row.job) for job in reversed(jobs)]
+
+
+def edit(settings: Settings, names: Sequence[JobName], wish: Wish) -> list[HostEdit]:
+    """What became of each.  Raises OutboxError."""
+    done: list[HostEdit] = []
+    trouble = ""
+    try:
+        with view_of(settings) as view:
+            hosts = AllHosts(_section(settings).host, settings.outbox.path, view, wish)
+            for name in names:
+                done.append(hosts.edit(name))
+    except Silent as fault:
+        trouble = silence(str(fault))
+    for name in names[len(done) :]:
+        me = _section(settings).host
+        if name.host in ("", me):
+            done.append(_of_this_host(me, wish(settings.outbox.path, [name.number])[0]))
+        else:
+            done.append(HostEdit(name.host, name.number, False, trouble))
+    return done
+
+
+class AllHosts:
+    """Changes jobs while PostgreSQL answers.  Raises DatabaseFault, OutboxError."""
+
+    def __init__(self, me: str, store: Path, view: View, wish: Wish) -> None:
+        self._me = me
+        self._store = store
+        self._view = view
+        self._wish = wish  # retry or drop, as it is done in the own store
+
+    def edit(self, name: JobName) -> HostEdit:
+        """What became of it."""
+        host, number = name.host or self._me, name.number
+        here, job = self._found(host, number)
+        if job is None and here:
+            return self._here(number)
+        if job is None:
+            return HostEdit(host, number, False, "there is no such job")
+        return self._retry(job, here) if self._wish is edits.retry else self._drop(job, here)
+
+    def _found(self, host: str, number: int) -> tuple[State | None, SharedJob | None]:
+        """Its state in this host's store, and what the others know of it."""
+        if host == self._me and self._store.exists():
+            with closing(OutboxReader(self._store)) as reader:
+                if state := reader.state_of(number):
+                    return state[0], self._view.known(reader.store_id(), [number]).get(number)
+        return None, self._view.jobs_of(host, [number]).get(number)
+
+    def _here(self, number: int) -> HostEdit:
+        return _of_this_host(self._me, self._wish(self._store, [number])[0])
+
+    def _retry(self, job: SharedJob, here: State | None) -> HostEdit:
+        """By its own store where that has it as failed: as without other hosts."""
+        words = _why_not(job)
+        if words:
+            return HostEdit(job.host, job.job, False, words)
+        if here is not None and here.value in MAY_BE_RETRIED:
+            done = self._here(job.job)
+            if done.done and not self._view.note_retried(job, f"as job {done.retried_as}"):
+                return replace(done, words=f"{done.words}; the other hosts list it as {job.state} still")
+            return done
+        number = self._view.retry(job)
+        if number is None:
+            return HostEdit(job.host, job.job, False, "somebody has retried or dropped it meanwhile")
+        again = f"retry:{number}"
+        return HostEdit(job.host, job.job, True, f"goes out once more as job {again}, by any host", again)
+
+    def _drop(self, job: SharedJob, here: State | None) -> HostEdit:
+        may_be_dropped = here is None or here.value in ("waiting", *FAILED)
+        if not (may_be_dropped and self._view.drop(job)):
+            refused = HostEdit(job.host, job.job, False, f"it has ended already: {job.state}")
+            return refused if here is None else self._here(job.job)
+        if here is not None:
+            self._here(job.job)
+        was = "an attempt under way may still reach the vendor" if job.state == "waiting" else f"it was {job.state}"
+        return HostEdit(job.host, job.job, True, f"given up; {was}")
+
+
+def _why_not(job: SharedJob) -> str:
+    """Why it cannot go out once more, empty if it can."""
+    if job.state == "waiting":
+        return "it waits for its next attempt already"
+    if job.state not in MAY_BE_RETRIED:
+        return f"it did not fail: {job.state} {job.reason}".rstrip()
+    if job.deadline > clocks.wall():
+        return ""
+    over = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(job.deadline))
+    return f"its time was over at {over}: the vendor could do nothing, or harm, with it now"
+
+
+def _of_this_host(me: str, done: Edit) -> HostEdit:
+    again = None if done.retried_as is None else f"{me}:{done.retried_as}"
+    return HostEdit(me, done.job, done.done, done.words, again)
+
+
+def _section(settings: Settings) -> Cluster:
+    assert settings.cluster is not None  # noqa: S101
+    return settings.cluster

@@ -1,0 +1,136 @@
+"""`callsign cluster`: the PostgreSQL by which several hosts share the work, looked at, upgraded, rid of a lost host."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from callsign.commands import all_hosts, check_cluster, common
+from callsign.commands.all_hosts import Silent, view_of
+from callsign.record import asdict, replace
+from callsign.settings.secret import Secret
+from callsign.settings.sections import Settings
+
+EPILOG = """\
+examples:
+  callsign cluster check
+  sudo callsign cluster upgrade
+  callsign cluster forget pbx2
+
+upgrade asks for the password of callsign_owner; forget is for a host that is gone for good.
+How to set it up: callsign help cluster
+exit status: 0 good or done, 1 not so, 2 wrong usage or settings"""
+
+OWNER = "callsign_owner"
+
+
+def arguments(parser: common.Parser) -> None:
+    """What may stand on the command line."""
+    common.settings_option(parser)
+    common.json_option(parser)
+    text = "check: what this host finds; upgrade: makes the tables or changes them; forget: a dead host"
+    parser.add_argument("what", metavar="check|upgrade|forget", choices=("check", "upgrade", "forget"), help=text)
+    parser.add_argument("host", metavar="HOST", nargs="?", help="forget: this one")
+    text = f"upgrade: the role that owns the tables (default {OWNER})"
+    parser.add_argument("--user", metavar="ROLE", default=OWNER, help=text)
+    parser.add_argument("--password-file", metavar="FILE", help="upgrade: its password, else it is asked for")
+
+
+def run(options: common.Options) -> int:
+    """Does one of them."""
+    if (options.what == "forget") != (options.host is not None):
+        raise common.UsageFault("forget wants a HOST" if options.what == "forget" else "only forget takes a HOST")
+    settings = common.read_settings(options)
+    if settings.cluster is None:
+        raise common.UsageFault(f"{settings.source} has no [cluster]: see callsign help cluster")
+    if not check_cluster.has_driver():
+        raise common.UsageFault(check_cluster.NO_DRIVER)
+    do: dict[str, Callable[[Settings, Any], tuple[bool, list[str], dict[str, Any]]]] = {
+        "check": _check,
+        "upgrade": _upgrade,
+        "forget": _forget,
+    }
+    is_good, lines, values = do[options.what](settings, options)
+    if options.json:
+        common.print_json({"ok": is_good, **values})
+    else:
+        common.print_lines(lines)
+    return common.DONE if is_good else common.FAILED
+
+
+def _check(settings: Settings, _: Any) -> tuple[bool, list[str], dict[str, Any]]:
+    from callsign.cluster.care import look
+    from callsign.cluster.connection import DatabaseFault
+
+    assert settings.cluster is not None  # noqa: S101
+    warnings = check_cluster.warnings(settings)
+    try:
+        care = look(settings.cluster)
+    except DatabaseFault as fault:
+        words = f"PostgreSQL: {fault}"
+        return False, [f"fault: {words}", *_warned(warnings)], {"faults": [words], "warnings": warnings}
+    tls = "with TLS, its certificate verified" if care.is_encrypted else "without TLS, which stays on this machine"
+    lines = [
+        f"PostgreSQL {care.server} answers as role {care.role} in {care.milliseconds} ms, {tls}",
+        f"tables of version {care.version}; clocks are not compared: none of a host's counts",
+    ]
+    warnings += care.warnings
+    hosts: list[dict[str, Any]] = []
+    if not care.faults:
+        found = all_hosts.figures(settings)
+        hosts = found["hosts"]
+        lines += all_hosts.lines(found)
+    lines += [f"fault: PostgreSQL: {words}" for words in care.faults] + _warned(warnings)
+    return not care.faults, lines, {**asdict(care), "warnings": warnings, "hosts": hosts}
+
+
+def _warned(warnings: list[str]) -> list[str]:
+    return [f"warning: {words}" for words in warnings]
+
+
+def _upgrade(settings: Settings, options: Any) -> tuple[bool, list[str], dict[str, Any]]:
+    from callsign.cluster.care import upgrade
+    from callsign.cluster.connection import DatabaseFault
+
+    assert settings.cluster is not None  # noqa: S101
+    database = f"{settings.cluster.database} user={options.user}"
+    try:
+        before, after = upgrade(replace(settings.cluster, database=database, password=_password(options)))
+    except DatabaseFault as fault:
+        return False, [f"fault: PostgreSQL: {fault}"], {"faults": [str(fault)]}
+    done = f"tables of version {after}" + ("" if before == after else f", before {before or 'none'}")
+    return True, [f"{done}; the roles callsign and callsign_view may use them"], {"before": before, "version": after}
+
+
+def _password(options: Any) -> Secret | None:
+    """The owner's; None where libpq is to find it."""
+    try:
+        if options.password_file:
+            return Secret(Path(options.password_file).read_text(encoding="utf-8").strip("\n"))
+    except (OSError, UnicodeError) as fault:
+        raise common.UsageFault(f"--password-file {options.password_file}: {fault}") from None
+    if not sys.stdin.isatty():
+        return None
+    from getpass import getpass
+
+    return Secret(getpass(f"Password of {options.user}: "))
+
+
+def _forget(settings: Settings, options: Any) -> tuple[bool, list[str], dict[str, Any]]:
+    try:
+        with view_of(settings) as view:
+            is_done = view.forget(options.host)
+            hosts = {host.name: host for host in view.hosts()[0]}
+    except Silent as fault:
+        return False, [all_hosts.silence(str(fault))], {"faults": [str(fault)]}
+    if is_done:
+        return True, [f"{options.host} is listed no more"], {"host": options.host}
+    if options.host not in hosts:
+        words = f"there is no host {options.host}; there are {', '.join(hosts) or 'none'}"
+    elif not hosts[options.host].dead:
+        words = f"{options.host} is not dead: end callsign there; the others declare it dead when its lease is over"
+    else:
+        words = f"jobs of {options.host} wait still: another host takes them within seconds, if it has their sections"
+    return False, [words], {"faults": [words]}
