@@ -27,7 +27,7 @@ from callsign.agi import session as agi_session
 from callsign.agi.block import LINE_BREAK, NOT_CONFIRMED, AgiBlock
 from callsign.agi.connection import SocketConnection
 from callsign.agi.listener import Networks, is_allowed
-from callsign.agi.session import AgiSession
+from callsign.agi.session import AgiSession, BadPeer
 from callsign.agi.waiting_peers import WaitingPeers
 from callsign.sandbox.asterisk.behaviour import Conduct, Cut, Session
 from callsign.sandbox.asterisk.call import Call
@@ -166,6 +166,14 @@ class TestACall:
         with running() as server:
             session = place_call(server)
         assert session.variables == TOLD
+        assert session.ended_well
+
+    def test_gets_all_of_those_that_go_one_by_one(self) -> None:
+        """Commas and letters beyond ASCII do, see set_variables; the end comes behind the last."""
+        told = {"SRAPSSTATUS": "OK", "SRAPSNAME": "Büro, hinten", "SRAPSPROFILE": "Empfang (groß)", "SRAPSJOB": ""}
+        with running(lambda step: told) as server:
+            session = place_call(server)
+        assert session.variables == told
         assert session.ended_well
 
     @pytest.mark.parametrize("size", [16, 1])
@@ -759,6 +767,22 @@ class TestThoseThatKeepUsWaiting:
         assert [line for line in lines(caplog) if "places ran short" in line] == [
             "peer 127.0.0.1: places ran short, and it had kept us waiting for longest: closed"
         ]
+
+    def test_do_not_give_way_while_what_they_have_sent_lies_unread(self) -> None:
+        waiting = WaitingPeers(lambda: 0)
+        pairs = [socket.socketpair() for _ in range(5)]
+        pairs[0][1].sendall(b"agi_network: yes\n")  # whose thread has had no turn yet
+        waits = ExitStack()
+        for ours, _ in pairs:
+            waits.enter_context(waiting.wait(ours))
+        assert is_closed(pairs[1][1])
+        pairs[0][1].setblocking(False)
+        with pytest.raises(BlockingIOError):
+            pairs[0][1].recv(1)
+        with pytest.raises(BadPeer, match="places ran short"):
+            waits.close()
+        for sock in (sock for pair in pairs for sock in pair):
+            sock.close()
 
     def test_do_not_give_way_to_calls_that_a_vendor_holds(
         self, gate: Gate, callers: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from callsign.delivery import asking
 from callsign.delivery.asking import PLACES, Asking
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Refused, TryLater
@@ -172,6 +173,15 @@ def test_a_question_that_cannot_be_begun_takes_no_place_from_the_others(desk: De
     for _ in range(PLACES):
         assert desk.ask("sraps/not-there")["STATUS"] == "ERROR"
     assert desk.ask("sraps/reads")["STATUS"] == "OK"
+
+
+def test_a_question_that_has_no_thread_takes_no_place_from_the_others(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setattr(asking, "PLACES", 1)
+    request.getfixturevalue("no_more_threads")
+    for _ in range(2):
+        assert desk.ask("sraps/reads")["REASON"] == "the system gives callsign no thread for the question"
 
 
 def test_a_vendor_that_does_not_come_back_holds_the_call_no_longer_than_its_wait(desk: Desk) -> None:

@@ -59,7 +59,7 @@ for line in sys.stdin:
     elif word == "reached":
         said = gate.reached.wait(LONG_SECONDS)
     elif word == "asked":
-        said = vendor.was_asked_times(int(value)) and vendor.asked
+        said = vendor.was_asked_times(int(value)) and vendor.asked[: int(value)]
     elif word == "leave":
         gate.open()
         delivery.stop(LONG_SECONDS)

@@ -85,6 +85,26 @@ def test_a_call_that_is_being_told_hears_nothing_of_its_own_thread(held: Held) -
     assert b"QUEUED" not in commands
 
 
+def test_a_call_whose_own_thread_comes_back_at_that_very_moment_hears_only_that(
+    held: Held, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    end = overdue.Overdue.end
+
+    def end_second(calls: overdue.Overdue, session: AgiSession) -> bool:
+        if threading.current_thread().name == "overdue":
+            held.hold.set()
+            wait_until(lambda: session not in calls._held)
+        return end(calls, session)
+
+    monkeypatch.setattr(overdue.Overdue, "end", end_second)
+    assert held.call().variables["SKARABEESTATUS"] == "QUEUED"
+    held.server.stop(WAIT_SECONDS)
+    for name in ("overdue", "overdue-call"):  # the one begins the other
+        for thread in [one for one in threading.enumerate() if one.name == name]:
+            thread.join(WAIT_SECONDS)
+    assert "goes on with ERROR" not in caplog.text
+
+
 def test_held_calls_go_on_beside_each_other_and_their_places_are_free_again(held: Held) -> None:
     calls = [threading.Thread(target=held.call) for _ in range(20)]
     for call in calls:
