@@ -17,6 +17,7 @@ import pytest
 from hypothesis import settings
 
 from asterisk_fixtures import LEFT_OUT, asterisk, asterisk_root
+from box_fixture import box
 from postgres_fixtures import (
     database,
     full_disk,
@@ -31,6 +32,7 @@ from systemd_fixtures import systemd_machine, systemd_root
 __all__ = [
     "asterisk",
     "asterisk_root",
+    "box",
     "database",
     "full_disk",
     "outbox",

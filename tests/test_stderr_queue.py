@@ -25,7 +25,6 @@ from store_play import LONG_SECONDS
 from unread import SMALLEST, Unread
 from waiting import wait_until
 
-ACCOUNTS = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
 CALLS = 60  # each says some 300 bytes
 
 
@@ -149,12 +148,6 @@ def test_a_closed_stderr_is_no_trouble() -> None:
 
 
 # -- the server ---------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with Sandbox(accounts=ACCOUNTS) as running:
-        yield running
 
 
 def notify(product: Product, calls: range) -> None:

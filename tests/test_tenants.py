@@ -20,10 +20,9 @@ from callsign.sandbox.command import DEMO_ACCOUNTS
 from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.sandbox import VENDORS, Sandbox
 from command_line import callsign_text as run
-from product import Product, vendor_sections
+from product import ACCOUNTS, Product, vendor_sections
 from waiting import wait_until
 
-MAIN = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
 ANTWERP = {
     "skarabee": {"9001": "k"},
     "noojee": {"key": "antwerp-key", "auth": "hash"},
@@ -83,7 +82,7 @@ class Tenants:
 
 @pytest.fixture
 def tenants(tmp_path: Path) -> Iterator[Tenants]:
-    with Sandbox(accounts=MAIN) as main, Sandbox(accounts=ANTWERP) as other:
+    with Sandbox(accounts=ACCOUNTS) as main, Sandbox(accounts=ANTWERP) as other:
         made = Tenants(tmp_path, main, other)
         with made.product:
             yield made
@@ -196,7 +195,7 @@ def test_jobs_that_an_older_store_holds_are_the_sections_own_and_go_on(tmp_path:
         values = ("skarabee", "skarabee", "1.1", facts, 4e9, 600.0, "boot", 1e9)
         db.execute(schema.INSERT_JOB, values)
         db.commit()
-    with Sandbox(accounts=MAIN) as box, Product(tmp_path, vendor_sections(box)) as product:
+    with Sandbox(accounts=ACCOUNTS) as box, Product(tmp_path, vendor_sections(box)) as product:
         wait_until(lambda: bool(box.seen))
         config = ("--config", str(product.settings))
         wait_until(lambda: json.loads(run("jobs", "--json", *config).stdout)[0]["attempts"] == 1)

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from callsign.agi import peer_log
 from callsign.agi.peer_log import MOST_PEERS, PeerLog
-
-
-class Clock:
-    """time.monotonic() as the test has it."""
-
-    now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
+from clocks_play import Clock
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(peer_log, "time", clock)
+    monkeypatch.setattr(peer_log, "time", SimpleNamespace(monotonic=clock))
     return clock
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from ami import Message
 from callsign.sandbox.vendors.record import SeenRequest
 from callsign.sandbox.vendors.sandbox import Sandbox
-from product import PROJECT, Product, vendor_sections
+from product import ACCOUNTS, PROJECT, Product, vendor_sections
 from real_asterisk import RealAsterisk
 from sip_phone import Dialog, SipPhone
 from sip_settings import load_pjsip, sip_files
@@ -22,7 +22,6 @@ from sip_settings import load_pjsip, sip_files
 CALLER = "0478123456"
 PHONES = ("201", "202", "203")
 LAST = ("0478999999", "056528000")
-ACCOUNTS = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
 TOLD_AND_OVER = """
 [from-sip]
 exten => 056528000,1,Gosub(callsign-skarabee,s,1)

@@ -13,7 +13,7 @@ import pytest
 from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.record import SeenRequest
 from callsign.sandbox.vendors.sandbox import Sandbox
-from product import PROJECT, Product, vendor_sections
+from product import ACCOUNTS, PROJECT, Product, vendor_sections
 from real_asterisk import RealAsterisk
 
 FILES = {"extensions_callsign.conf": (PROJECT / "dialplan/extensions_callsign.conf").read_text(encoding="utf-8")}
@@ -111,8 +111,7 @@ class Stage:
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
-    accounts = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
-    with Sandbox(accounts=accounts) as box:
+    with Sandbox(accounts=ACCOUNTS) as box:
         sections = vendor_sections(box, numbers='internal = ["2XX"]')
         with Product(tmp_path, sections) as server:
             yield Stage(box, server)

@@ -68,13 +68,6 @@ AT_ONCE = 4
 
 
 @pytest.fixture
-def box() -> Iterator[Sandbox]:
-    accounts = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
-    with Sandbox(accounts=accounts) as running:
-        yield running
-
-
-@pytest.fixture
 def plain(asterisk: RealAsterisk, box: Sandbox) -> RealAsterisk:
     """An Asterisk with the plain script, whose store lies in a folder of this test's."""
     config = f'[outbox]\npath = "{{folder}}/{box.port}/outbox.db"\n{vendor_sections(box)}'

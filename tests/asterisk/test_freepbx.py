@@ -13,7 +13,7 @@ from calls import Call
 from callsign.sandbox.vendors.record import SeenRequest
 from callsign.sandbox.vendors.sandbox import Sandbox
 from freepbx_dialplan import FROM_QUEUE, HOOKS, freepbx
-from product import LONG_SECONDS, PROJECT, Product, vendor_sections
+from product import ACCOUNTS, LONG_SECONDS, PROJECT, Product, vendor_sections
 from real_asterisk import RealAsterisk
 
 INCLUDED = (
@@ -119,8 +119,7 @@ def stage(
     if version != "17" and "app_macro" not in asterisk.command("module show like app_macro"):
         asterisk.action("ModuleLoad", Module="app_macro.so", LoadType="load")  # warns that it is deprecated
     asterisk.load("freepbx", freepbx(version, CUSTOM))
-    accounts = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
-    with Sandbox(accounts=accounts) as box:
+    with Sandbox(accounts=ACCOUNTS) as box:
         sections = vendor_sections(box, numbers='internal = ["2XX"]')
         with Product(tmp_path, sections) as server:
             asterisk.command(f"dialplan set global CALLSIGN_AGI {server.url}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -14,6 +13,7 @@ from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.sandbox import Sandbox
 from product import PROJECT, Product
 from real_asterisk import RealAsterisk
+from server_stage import Stage
 
 NAMES = ("extensions_callsign.conf", "extensions_sample_ringback.conf")
 FILES = {name: (PROJECT / "dialplan" / name).read_text(encoding="utf-8") for name in NAMES}
@@ -55,28 +55,11 @@ CALLER = ('Bob "x', "+3256528999")
 ONE_HOUR_AGO = str((datetime.now(ZoneInfo("Europe/Rome")) - timedelta(hours=1)).replace(tzinfo=None, microsecond=0))
 CALLS = f"1.0,local_exten,{ONE_HOUR_AGO},,{ONE_HOUR_AGO},206,206,,056528999,NO ANSWER,,0,0,\n"
 FOUND = {"KALLIOPEEXTEN": "206", "KALLIOPETIME": ONE_HOUR_AGO, "KALLIOPECALLSTATUS": "NO ANSWER"}
+ACCOUNTS = {"kalliope": {**ACCOUNT, "calls": CALLS}}
 
 
 def section(box: Sandbox) -> str:
     return f'[kalliope]\nurl = "{box.url("kalliope")}"\nusername = "admin"\npassword = "the-password"\n'
-
-
-@dataclass
-class Stage:
-    """PBX and server, fresh for each test."""
-
-    box: Sandbox
-    server: Product
-
-    @property
-    def agi(self) -> dict[str, str]:
-        return {"CALLSIGN_AGI": self.server.url}
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with Sandbox(accounts={"kalliope": {**ACCOUNT, "calls": CALLS}}) as running:
-        yield running
 
 
 @pytest.fixture

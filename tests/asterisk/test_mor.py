@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -14,6 +13,7 @@ from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.sandbox import Sandbox
 from product import PROJECT, Product
 from real_asterisk import RealAsterisk
+from server_stage import Stage
 
 NAMES = ("extensions_callsign.conf", "extensions_sample_balance.conf")
 FILES = {name: (PROJECT / "dialplan" / name).read_text(encoding="utf-8") for name in NAMES}
@@ -52,28 +52,11 @@ ANSWERED = ("MORSTATUS", "MORREASON", "MORJOB", "WENTON", "AGISTATUS")
 BALANCE = ("MORBALANCE", *ANSWERED)
 OWNER = ("MORUSERID", "MORDEVICEID", *ANSWERED)
 GOOD = {"MORSTATUS": "OK", "MORREASON": "", "MORJOB": "", "WENTON": "yes", "AGISTATUS": "SUCCESS"}
+ACCOUNTS = {"mor": {"user": "admin", "key": KEY}}
 
 
 def section(box: Sandbox) -> str:
     return f'[mor]\nurl = "{box.url("mor")}"\nuser = "admin"\nkey = "{KEY}"\n'
-
-
-@dataclass
-class Stage:
-    """Vendor and server, fresh for each test."""
-
-    box: Sandbox
-    server: Product
-
-    @property
-    def agi(self) -> dict[str, str]:
-        return {"CALLSIGN_AGI": self.server.url}
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with Sandbox(accounts={"mor": {"user": "admin", "key": KEY}}) as running:
-        yield running
 
 
 @pytest.fixture

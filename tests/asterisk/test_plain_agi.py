@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from callsign.sandbox.vendors.sandbox import Sandbox
@@ -26,13 +24,6 @@ exten => nothing,1,AGI(callsign.agi)
 
 ANSWERED = ("WENTON", "AGISTATUS")
 CALLER = ('O\'Brien "Bob" (x, é \\', "+3256528999")
-ACCOUNTS = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with Sandbox(accounts=ACCOUNTS) as running:
-        yield running
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from callsign.sandbox.vendors.sandbox import Sandbox
-from product import PROJECT, Product, vendor_sections
+from product import ACCOUNTS, PROJECT, Product, vendor_sections
 from real_asterisk import RealAsterisk
 
 FILES = {"extensions_callsign.conf": (PROJECT / "dialplan/extensions_callsign.conf").read_text(encoding="utf-8")}
@@ -35,7 +35,7 @@ def test_a_store_that_is_lost_costs_no_call_its_notification(
     asterisk: RealAsterisk, tmp_path: Path, deed: Callable[[Path], object]
 ) -> None:
     callers = [f"0565289{number:02}" for number in range(6)]
-    sandbox = Sandbox(accounts={"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}})
+    sandbox = Sandbox(accounts=ACCOUNTS)
     with sandbox as box, Product(tmp_path, vendor_sections(box), store=tmp_path / "store" / "outbox.db") as server:
         box.stop()
         for number, caller in enumerate(callers):

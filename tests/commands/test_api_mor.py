@@ -6,7 +6,6 @@ import json
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,16 +17,11 @@ from command_line import callsign_text
 from product import looks_old
 
 KEY = "the-key-of-mor"
+ACCOUNTS = {"mor": {"user": "admin", "key": KEY}}
 
 
 def section(url: str) -> str:
     return f'[mor]\nurl = "{url}"\nuser = "admin"\nkey = "{KEY}"\n'
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with Sandbox(accounts={"mor": {"user": "admin", "key": KEY}}) as running:
-        yield running
 
 
 @pytest.fixture

@@ -16,10 +16,9 @@ from callsign.sandbox.asterisk.play import run_fastagi
 from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.sandbox import Sandbox
 from command_line import callsign
-from product import COMMAND, LONG_SECONDS, Product, vendor_sections
+from product import ACCOUNTS, COMMAND, LONG_SECONDS, Product, vendor_sections
 from settings_file import write
 
-ACCOUNTS = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
 CALLER = Call(callerid="056528999", extension="056528998", uniqueid="1700000000.1")
 
 

@@ -43,12 +43,7 @@ CALLS = "".join(
     f"{number}.0,local_exten,{start},,{start},206,206,,0501234567,FAILED,,0,0,\n" for number, start in enumerate(STARTS)
 )
 ACCOUNT = {"username": "admin", "password": "admin-password", "domain": "default", "timezone": "Europe/Rome"}
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with Sandbox({"kalliope": {**ACCOUNT, "calls": CALLS}}) as running:
-        yield running
+ACCOUNTS = {"kalliope": {**ACCOUNT, "calls": CALLS}}
 
 
 @pytest.fixture

@@ -14,10 +14,8 @@ from callsign.sandbox.command import DEMO_ACCOUNTS, settings_for
 from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.sandbox import Sandbox
 from command_line import callsign_text
-from product import vendor_sections
+from product import ACCOUNTS, vendor_sections
 from settings_file import write
-
-ACCOUNTS = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
 
 
 def check(folder: Path, sections: str, *options: str) -> subprocess.CompletedProcess[str]:

@@ -41,12 +41,6 @@ def sections(box: Sandbox) -> str:
 
 
 @pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with Sandbox(accounts=ACCOUNTS) as running:
-        yield running
-
-
-@pytest.fixture
 def settings(tmp_path: Path, box: Sandbox) -> Path:
     path = tmp_path / "callsign.toml"
     path.touch(mode=0o600)

@@ -21,12 +21,7 @@ from waiting import wait_until
 
 MAC = "00:04:13:AA:BB:CC"
 CALLER = "056528999"
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with Sandbox(accounts=DEMO_ACCOUNTS) as running:
-        yield running
+ACCOUNTS = DEMO_ACCOUNTS
 
 
 @pytest.fixture

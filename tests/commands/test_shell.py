@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +15,11 @@ import pytest
 
 from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.sandbox import Sandbox
-from product import COMMAND, PROJECT, looks_old, vendor_sections
+from product import ACCOUNTS, COMMAND, PROJECT, looks_old, vendor_sections
 from waiting import wait_until
 
 AGI_DEBUG = PROJECT / "agi" / "bin" / "agi-debug"
 LONG_SECONDS = 60.0
-ACCOUNTS = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with Sandbox(accounts=ACCOUNTS) as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)

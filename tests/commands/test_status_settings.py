@@ -17,10 +17,9 @@ from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.settings.sections import OutboxSection
 from callsign.settings.sections import Server as ServerSection
 from command_line import callsign_text as run
-from product import Product, looks_old, vendor_sections
+from product import ACCOUNTS, Product, looks_old, vendor_sections
 from waiting import wait_until
 
-ACCOUNTS = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
 NOT_THOSE = "are not those that it runs with: systemctl reload callsign"
 
 

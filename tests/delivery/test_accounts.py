@@ -13,16 +13,14 @@ import pytest
 from callsign import clocks
 from callsign.delivery import retry, workers
 from callsign.delivery.asking import PLACES, Asking
-from callsign.delivery.deliverer import Delivery
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Notification, State
-from callsign.outbox.outbox import Outbox
-from callsign.outbox.reader import OutboxReader
 from callsign.question import Found
 from callsign.record import replace
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Mor, Noojee, Settings
 from callsign.vendors import noojee
+from side import Side
 from store_play import LONG_SECONDS, eventually
 
 DONE = Answer(200, {}, b'{"Message":"","Code":0}')
@@ -64,38 +62,27 @@ class Recorders:
         return [urlsplit(request.url).path for request in self.sent if request.host() == host]
 
 
-class Side:
+class Office(Side):
+    """With a recorder of each account."""
+
     def __init__(self, path: Path) -> None:
         self.recorders = Recorders()
-        self.settings = SETTINGS
-        self.outbox = Outbox(path)
-        self.delivery = Delivery(self.outbox, lambda: self.settings, self.recorders.send)
-        self.reader = OutboxReader(path)
+        super().__init__(path, SETTINGS, self.recorders.send)
 
     def start(self, account: str, call: str = "1.1") -> int:
         facts = {"extenOrUniqueId": call}
-        told = Notification(account, "noojee/start", call, facts, clocks.wall(), 60.0)
-        return self.outbox.add(told, LONG_SECONDS).job
-
-    def end_of(self, job: int) -> tuple[State, str] | None:
-        eventually(lambda: self.delivery.wait_for(job, LONG_SECONDS))
-        return self.delivery.wait_for(job, 0.0)
-
-    def close(self) -> None:
-        self.delivery.stop(LONG_SECONDS)
-        self.outbox.close()
-        self.reader.close()
+        return self.add(Notification(account, "noojee/start", call, facts, clocks.wall(), 60.0))
 
 
 @pytest.fixture
-def side(tmp_path: Path) -> Iterator[Side]:
-    made = Side(tmp_path / "outbox.db")
+def side(tmp_path: Path) -> Iterator[Office]:
+    made = Office(tmp_path / "outbox.db")
     assert made.delivery.try_start()
     yield made
     made.close()
 
 
-def test_each_account_is_told_at_its_own_address_with_its_own_token_and_key(side: Side) -> None:
+def test_each_account_is_told_at_its_own_address_with_its_own_token_and_key(side: Office) -> None:
     for account in ("noojee", "noojee.antwerp", "noojee.gent"):
         assert side.end_of(side.start(account)) == (State.DELIVERED, "")
     for host, stamp in (("main.example", "1012"), ("antwerp.example", "1015"), ("gent.example", "1012")):
@@ -106,7 +93,7 @@ def test_each_account_is_told_at_its_own_address_with_its_own_token_and_key(side
         assert command["hash"] == noojee.sha256_hex(noojee.text_to_sign(key, stamp))
 
 
-def test_a_dead_recorder_of_one_tenant_holds_up_no_other(side: Side) -> None:
+def test_a_dead_recorder_of_one_tenant_holds_up_no_other(side: Office) -> None:
     let_go = threading.Event()
 
     def hangs() -> Reply:
@@ -122,14 +109,14 @@ def test_a_dead_recorder_of_one_tenant_holds_up_no_other(side: Side) -> None:
     let_go.set()
 
 
-def test_a_call_waits_for_its_own_account_though_another_ones_recorder_is_away(side: Side) -> None:
+def test_a_call_waits_for_its_own_account_though_another_ones_recorder_is_away(side: Office) -> None:
     side.recorders.answers["antwerp.example"] = lambda: NoAnswer("no connection", sent=False)
     away = side.start("noojee.antwerp")
     assert side.delivery.wait_for(away, LONG_SECONDS) is None
     assert side.end_of(side.start("noojee.gent")) == (State.DELIVERED, "")
 
 
-def test_a_reason_names_the_accounts_own_section(side: Side, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_reason_names_the_accounts_own_section(side: Office, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     side.recorders.answers["antwerp.example"] = lambda: Answer(401, {}, b"")
     state, reason = side.end_of(side.start("noojee.antwerp")) or (None, "")
@@ -140,7 +127,7 @@ def test_a_reason_names_the_accounts_own_section(side: Side, caplog: pytest.LogC
 
 @pytest.mark.parametrize("account", ["noojee.antwerp", "noojee.gone"])
 def test_jobs_of_an_account_that_left_the_settings_wait_until_it_is_back(
-    side: Side, monkeypatch: pytest.MonkeyPatch, account: str
+    side: Office, monkeypatch: pytest.MonkeyPatch, account: str
 ) -> None:
     monkeypatch.setattr(retry, "FIRST_SECONDS", 0.01)
     side.settings = Settings(noojee=SETTINGS.noojee)
@@ -152,7 +139,7 @@ def test_jobs_of_an_account_that_left_the_settings_wait_until_it_is_back(
     assert side.recorders.asked("antwerp.example")
 
 
-def test_an_office_that_left_the_settings_is_named_as_it_is_written(side: Side) -> None:
+def test_an_office_that_left_the_settings_is_named_as_it_is_written(side: Office) -> None:
     facts = {"businessid": "9001", "phoneto": "1", "phonefrom": "2"}
     told = Notification("skarabee.brugge", "skarabee", "1.1", facts, clocks.wall(), 60.0)
     job = side.outbox.add(told, LONG_SECONDS).job
@@ -161,14 +148,14 @@ def test_an_office_that_left_the_settings_is_named_as_it_is_written(side: Side) 
 
 
 def test_what_may_still_be_carried_out_is_remembered_by_account(tmp_path: Path) -> None:
-    before = Side(tmp_path / "outbox.db")
+    before = Office(tmp_path / "outbox.db")
     assert before.delivery.try_start()
     before.recorders.answers["antwerp.example"] = lambda: NoAnswer("it is silent", sent=True)
     told = Notification("noojee.antwerp", "noojee/start", "1.1", {"extenOrUniqueId": "1.1"}, clocks.wall(), 1.0)
     before.outbox.add(told, LONG_SECONDS)
     assert eventually(lambda: before.reader.expired_lately(clocks.wall() - 60, 10))
     before.close()
-    after = Side(tmp_path / "outbox.db")
+    after = Office(tmp_path / "outbox.db")
     try:
         assert after.delivery.try_start()
         for account in ("noojee.gent", "noojee.antwerp"):
@@ -187,7 +174,7 @@ def lanes_threads(account: str) -> list[str]:
 
 
 def test_the_threads_of_a_further_account_end_when_nothing_came_for_a_while(
-    side: Side, monkeypatch: pytest.MonkeyPatch
+    side: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "REST_SECONDS", 0.01)
     for number in range(3):  # it begins anew each time
@@ -199,7 +186,7 @@ def test_the_threads_of_a_further_account_end_when_nothing_came_for_a_while(
 
 
 def test_a_lane_that_got_no_thread_gets_one_when_somebody_else_is_told(
-    side: Side, monkeypatch: pytest.MonkeyPatch
+    side: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     side.delivery.start()
     begin = workers.thread_starts.begin

@@ -12,16 +12,14 @@ import pytest
 
 from callsign import clocks
 from callsign.delivery import attempts, retry
-from callsign.delivery.deliverer import Delivery
 from callsign.delivery.lane import TROUBLE_AFTER
 from callsign.http.messages import Answer, Reply
 from callsign.notification import Notification, State
 from callsign.outbox.doorbell import doorbell_of
-from callsign.outbox.outbox import Outbox
-from callsign.outbox.reader import OutboxReader
 from callsign.record import replace
 from callsign.settings.sections import Settings
 from callsign.vendors import noojee, skarabee
+from side import Side
 from store_play import (
     CALLER,
     GONE,
@@ -30,7 +28,6 @@ from store_play import (
     SILENT,
     WELL,
     Gate,
-    PlayedVendor,
     call_from,
     eventually,
     recording,
@@ -39,34 +36,6 @@ from store_play import (
 REFUSAL = Answer(200, {}, b'{"Message":"The hash provided doesn\'t match.","Status":"HASH_MISMATCH"}')
 BUSY = Answer(503, {}, b"")
 FOR_EVER = 100 * LONG_SECONDS
-
-
-class Side:
-    """A process's store and delivery, with a vendor that the test plays."""
-
-    def __init__(self, path: Path) -> None:
-        self.vendor = PlayedVendor()
-        self.settings: Settings = SETTINGS
-        self.outbox = Outbox(path)
-        self.delivery = Delivery(self.outbox, lambda: self.settings, self.vendor.send)
-        self.reader = OutboxReader(path)
-
-    def add(self, told: Notification) -> int:
-        return self.outbox.add(told, LONG_SECONDS).job
-
-    def is_on_its_lane(self, job: int) -> bool:
-        """Within a while: an add returns when its job is in the store, a moment before its lane hears of it."""
-        return eventually(lambda: self.delivery.newest_seen >= job)
-
-    def end_of(self, job: int) -> tuple[State, str] | None:
-        """Where the vendor is away no call waits, but a test does."""
-        eventually(lambda: self.delivery.wait_for(job, LONG_SECONDS))
-        return self.delivery.wait_for(job, 0.0)
-
-    def close(self) -> None:
-        self.delivery.stop(LONG_SECONDS)
-        self.outbox.close()
-        self.reader.close()
 
 
 @pytest.fixture

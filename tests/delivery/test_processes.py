@@ -13,7 +13,7 @@ from callsign.delivery.deliverer import Delivery
 from callsign.notification import State
 from callsign.outbox import writer
 from callsign.outbox.outbox import Outbox
-from callsign.outbox.reader import OutboxReader
+from side import Side
 from store_play import (
     GONE,
     LONG_SECONDS,
@@ -78,19 +78,6 @@ class Other(OtherProcess):
     def does(self, line: str) -> object:
         self.say(line)
         return self.hear_json()
-
-
-class Side:
-    def __init__(self, path: Path) -> None:
-        self.vendor = PlayedVendor()
-        self.outbox = Outbox(path)
-        self.delivery = Delivery(self.outbox, lambda: SETTINGS, self.vendor.send)
-        self.reader = OutboxReader(path)
-
-    def close(self) -> None:
-        self.delivery.stop(LONG_SECONDS)
-        self.outbox.close()
-        self.reader.close()
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from callsign.sandbox.asterisk.behaviour import Conduct
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
 from callsign.sandbox.vendors.record import SeenRequest
 from callsign.sandbox.vendors.sandbox import Sandbox
+from product import ACCOUNTS
 from store_play import LONG_SECONDS
 from waiting import wait_until
 
@@ -28,7 +28,6 @@ PACE_SECONDS = 0.02
 AWAY_SECONDS = 0.2
 """Until a caller tries again who was refused: what a server needs to start is not to be taken by calls in vain."""
 
-ACCOUNTS = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
 CONDUCT = Conduct(timeout_seconds=LONG_SECONDS)
 
 
@@ -108,9 +107,7 @@ class Load:
         self._callers = [self._pool.submit(self._call_on) for _ in range(CALLERS)]
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         self._pool.shutdown()
         for caller in self._callers:

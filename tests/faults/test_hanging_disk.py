@@ -37,12 +37,6 @@ def hanging(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def box() -> Iterator[Vendors]:
-    with Vendors() as running:
-        yield running
-
-
-@pytest.fixture
 def product(tmp_path: Path, box: Vendors, hanging: Path) -> Iterator[Product]:
     with preloaded(compiled("hanging_disk", tmp_path), HANG_WHILE=str(hanging)):
         running = Product(tmp_path, vendor_sections(box, numbers='format = "asis"'))

@@ -101,12 +101,6 @@ class Aim:
 
 
 @pytest.fixture
-def box() -> Iterator[Vendors]:
-    with Vendors() as running:
-        yield running
-
-
-@pytest.fixture
 def sections(box: Vendors) -> str:
     return vendor_sections(box, numbers='format = "asis"')
 

@@ -39,12 +39,6 @@ exten => _[0-9].,1,Gosub(callsign-skarabee,s,1)
 REPORT = ("SKARABEESTATUS", "STARTED", "NOOJEESTATUS", "WENTON")
 
 
-@pytest.fixture
-def box() -> Iterator[Vendors]:
-    with Vendors() as running:
-        yield running
-
-
 def sections_for(box: Vendors) -> str:
     return vendor_sections(box, numbers='format = "asis"')
 

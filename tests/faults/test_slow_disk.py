@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,12 +22,6 @@ pytestmark = pytest.mark.faults
 SYNC_SECONDS = 0.05
 CALLS = 40
 CONDUCT = Conduct(timeout_seconds=LONG_SECONDS)
-
-
-@pytest.fixture
-def box() -> Iterator[Vendors]:
-    with Vendors() as running:
-        yield running
 
 
 def server(folder: Path, box: Vendors, durability: str) -> Product:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from callsign.sandbox.vendors.sandbox import Sandbox
+from product import ACCOUNTS
 from real_asterisk import RealAsterisk
-from script_play import ACCOUNTS, vendor_sections
+from script_play import vendor_sections
 from store_play import LONG_SECONDS
 from test_vendor_faults import DIALPLAN
 from unread import Unread

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 
 from callsign.sandbox.vendors.sandbox import Sandbox
 from waiting import wait_until
@@ -20,6 +19,9 @@ from waiting import wait_until
 PROJECT = Path(__file__).resolve().parents[2]
 COMMAND = PROJECT / "agi" / "bin" / "callsign"
 LONG_SECONDS = 30.0  # for what comes soon where the machine is not busy
+
+ACCOUNTS = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
+"""What the stand-ins know of the vendors that `vendor_sections` leads to."""
 
 STAMP = re.compile(r"^20\d\d-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
 """The time, which a line has where stderr is not the journal's."""
@@ -167,9 +169,7 @@ class Product:
     def __enter__(self) -> Product:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.kill()
         if self.process.stderr is not None:

@@ -21,7 +21,6 @@ from store_play import LONG_SECONDS, PROJECT
 SCRIPT = PROJECT / "agi" / "agi-bin" / "callsign.agi"
 CALLER = "0478123456"
 CALL = Call(callerid=CALLER, extension="056528998", uniqueid="1700000000.1")
-ACCOUNTS = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
 
 
 def vendor_sections(box: Sandbox) -> str:

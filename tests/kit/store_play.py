@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from types import TracebackType
 
 from callsign import clocks
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
@@ -173,9 +172,7 @@ class OtherProcess:
     def __enter__(self) -> OtherProcess:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.kill()
         self._reader.join(5)

@@ -15,20 +15,16 @@ from callsign.outbox.outbox import Outbox
 from callsign.outbox.reader import LastQuestion, OutboxReader, Questions
 from callsign.outbox.unwritten import Unwritten
 from callsign.outbox.upkeep import Tidying
+from clocks_play import Clock
 from store_play import LONG_SECONDS, call_from, eventually
-
-
-class Clock:
-    """The wall clock, set by the test."""
-
-    def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        self.now = 1_800_000_000.0
-        patch.setattr(clocks, "wall", lambda: self.now)
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
+    """The wall clock, set by the test."""
+    clock = Clock(1_800_000_000.0)
+    monkeypatch.setattr(clocks, "wall", clock)
+    return clock
 
 
 def look(path: Path, hour_ago: float) -> dict[str, Questions]:

@@ -10,31 +10,14 @@ from pathlib import Path
 import pytest
 
 from callsign.delivery import deliverer
-from callsign.delivery.deliverer import Delivery
 from callsign.notification import State
 from callsign.outbox import access, writer
 from callsign.outbox import file as outbox_file
-from callsign.outbox.outbox import Outbox
-from callsign.outbox.reader import OutboxReader
 from callsign.outbox.unwritten import FILE
-from store_play import LONG_SECONDS, SETTINGS, WELL, Gate, PlayedVendor, call_from, eventually
+from side import Side
+from store_play import LONG_SECONDS, WELL, Gate, call_from, eventually
 
 JOBS = 5
-
-
-class Process:
-    """A process's store and delivery, with a vendor that takes all."""
-
-    def __init__(self, path: Path) -> None:
-        self.vendor = PlayedVendor()
-        self.outbox = Outbox(path)
-        self.delivery = Delivery(self.outbox, lambda: SETTINGS, self.vendor.send)
-        self.reader = OutboxReader(path)
-
-    def end(self) -> None:
-        self.delivery.stop(LONG_SECONDS)
-        self.outbox.close()
-        self.reader.close()
 
 
 @contextmanager
@@ -61,7 +44,7 @@ def unwritten_after_a_stop(path: Path) -> list[str]:
 
     What was kept when it let others deliver.
     """
-    process = Process(path)
+    process = Side(path)
     assert process.delivery.try_start()
     gate = Gate(WELL["skarabee"])
     process.vendor.answers["skarabee"] = gate
@@ -72,18 +55,18 @@ def unwritten_after_a_stop(path: Path) -> list[str]:
         gate.open()
         process.delivery.stop(LONG_SECONDS)
         kept = [file.name for file in path.with_name("run").glob("*")]
-        process.end()
+        process.close()
     return kept
 
 
 def delivers(path: Path) -> list[str]:
     """What the next process sends until nothing is open."""
-    process = Process(path)
+    process = Side(path)
     assert process.delivery.try_start()
     last = process.outbox.add(call_from("0479999999"), LONG_SECONDS).job
     assert process.delivery.wait_for(last, LONG_SECONDS) == (State.DELIVERED, "")
     assert eventually(lambda: [row.state for row in process.reader.jobs()] == ["delivered"] * (JOBS + 1))
-    process.end()
+    process.close()
     return process.vendor.asked
 
 
@@ -105,10 +88,10 @@ def test_ends_of_another_store_are_left_to_the_process_that_has_that_one(
 ) -> None:
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     unwritten_after_a_stop(path)
-    other = Process(tmp_path / "other.db")
+    other = Side(tmp_path / "other.db")
     assert other.delivery.try_start()
     assert other.delivery.wait_for(other.outbox.add(call_from(), LONG_SECONDS).job, LONG_SECONDS)
-    other.end()
+    other.close()
     assert delivers(path) == ["skarabee 0479999999"]
 
 
@@ -129,8 +112,8 @@ def test_a_damaged_file_hinders_nothing(
 ) -> None:
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
     (tmp_path / FILE).write_bytes(content.replace(b"STORE", str(path).encode()))
-    process = Process(path)
+    process = Side(path)
     assert process.delivery.try_start()
     job = process.outbox.add(call_from(), LONG_SECONDS).job
     assert process.delivery.wait_for(job, LONG_SECONDS) == (State.DELIVERED, "")
-    process.end()
+    process.close()

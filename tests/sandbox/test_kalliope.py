@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import csv
 import hashlib
-import http.client
 import json
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
@@ -18,6 +17,8 @@ import pytest
 from callsign.sandbox.vendors.kalliope import DEFAULT_SALT, Kalliope
 from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.sandbox import Sandbox
+from clocks_play import Clock
+from exchange import Reply, exchange
 
 # "Introduzione alle API REST Kalliope", 1.3
 PRINTED = (
@@ -38,17 +39,9 @@ IDS = [line.partition(",")[0] for line in CALLS.splitlines()[1:]]
 NONCES = count(0x10000000)
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = CREATED.timestamp()
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(CREATED.timestamp())
 
 
 @pytest.fixture
@@ -57,13 +50,8 @@ def box(clock: Clock) -> Iterator[Sandbox]:
         yield running
 
 
-class Reply:
-    def __init__(self, response: http.client.HTTPResponse) -> None:
-        self.status, self.headers, self.body = response.status, response.headers, response.read()
-
-    @property
-    def ids(self) -> list[str]:
-        return [call["id"] for call in json.loads(self.body)]
+def ids(reply: Reply) -> list[str]:
+    return [call["id"] for call in reply.json]
 
 
 def made(created: datetime = CREATED, nonce: str = "", password: str = "admin", salt: str = DEFAULT_SALT) -> str:
@@ -88,12 +76,7 @@ def send(
     headers = {"Accept": accept} | ({"Content-Type": kind} if body else {})
     if proof is not None:
         headers["X-authenticate"] = proof or made()
-    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=30)
-    try:
-        connection.request(method or ("POST" if body else "GET"), f"/kalliope/rest/{path}", body, headers)
-        return Reply(connection.getresponse())
-    finally:
-        connection.close()
+    return exchange(box.port, method or ("POST" if body else "GET"), f"/kalliope/rest/{path}", body, headers)
 
 
 def period(**fields: str) -> bytes:
@@ -180,7 +163,7 @@ def test_the_salt_is_for_anybody_in_json_and_xml_and_for_the_tenant_alone(box: S
     ],
 )
 def test_a_period_in_the_url(box: Sandbox, path: str, found: list[int]) -> None:
-    assert send(box, f"cdr/summary{path}").ids == [IDS[number] for number in found]
+    assert ids(send(box, f"cdr/summary{path}")) == [IDS[number] for number in found]
 
 
 @pytest.mark.parametrize("path", ["/16", "/2016/1", "/2016/01/1-2", "/2016/01/01/01", "/now"])
@@ -203,10 +186,10 @@ def test_what_is_no_period_is_refused(box: Sandbox, path: str) -> None:
 )
 def test_a_period_in_the_body_as_json_and_as_xml(box: Sandbox, fields: dict[str, str], found: list[int]) -> None:
     wanted = [IDS[number] for number in found]
-    assert send(box, "cdr/summary/1999", period(**fields)).ids == wanted  # only {format} counts
+    assert ids(send(box, "cdr/summary/1999", period(**fields))) == wanted  # only {format} counts
     inner = "".join(f"<{name}>{value}</{name}>" for name, value in fields.items())
     page = f'<?xml version="1.0"?>\n<kpbx_request>\n<cdr>{inner}</cdr></kpbx_request>'.encode()
-    assert send(box, "cdr/summary", page, kind="application/xml").ids == wanted
+    assert ids(send(box, "cdr/summary", page, kind="application/xml")) == wanted
 
 
 @pytest.mark.parametrize(
@@ -270,7 +253,7 @@ def test_the_register_may_grow_and_an_account_without_one_has_a_few_calls(box: S
     assert isinstance(pbx, Kalliope)
     assert pbx.calls is not None
     pbx.calls.append({**pbx.calls[0], "id": "1.1", "start_time": "2016-04-02 00:00:00"})
-    assert send(box, "cdr/summary").ids == [IDS[3], "1.1"]
+    assert ids(send(box, "cdr/summary")) == [IDS[3], "1.1"]
     bare = {name: value for name, value in ACCOUNT.items() if name != "calls"}
     with Sandbox({"kalliope": bare}, clock=clock) as other:
         calls = json.loads(send(other, "cdr/summary").body)

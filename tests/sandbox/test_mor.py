@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import http.client
-from collections.abc import Iterator
 from urllib.parse import urlencode, urlsplit
 
 import pytest
@@ -19,15 +17,11 @@ from callsign.settings.sections import Mor
 from callsign.vendors.mor import answer as mor_answer
 from callsign.vendors.mor import vendor as mor
 from callsign.vendors.mor.xml import Element
+from exchange import Reply, exchange
 
 KEY = "the-key-of-mor"
 ACCOUNT = {"user": "admin", "key": KEY}
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with Sandbox(accounts={"mor": ACCOUNT}) as running:
-        yield running
+ACCOUNTS = {"mor": ACCOUNT}
 
 
 def proof(*values: str, key: str = KEY) -> str:
@@ -36,15 +30,11 @@ def proof(*values: str, key: str = KEY) -> str:
 
 def send(
     box: Sandbox, method: str, form: dict[str, str], query: str = "", verb: str = "POST", kind: str = ""
-) -> tuple[http.client.HTTPResponse, bytes]:
-    target = urlsplit(f"{box.url('mor')}/{method}")
-    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=30)
+) -> tuple[Reply, bytes]:
+    target = urlsplit(f"{box.url('mor')}/{method}").path + query
     headers = {"Content-Type": kind or "application/x-www-form-urlencoded"} if form else {}
-    connection.request(verb, target.path + query, body=urlencode(form) if form else None, headers=headers)
-    response = connection.getresponse()
-    body = response.read()
-    connection.close()
-    return response, body
+    reply = exchange(box.port, verb, target, urlencode(form) if form else None, headers)
+    return reply, reply.body
 
 
 def said(box: Sandbox, method: str, form: dict[str, str]) -> str:

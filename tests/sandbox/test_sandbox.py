@@ -32,6 +32,7 @@ from callsign.sandbox.vendors.record import SeenRequest
 from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.sandbox.vendors.skarabee import Skarabee
 from clocks_play import Clock
+from exchange import Reply, exchange
 
 # seeds/skarabee-voip.txt, "Demo & test"
 OFFICE_KEY = "326C4EA6636911C0537F"
@@ -66,17 +67,6 @@ def box(clock: Clock) -> Iterator[Sandbox]:
         yield running
 
 
-class Reply:
-    def __init__(self, response: http.client.HTTPResponse) -> None:
-        self.status = response.status
-        self.headers = response.headers
-        self.body = response.read()
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
 def send(
     box: Sandbox,
     system: str,
@@ -88,12 +78,7 @@ def send(
     """One request on a connection of its own; `query` is a mapping, pairs, or the text to send as it is."""
     base = urlsplit(box.url(system))
     text = query if isinstance(query, str) else urlencode(query)
-    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=30)
-    try:
-        connection.request(method, base.path + path + ("?" + text if text else ""), body=body)
-        return Reply(connection.getresponse())
-    finally:
-        connection.close()
+    return exchange(box.port, method, base.path + path + ("?" + text if text else ""), body)
 
 
 def skarabee_hash(businessid: str, phoneto: str, phonefrom: str, timestamp: object, key: str = OFFICE_KEY) -> str:

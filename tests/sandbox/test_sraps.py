@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 from collections.abc import Iterator
 from itertools import count
@@ -14,6 +13,8 @@ import pytest
 from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.sandbox.vendors.sraps import COMPANY, LARGEST_BODY_BYTES, Sraps
+from clocks_play import Clock
+from exchange import Reply, exchange
 
 NOW = 1_700_000_000
 CREDENTIALS = {"id": "ck_1", "key": "the-key-secret", "algorithm": "sha256"}
@@ -26,17 +27,9 @@ PROFILES = f"/companies/{COMPANY}/provisioning-profiles/"
 NONCES = count()
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = float(NOW)
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(float(NOW))
 
 
 @pytest.fixture
@@ -46,21 +39,6 @@ def box(clock: Clock) -> Iterator[Sandbox]:
     account = {"key_id": "ck_1", "key_secret": "the-key-secret", "profiles": names, "phones": phones}
     with Sandbox({"sraps": account}, clock=clock) as running:
         yield running
-
-
-class Reply:
-    def __init__(self, response: http.client.HTTPResponse) -> None:
-        self.status = response.status
-        self.headers = response.headers
-        self.body = response.read()
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    @property
-    def why(self) -> str:
-        return str(self.json["message"])
 
 
 def send(
@@ -79,13 +57,8 @@ def send(
     sender = mohawk.Sender(**{**what, **(signed or {})}, nonce=nonce or f"n{next(NONCES)}", _timestamp=ts)
     told = {"Accept": ACCEPT, "Authorization": sender.request_header, **({"Content-Type": JSON} if body else {})}
     told |= headers or {}  # type: ignore[arg-type]
-    connection = http.client.HTTPConnection("127.0.0.1", box.port, timeout=30)
-    try:
-        given = {name: value for name, value in told.items() if value is not None}
-        connection.request(method, ROOT + path, body=body or None, headers=given)
-        reply = Reply(connection.getresponse())
-    finally:
-        connection.close()
+    given = {name: value for name, value in told.items() if value is not None}
+    reply = exchange(box.port, method, ROOT + path, body or None, given)
     if "Server-Authorization" in reply.headers and not signed:
         resource = {"content": reply.body, "content_type": reply.headers.get("Content-Type", "")}
         sender.accept_response(
@@ -124,7 +97,7 @@ def test_what_mohawk_signs_is_let_in_and_the_answer_is_what_mohawk_believes(box:
 )
 def test_a_request_that_is_signed_otherwise_is_turned_away(box: Sandbox, signed: dict[str, Any]) -> None:
     reply = send(box, "/tokens/ck_1", signed=signed)
-    assert (reply.status, reply.why) == (401, "Bad mac")
+    assert (reply.status, reply.json["message"]) == (401, "Bad mac")
     assert reply.headers["WWW-Authenticate"] == 'Hawk error="Bad mac"'
     assert "Server-Authorization" not in reply.headers
 
@@ -151,12 +124,15 @@ def test_a_header_that_is_none_is_turned_away(box: Sandbox, header: str | None) 
 
 
 def test_another_key_is_turned_away(box: Sandbox) -> None:
-    assert send(box, "/tokens/ck_1", signed={"credentials": {**CREDENTIALS, "id": "ck_2"}}).why == "Unknown credentials"
+    assert (
+        send(box, "/tokens/ck_1", signed={"credentials": {**CREDENTIALS, "id": "ck_2"}}).json["message"]
+        == "Unknown credentials"
+    )
 
 
 def test_no_nonce_is_taken_twice(box: Sandbox) -> None:
     assert send(box, "/tokens/ck_1", nonce="once").status == 200
-    assert send(box, "/tokens/ck_1", nonce="once").why == "Invalid nonce"
+    assert send(box, "/tokens/ck_1", nonce="once").json["message"] == "Invalid nonce"
 
 
 @pytest.mark.parametrize(("off", "status"), [(60, 200), (-60, 200), (61, 401), (-61, 401)])
@@ -172,11 +148,11 @@ def test_a_time_more_than_a_minute_off_is_stale_and_told_the_right_one(box: Sand
 def test_a_body_must_be_covered_by_the_signature(box: Sandbox) -> None:
     body = phone(box)
     other = send(box, PHONE, "PUT", body, signed={"content": body + b" ", "content_type": JSON})
-    assert other.why == "Bad payload hash"
+    assert other.json["message"] == "Bad payload hash"
     url = f"http://127.0.0.1:{box.port}{ROOT}{PHONE}"
     bare = mohawk.Sender(CREDENTIALS, url, "PUT", always_hash_content=False, nonce="bare", _timestamp=NOW)
     headers: dict[str, str | None] = {"Authorization": bare.request_header}
-    assert send(box, PHONE, "PUT", body, headers=headers, signed={}).why == "Missing required payload hash"
+    assert send(box, PHONE, "PUT", body, headers=headers, signed={}).json["message"] == "Missing required payload hash"
 
 
 # -- what is asked for -------------------------------------------------------------------------------
@@ -266,8 +242,10 @@ def test_a_body_that_is_no_phone_is_400(box: Sandbox, body: bytes) -> None:
 def test_a_body_of_another_type_is_400(box: Sandbox) -> None:
     body = phone(box)
     form = {"content": body, "content_type": "text/plain"}
-    assert send(box, PHONE, "PUT", body, headers={"Content-Type": "text/plain"}, signed=form).why.startswith(
-        "the body is no"
+    assert (
+        send(box, PHONE, "PUT", body, headers={"Content-Type": "text/plain"}, signed=form)
+        .json["message"]
+        .startswith("the body is no")
     )
 
 
@@ -287,7 +265,7 @@ def test_a_trouble_never_hides_the_callers_own_fault(box: Sandbox) -> None:
     box.trouble["sraps"] = Trouble(refuse_status="taken_mac_or_forbidden")
     assert send(box, PHONE, "PUT", b"{}").status == 400
     refused = send(box, PHONE, "PUT", body)
-    assert (refused.status, refused.why) == (403, "taken_mac_or_forbidden")
+    assert (refused.status, refused.json["message"]) == (403, "taken_mac_or_forbidden")
     box.trouble["sraps"] = Trouble(warning="queued")
     assert send(box, PHONE, "PUT", body).status == 202
 
@@ -314,7 +292,7 @@ def test_a_phone_is_created_once_and_deleted_without_a_body(box: Sandbox) -> Non
     assert (made.status, made.json) == (201, phone)
     assert made.headers["Location"].endswith(f"{PHONES}000413000001")
     again = send(box, PHONES, "POST", json.dumps(phone).encode())
-    assert (again.status, again.why) == (403, "taken_mac_or_forbidden")
+    assert (again.status, again.json["message"]) == (403, "taken_mac_or_forbidden")
     gone = send(box, f"{PHONES}000413000001", "DELETE")
     assert (gone.status, gone.body) == (204, b"")
     assert send(box, f"{PHONES}000413000001").status == 404

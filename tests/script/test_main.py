@@ -22,8 +22,8 @@ from callsign.sandbox.asterisk.play import run_fastagi, run_script
 from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.record import SeenRequest
 from callsign.sandbox.vendors.sandbox import Sandbox
-from product import Product
-from script_play import ACCOUNTS, CALL, CALLER, SCRIPT, ByHand, PlainScript, vendor_sections
+from product import ACCOUNTS, Product
+from script_play import CALL, CALLER, SCRIPT, ByHand, PlainScript, vendor_sections
 from store_play import LONG_SECONDS, PROJECT, eventually
 
 

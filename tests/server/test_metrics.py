@@ -28,12 +28,11 @@ from callsign.server.metrics import Metrics
 from callsign.server.metrics_page import MOST_PEERS
 from callsign.settings.sections import OutboxSection
 from callsign.steps.step import read_step
-from product import Product, vendor_sections
+from product import ACCOUNTS, Product, vendor_sections
 from script_play import PlainScript
 from store_play import SETTINGS, OtherProcess
 from waiting import wait_until
 
-ACCOUNTS = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
 CALLER, CALLED, UNIQUEID = "056528999", "056528998", "1700000000.5"
 CALL = Call(callerid=CALLER, calleridname="Alice Adams", extension=CALLED, uniqueid=UNIQUEID)
 
@@ -42,12 +41,6 @@ class Answer(NamedTuple):
     status: int
     content_type: str
     text: str
-
-
-@pytest.fixture
-def box() -> Iterator[Sandbox]:
-    with Sandbox(accounts=ACCOUNTS) as running:
-        yield running
 
 
 @pytest.fixture

@@ -17,8 +17,7 @@ from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
 from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.server.systemd import ServiceManager
-from product import COMMAND, Product, vendor_sections
-from script_play import ACCOUNTS
+from product import ACCOUNTS, COMMAND, Product, vendor_sections
 from waiting import wait_until
 
 WAIT_SECONDS = 20.0
@@ -311,8 +310,7 @@ def test_the_signal_of_a_watchdog_leaves_in_the_log_where_each_thread_stood(tmp_
 
     The thread that reads what was open at the start has ended when a first job is delivered.
     """
-    accounts = {"skarabee": {"8103": "office-key"}, "noojee": {"key": "recorder-key", "auth": "hash"}}
-    with Sandbox(accounts=accounts) as box, Product(tmp_path, vendor_sections(box)) as product:
+    with Sandbox(accounts=ACCOUNTS) as box, Product(tmp_path, vendor_sections(box)) as product:
         caller = Call(callerid="056528999", dnid="056528998")
         assert run_fastagi(f"{product.url}/skarabee?wait=10", caller).variables["SKARABEESTATUS"] == "OK"
         wait_until(lambda: all_sleep(product.process.pid))

@@ -152,3 +152,13 @@ def _enter(descriptor: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.setns(descriptor, CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "setns")
+
+
+@contextlib.contextmanager
+def installed_machine(root: Path, folder: Path) -> Iterator[SystemdMachine]:
+    """A machine with callsign installed, beside a PBX that does not run."""
+    with SystemdMachine(root, folder) as machine:
+        machine.add_pbx()
+        done = machine.install()
+        assert done.returncode == 0, f"{done.stdout}{machine.journal('callsign')}"
+        yield machine

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from product import PROJECT
-from systemd_machine import SystemdMachine
+from systemd_machine import SystemdMachine, installed_machine
 from waiting import wait_until
 
 TEXT = (PROJECT / "agi/callsign/commands/help/backup.txt").read_text("utf-8")
@@ -28,10 +28,7 @@ def commands_of(heading: str) -> str:
 @pytest.fixture(scope="module")
 def machine(systemd_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SystemdMachine]:
     """With callsign installed, and a vendor that is away."""
-    with SystemdMachine(systemd_root, tmp_path_factory.mktemp("machine")) as one:
-        one.add_pbx()
-        done = one.install()
-        assert done.returncode == 0, f"{done.stdout}{one.journal('callsign')}"
+    with installed_machine(systemd_root, tmp_path_factory.mktemp("machine")) as one:
         one.path("/etc/callsign/callsign.toml").write_text(AWAY)
         assert one.run(["systemctl", "restart", "callsign"]).returncode == 0
         yield one

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from systemd_machine import SystemdMachine
+from systemd_machine import SystemdMachine, installed_machine
 
 SETTINGS = "/etc/callsign/callsign.toml"
 KEY = "/home/keys/mor.key"
@@ -19,10 +19,7 @@ STORE = '[outbox]\npath = "/srv/callsign/outbox.db"\n'
 @pytest.fixture(scope="module")
 def machine(systemd_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SystemdMachine]:
     """With callsign installed; a key and a store lie where the users may go, but not within the unit's limits."""
-    with SystemdMachine(systemd_root, tmp_path_factory.mktemp("machine")) as one:
-        one.add_pbx()
-        done = one.install()
-        assert done.returncode == 0, f"{done.stdout}{one.journal('callsign')}"
+    with installed_machine(systemd_root, tmp_path_factory.mktemp("machine")) as one:
         make = (
             f"mkdir -p {Path(KEY).parent} && echo the-key-of-mor >{KEY}"
             f" && chown callsign:asterisk {KEY} && chmod 640 {KEY}"

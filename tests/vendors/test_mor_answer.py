@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from functools import partial
 
 import pytest
 
@@ -17,10 +18,8 @@ KEY = Secret("the-key-of-mor")
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 BALANCE = "<page><balance>66.0000</balance></page>"
 
-
-def packed(content: bytes) -> bytes:
-    """A gzipped file, the same whenever it is made: the names of tests are made of it."""
-    return gzip.compress(content, mtime=0)
+packed = partial(gzip.compress, mtime=0)
+"""A gzipped file, the same whenever it is made: the names of tests are made of it."""
 
 
 def read(body: str | bytes, status: int = 200, **headers: str) -> Element | Refused | TryLater:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -17,10 +18,8 @@ BALANCE = "<page><balance>66.0000</balance></page>"
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 MOST = 1 << 20
 
-
-def packed(content: bytes) -> bytes:
-    """A gzipped file, the same whenever it is made: the names of tests are made of it."""
-    return gzip.compress(content, mtime=0)
+packed = partial(gzip.compress, mtime=0)
+"""A gzipped file, the same whenever it is made: the names of tests are made of it."""
 
 
 def read(body: str | bytes) -> Element:
