@@ -11,10 +11,8 @@ from urllib.parse import quote
 REASON_LENGTH = 160
 """Characters of a vendor's text that go into a reason."""
 
-
 _LOOKED_AT = 4096
 """Characters of a vendor's text that are looked at for that."""
-
 
 _MASKED = re.compile(
     r"[0-9A-Fa-f]{16,}"  # a hash, a key that looks like hex

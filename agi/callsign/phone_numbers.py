@@ -22,7 +22,6 @@ _PATTERN_PIECE = re.compile(r"\[(?:[0-9]-[0-9]|[0-9*#+])+\]|[0-9*#+]|[XxZzNn]|[.
 _NOT_A_DIGIT = re.compile(r"[^0-9]")
 _LEAST_COMMON_DIGITS = 6
 
-
 HAVE_A_PLAN = frozenset(["BE", "CH", "DE", "ES", "FR", "GB", "IT", "LU", "NL"])
 """Some countries of which this is known without loading the plans, which takes a server's start 40 ms."""
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -177,17 +178,12 @@ def _port_of(server: subprocess.Popen[str]) -> int | None:
         for line in server.stderr:
             found = re.search(r"listens on 127\.0\.0\.1:(\d+)", line)
             if found:
-                threading.Thread(target=_read_on, args=(server.stderr,), daemon=True).start()
+                threading.Thread(target=deque, args=(server.stderr, 0), daemon=True).start()  # reads on
                 return int(found[1])
             print(f"    {line.rstrip()}", file=sys.stderr)
     finally:
         killer.cancel()
     return None
-
-
-def _read_on(log: object) -> None:
-    for _ in log:  # type: ignore[attr-defined]
-        pass
 
 
 def _play_outage(port: int, box: Sandbox) -> bool:

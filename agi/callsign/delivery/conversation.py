@@ -22,8 +22,6 @@ NO_TIME = NoAnswer("there is no time left for the pause that the vendor wants", 
 
 Verdict = TypeVar("Verdict")
 Send = Callable[[Request, float], Reply]
-
-
 AnyVerdict = TypeVar("AnyVerdict", bound="Delivered | Refused | TryLater | Found | Invalid")
 
 

@@ -12,7 +12,6 @@ from callsign.record import Record, field
 MAX_ANSWER_BYTES = 1 << 20
 """More than this is no answer to a notification but a fault; the transport stops reading there."""
 
-
 _TEMPORARY = frozenset((408, 425, 429))
 """Request Timeout, Too Early, Too Many Requests: 4xx that ask for another try."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sqlite3
 import threading
 from collections import defaultdict
@@ -20,7 +19,7 @@ from callsign.outbox.aside import is_broken
 from callsign.outbox.file import LOCK_SECONDS, share_side_files, write_lock_of
 from callsign.outbox.jobs import jobs_of, notification_of
 from callsign.outbox.values import Job, OutboxError, StoreBroken
-from callsign.outbox.watch import Inode
+from callsign.outbox.watch import Inode, inode_of
 from callsign.record import Record, field
 
 _NO_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
@@ -96,12 +95,11 @@ class Questions(Record, frozen=False):
 def must_exist(store: Path) -> Inode:
     """Which file it is.  Raises OutboxError if there is no store or this user may not look."""
     try:
-        found = os.stat(store)
+        return inode_of(store)
     except FileNotFoundError as fault:
         raise OutboxError(f"there is no store at {store} yet: has callsign run?") from fault
     except OSError as fault:
         raise OutboxError(f"the store {store} cannot be read: {fault.strerror}") from fault
-    return found.st_dev, found.st_ino
 
 
 def facts_of(text: object) -> dict[str, str]:

@@ -6,7 +6,6 @@ state; no number, no call, nothing that a caller or a vendor can choose.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ from callsign import __version__, clocks
 from callsign.notification import Refused, State, TryLater
 from callsign.outbox.outbox import OutboxError
 from callsign.outbox.reader import OutboxReader
+from callsign.outbox.watch import inode_of
 from callsign.question import Found, Invalid, Verdict
 from callsign.server.metrics_page import MetricsPage
 from callsign.settings.accounts import name_of, system_of
@@ -190,10 +190,10 @@ class StoreFigures(Collector):
 
     def _look(self) -> tuple[dict[str, tuple[int, float]], dict[tuple[str, str], int]]:
         """What waits, how many and since when; and how many have ended, which may be a little old."""
-        found = os.stat(self._reader.path)
-        if self._file != (found.st_dev, found.st_ino):  # a new store in its place
+        file = inode_of(self._reader.path)
+        if self._file != file:  # a new store in its place
             self._reader.close()
-            self._file = found.st_dev, found.st_ino
+            self._file = file
             self._count_again = 0.0
         began = time.monotonic()
         if began >= self._count_again:

@@ -185,11 +185,7 @@ def _channel(step: Step, call: str) -> dict[str, str]:
     return {"channel": channel} if channel and channel != call else {}
 
 
-def _ping() -> dict[str, str]:
-    return {"CALLSIGNSTATUS": "OK", "CALLSIGNREASON": "", "CALLSIGNVERSION": __version__}
-
-
-PING = Direct((), _ping)
+PING = Direct((), lambda: {"CALLSIGNSTATUS": "OK", "CALLSIGNREASON": "", "CALLSIGNVERSION": __version__})
 
 HANDLERS: dict[str, Notify | Direct | Ask] = {
     "skarabee": Notify(("phonefrom", "phoneto", "businessid", "call"), 0.0, skarabee),

@@ -18,7 +18,6 @@ UNKNOWN = "unknown"
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
-
 FREE_TEXT = frozenset(("tag", "agentLoginName"))
 """Arguments that may themselves look like name=value."""
 

@@ -63,10 +63,11 @@ def failed(verdict: Refused | TryLater | Invalid, reply: Reply | None = None, ef
     """The vendor's no, or that there is no answer; of a request with an `effect` whether it may have had it."""
     if isinstance(verdict, Refused):
         return Result("REFUSED", verdict.reason)
-    return Result("UNREACHABLE", verdict.reason + (MAYBE_DONE if effect and reply and _may_be_done(reply) else ""))
+    return Result("UNREACHABLE", verdict.reason + (MAYBE_DONE if effect and reply and may_be_done(reply) else ""))
 
 
-def _may_be_done(reply: Reply) -> bool:
+def may_be_done(reply: Reply) -> bool:
+    """Whether a request that changes something, and had this reply, may have done so."""
     if isinstance(reply, NoAnswer):
         return reply.sent
     return reply.status in MAYBE_DONE_STATUSES or 200 <= reply.status < 300

@@ -25,22 +25,16 @@ class Cut(Enum):
 class Conduct:
     """How this Asterisk behaves where versions, networks, callers and tests differ."""
 
-    timeout_seconds: float = 30.0
-    """For the whole session. Asterisk itself would wait for ever."""
-    send_bytes: int = 4096
-    """Size of each write."""
-    line_bytes: int = 2048
-    """AGI_BUF_LEN: 2048 before 20.16, 21.11 and 22.6, 8192 from there on."""
-    hangup_after: int | None = None
-    """The caller hangs up after so many answers; 0: right after the agi_* lines."""
-    dead: bool = False
-    """The call was over before AGI() began, as in the h extension or a hang-up handler."""
+    timeout_seconds: float = 30.0  # for the whole session. Asterisk itself would wait for ever
+    send_bytes: int = 4096  # size of each write
+    line_bytes: int = 2048  # AGI_BUF_LEN: 2048 before 20.16, 21.11 and 22.6, 8192 from there on
+    hangup_after: int | None = None  # the caller hangs up after so many answers; 0: right after the agi_* lines
+    dead: bool = False  # the call was over before AGI() began, as in the h extension or a hang-up handler
     replies: Mapping[str, bytes] | Callable[[str], bytes | None] | None = None
     """Raw bytes that answer a command instead of its execution, by how its line begins or by a function
     (None: execute it). `b""` leaves the peer waiting."""
     cut: Cut | None = None
-    cut_at_command: int = 1
-    """Which command AFTER_COMMAND and IN_REPLY mean, counted from 1."""
+    cut_at_command: int = 1  # which command AFTER_COMMAND and IN_REPLY mean, counted from 1
     exit_wait_seconds: float | None = None
     """How long to wait for a script's exit once its output has ended; None: until the timeout."""
 

@@ -101,7 +101,8 @@ def _always(text: str) -> _Answer:
 
 _ANY = 1000
 _NOTHING, _DONE = _always("200 result=0"), _always("200 result=1")
-_PLAYED = _always("200 result=0 endpos=0")
+_PLAYED, _RECORDED = _always("200 result=0 endpos=0"), _always("200 result=0 (timeout) endpos=0")
+_GONE_TO = _always("100 result=0 Trying...\n200 result=0 Gosub complete")
 _SAYINGS = {"ALPHA": 2, "DATE": 2, "DATETIME": 4, "DIGITS": 2, "NUMBER": 3, "PHONETIC": 2, "TIME": 2}
 _COMMANDS = {
     "ANSWER": _Command(_answer_call, 0, _ANY, False, "ANSWER"),
@@ -117,24 +118,12 @@ _COMMANDS = {
     "GET FULL VARIABLE": _Command(_get_full_variable, 1, 2, True, "GET FULL VARIABLE expression [channelname]"),
     "GET OPTION": _Command(_PLAYED, 2, 3, False, "GET OPTION filename escape_digits [timeout]"),
     "GET VARIABLE": _Command(_get_variable, 1, 1, True, "GET VARIABLE variablename"),
-    "GOSUB": _Command(
-        _always("100 result=0 Trying...\n200 result=0 Gosub complete"),
-        3,
-        4,
-        False,
-        "GOSUB context extension priority",
-    ),
+    "GOSUB": _Command(_GONE_TO, 3, 4, False, "GOSUB context extension priority"),
     "HANGUP": _Command(_hang_up, 0, 1, False, "HANGUP [channelname]"),
     "NOOP": _Command(_NOTHING, 0, _ANY, True, "NOOP"),
     "RECEIVE CHAR": _Command(_always("200 result=0 (timeout)"), 1, 1, False, "RECEIVE CHAR timeout"),
     "RECEIVE TEXT": _Command(_always("200 result=-1"), 1, 1, False, "RECEIVE TEXT timeout"),
-    "RECORD FILE": _Command(
-        _always("200 result=0 (timeout) endpos=0"),
-        4,
-        _ANY,
-        False,
-        "RECORD FILE filename format escape_digits timeout",
-    ),
+    "RECORD FILE": _Command(_RECORDED, 4, _ANY, False, "RECORD FILE filename format escape_digits timeout"),
     **{
         f"SAY {what}": _Command(_NOTHING, 2, most, False, f"SAY {what} ... escape_digits")
         for what, most in _SAYINGS.items()

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from callsign.sandbox.vendors.messages import Request
+from callsign.sandbox.vendors.messages import Request, is_same
 
 SKEW_SECONDS = 60
 MAX_HEADER_CHARACTERS = 4096
@@ -52,9 +52,9 @@ class HawkServer:
             return _turned(f"Unknown attribute: {', '.join(unknown)}")
         if given["id"] != self._key_id:
             return _turned("Unknown credentials")
-        if not _same(self._mac("header", request, given, given.get("hash", ""), given.get("ext", "")), given["mac"]):
+        if not is_same(self._mac("header", request, given, given.get("hash", ""), given.get("ext", "")), given["mac"]):
             return _turned("Bad mac")
-        if "hash" in given and not _same(_payload(request.body, request.headers), given["hash"]):
+        if "hash" in given and not is_same(_payload(request.body, request.headers), given["hash"]):
             return _turned("Bad payload hash")
         if request.body and "hash" not in given:
             return _turned("Missing required payload hash")
@@ -107,10 +107,6 @@ def _payload(body: bytes, headers: Mapping[str, str]) -> str:
     return base64.b64encode(
         hashlib.sha256(b"hawk.1.payload\n" + kind.encode() + b"\n" + body + b"\n").digest()
     ).decode()
-
-
-def _same(wanted: str, sent: str) -> bool:
-    return hmac.compare_digest(wanted.encode(), sent.encode())
 
 
 def _turned(why: str) -> Turned:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -13,18 +14,13 @@ from typing import Any, ClassVar, Protocol
 class Request:
     """One request as the vendor gets it, after percent-decoding of the query and before any judgement."""
 
-    at: float
-    """When it had arrived whole, in epoch seconds of the sandbox's clock."""
+    at: float  # when it had arrived whole, in epoch seconds of the sandbox's clock
     method: str
-    path: str
-    """Path inside the vendor ("/", "/Time"), percent-encoding kept."""
-    query: tuple[tuple[str, str], ...] = ()
-    """Decoded pairs in the order sent; a name may occur twice."""
+    path: str  # path inside the vendor ("/", "/Time"), percent-encoding kept
+    query: tuple[tuple[str, str], ...] = ()  # decoded pairs in the order sent; a name may occur twice
     body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    """Lower-cased names."""
-    target: str = ""
-    """Path and query exactly as sent, for vendors that sign the URL."""
+    headers: Mapping[str, str] = field(default_factory=dict)  # lower-cased names
+    target: str = ""  # path and query exactly as sent, for vendors that sign the URL
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -44,20 +40,14 @@ class Trouble:
     own fault, so that a trouble never hides a mistake of the caller.
     """
 
-    delay_seconds: float = 0.0
-    """The answer waits so long; the request is judged and recorded on arrival."""
+    delay_seconds: float = 0.0  # the answer waits so long; the request is judged and recorded on arrival
     http_status: int | None = None
     """This status with an HTML page, as a proxy in front of the vendor would send; nothing is judged."""
-    retry_after: str | None = None
-    """Goes along with that status, as its Retry-After."""
-    body: bytes | None = None
-    """Sent instead of the judged body."""
-    refuse_status: str | None = None
-    """The vendor understood and says no, in this word."""
-    drop: bool = False
-    """The connection is closed without an answer; nothing is judged."""
-    warning: str | None = None
-    """The vendor did it, and says this beside (Noojee: a positive Code)."""
+    retry_after: str | None = None  # goes along with that status, as its Retry-After
+    body: bytes | None = None  # sent instead of the judged body
+    refuse_status: str | None = None  # the vendor understood and says no, in this word
+    drop: bool = False  # the connection is closed without an answer; nothing is judged
+    warning: str | None = None  # the vendor did it, and says this beside (Noojee: a positive Code)
 
 
 WELL = Trouble()
@@ -71,14 +61,11 @@ def nothing() -> None:
 class Answer:
     """What a stand-in says to one request."""
 
-    verdict: str
-    """The vendor's word for the record: "OK", "HASH_MISMATCH", "Expired TimeStamp"."""
+    verdict: str  # the vendor's word for the record: "OK", "HASH_MISMATCH", "Expired TimeStamp"
     body: bytes
-    status: int = 200
-    """HTTP status; 0 closes the connection without an answer."""
+    status: int = 200  # HTTP status; 0 closes the connection without an answer
     content_type: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    """Further headers."""
+    headers: Mapping[str, str] = field(default_factory=dict)  # further headers
     after_seconds: float = 0.0
     when_answered: Callable[[], None] = nothing
     """Called once, right before the answer leaves: until then the request is in progress at the vendor."""
@@ -107,6 +94,11 @@ class Vendor(Protocol):
         Of the trouble only `refuse_status` and `warning` are the vendor's part, for they are its own words.
         """
         ...
+
+
+def is_same(wanted: str, sent: str) -> bool:
+    """In a time that says nothing of where they differ; as bytes, for compare_digest raises on text beyond ASCII."""
+    return hmac.compare_digest(wanted.encode(), sent.encode())
 
 
 def as_json(document: Mapping[str, object]) -> bytes:

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
-from callsign.sandbox.vendors.messages import Answer, Request, Trouble
+from callsign.sandbox.vendors.messages import Answer, Request, Trouble, is_same
 
 FORM = "application/x-www-form-urlencoded"
 LEAST_KEY_CHARACTERS = 6
@@ -93,7 +92,7 @@ class Mor:
             return _error("status", "API must have Secret Key")
         text = "".join(sent.get(field, "") for field in method.hashed) + self._key
         wanted = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-        if not hmac.compare_digest(wanted.encode(), sent["hash"].encode()):
+        if not is_same(wanted, sent["hash"]):
             return _error("status", "Incorrect hash")
         if trouble.refuse_status is not None:
             return _error("page", trouble.refuse_status)

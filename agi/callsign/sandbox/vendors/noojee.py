@@ -8,14 +8,13 @@ https://wiki.noojee.com.au/Noojee_API). No table of codes is public, so every re
 from __future__ import annotations
 
 import hashlib
-import hmac
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
-from callsign.sandbox.vendors.messages import Answer, Request, Trouble, as_json, nothing
+from callsign.sandbox.vendors.messages import Answer, Request, Trouble, as_json, is_same, nothing
 
 TARGET = "extenOrUniqueId"
 """The one parameter that start and stop cannot do without; names are case-sensitive."""
@@ -121,9 +120,9 @@ class Noojee:
         """Why the request is turned away, None if it is let in; and what to do once it is answered."""
         sent = request.parameters
         if self._auth == "apikey":
-            return (None if _same(self._key, sent["apiKey"]) else WRONG_KEY), nothing
+            return (None if is_same(self._key, sent["apiKey"]) else WRONG_KEY), nothing
         wanted = hashlib.sha256(f"{self._key}:{sent['timeStamp']}".encode()).hexdigest()
-        return self._turnstile.admit(sent["timeStamp"], _same(wanted, sent["hash"]), request.at)
+        return self._turnstile.admit(sent["timeStamp"], is_same(wanted, sent["hash"]), request.at)
 
 
 @dataclass
@@ -183,11 +182,6 @@ class _Turnstile:
             self._places_taken -= 1
             if accepted is not None:
                 accepted.proven = True  # only now: until it is answered nobody knows that the pair is good
-
-
-def _same(wanted: str, sent: str) -> bool:
-    # As bytes: compare_digest raises on text that is not ASCII.
-    return hmac.compare_digest(wanted.encode(), sent.encode())
 
 
 def _fault_in_query(request: Request, required: tuple[str, ...], allowed: tuple[str, ...]) -> str | None:

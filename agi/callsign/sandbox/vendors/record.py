@@ -22,21 +22,16 @@ _LONG_NUMBER = re.compile(r"\d{5,}")
 class SeenRequest:
     """One request and what the stand-in made of it."""
 
-    at: float
-    """Epoch seconds of the sandbox's clock, on arrival."""
+    at: float  # epoch seconds of the sandbox's clock, on arrival
     system: str
     """"skarabee", "noojee"; empty if the path belongs to no vendor."""
     method: str
-    path: str
-    """Path inside the vendor, percent-encoding kept."""
-    query: dict[str, str]
-    """Decoded; of a repeated name the last value."""
+    path: str  # path inside the vendor, percent-encoding kept
+    query: dict[str, str]  # decoded; of a repeated name the last value
     body: bytes
-    http_status: int
-    """0: the connection was closed without an answer."""
+    http_status: int  # 0: the connection was closed without an answer
     verdict: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    """Lower-cased names."""
+    headers: Mapping[str, str] = field(default_factory=dict)  # lower-cased names
 
     def masked(self) -> str:
         """One printable line; of every number the last two digits are left, of a signature or key nothing."""

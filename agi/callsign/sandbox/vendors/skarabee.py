@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from callsign.sandbox.vendors.messages import Answer, Request, Trouble, as_json
+from callsign.sandbox.vendors.messages import Answer, Request, Trouble, as_json, is_same
 
 PARAMETERS = ("businessid", "phoneto", "phonefrom", "timestamp", "hash")
 """Order and spelling of the printed endpoint URL."""
@@ -74,8 +74,7 @@ class Skarabee:
             return "TIMESTAMP_MISMATCH"
         signed = sent["businessid"] + sent["phoneto"] + sent["phonefrom"] + sent["timestamp"]
         wanted = hmac.new(key.encode(), signed.encode(), hashlib.sha256).hexdigest()
-        # As bytes: compare_digest raises on text that is not ASCII.
-        return "OK" if hmac.compare_digest(wanted.encode(), sent["hash"].encode()) else "HASH_MISMATCH"
+        return "OK" if is_same(wanted, sent["hash"]) else "HASH_MISMATCH"
 
 
 def _in_time(timestamp: str, now: float) -> bool:

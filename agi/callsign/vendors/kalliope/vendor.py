@@ -15,7 +15,6 @@ EVERY_SECONDS = 10.0
 LONGEST_SECONDS = 30.0
 """Of one round; what a first one, of eight requests, has not reached by then is left to the next."""
 
-
 VENDOR = Vendor(
     explain=late("kalliope.signing", "explain"),
     probe=late("kalliope.last_call", "probe"),

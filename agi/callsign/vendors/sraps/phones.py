@@ -13,11 +13,12 @@ from functools import partial
 from urllib.parse import quote, urljoin
 
 from callsign import nonces
-from callsign.http.messages import Answer, NoAnswer, Reply, Request
+from callsign.http.messages import Answer, Reply, Request
 from callsign.log_text import vendor_words
 from callsign.notification import Refused, TryLater
 from callsign.question import Found, Invalid, Verdict
 from callsign.settings.sections import Numbers, Sraps
+from callsign.vendors.api import may_be_done
 from callsign.vendors.interface import Probe, Probed
 from callsign.vendors.signing import Explained, values_of
 from callsign.vendors.sraps import hawk
@@ -26,9 +27,6 @@ from callsign.vendors.sraps.client import JSON, Ended, Service, Talk
 from callsign.vendors.sraps.memory import Memory
 
 new_memory = Memory
-
-MAYBE_DONE_STATUSES = frozenset((500, 502, 504))
-"""The service may have done its part before these; under maintenance (503) it has not begun."""
 
 MOST_NAMED = 3
 
@@ -145,8 +143,7 @@ def _judge_put(service: Service, reply: Reply, mac: str, found: Mapping[str, str
         if reply.status == 404:
             return _no_phone(mac)
     verdict = service.no(reply)
-    may_be_done = reply.sent if isinstance(reply, NoAnswer) else reply.status in MAYBE_DONE_STATUSES
-    return TryLater(f"{verdict.reason}; it may have been done") if may_be_done else verdict
+    return TryLater(f"{verdict.reason}; it may have been done") if may_be_done(reply) else verdict
 
 
 SIGNED_NAMES = ("method", "url", "timestamp", "nonce", "ext", "body")
