@@ -1,7 +1,7 @@
 """Standard error that holds nobody up: what is written to it waits in a queue, and one thread writes it on.
 
 Where nobody reads (a full pipe, a journal that hangs) or nothing can be written (a full disk), lines of the log are
-lost, counted, and told of as soon as there is a way again.  No call, no delivery and no end of the process waits.
+lost and counted, and the count is logged as soon as that can be.  No call, no delivery and no end of the process waits.
 """
 
 from __future__ import annotations

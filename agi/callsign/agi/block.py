@@ -21,7 +21,7 @@ from callsign.agi.lines import CUT, TOO_LONG, BadPeer, BoundedLines
 
 BLOCK_SECONDS = 10.0
 ANSWER_SECONDS = 2.0
-"""Who has been silent for so long has no rest of a block on the way.  Asterisk answers at once."""
+"""After so long a silence no rest of a block is on the way.  Asterisk answers at once."""
 
 QUIET_SECONDS = 0.25
 """How long after an answer that cannot be told from a forged one nothing more must come: longer than a thread of

@@ -115,10 +115,10 @@ class FastAgiServer:
             self._start_idle_thread()
 
     def answers(self, seconds: float) -> bool:
-        """Whether a call that comes now is answered within `seconds`: places one.  For one thread at a time.
+        """Pings itself: True if the ping was answered within `seconds`.  For one thread at a time.
 
-        A server that is full answers nobody new, yet is well as long as its calls end, or wait for no longer than
-        they may: a restart would cut them all.
+        A full server answers no new call.  It is well all the same while its calls end, or none waits for longer
+        than it may: a restart would cut them all.
         """
         ended = self._ended
         try:
@@ -129,7 +129,7 @@ class FastAgiServer:
             self._own_call = None
 
     def settings_are_new(self) -> None:
-        """Who is closed from now on is told in the log at once, whatever was said before."""
+        """The log names each peer that is closed from now on at once, whatever it said before."""
         self._peers.forget()
 
     def wait_quiet(self, seconds: float) -> None:

@@ -13,13 +13,13 @@ LONGEST_PAUSE_SECONDS = 3600.0
 """A pause is twice as long as the one before, up to this."""
 
 MOST_PEERS = 100
-"""So many are told apart; who comes beyond them shares one line."""
+"""So many have a line of their own; all further ones share one."""
 
 log = logging.getLogger("callsign.server")
 
 
 class _Entry(Record, frozen=False):
-    """What was said of one peer."""
+    """One peer and its trouble."""
 
     pause: float = FIRST_PAUSE_SECONDS
     until: float = 0.0  # monotonic seconds: counted till then

@@ -1,4 +1,4 @@
-"""Who keeps us waiting gives way when places run short: Asterisk sends its block and its replies at once."""
+"""A peer that keeps us waiting gives way when places run short: Asterisk sends its block and its replies at once."""
 
 from __future__ import annotations
 

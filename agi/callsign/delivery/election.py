@@ -38,7 +38,7 @@ class Election:
         return True
 
     def hold_again(self) -> None:
-        """The store was lost and made anew: our lock and our socket may have gone the same way."""
+        """The store was lost and made again: our lock and our socket may have gone the same way."""
         try:
             if not self._lock.try_now():
                 log.error("another process has begun to deliver beside this one: some jobs may go out twice")

@@ -55,7 +55,7 @@ class JobOrder:
         return all(self._lines[key][0] is job for key in self._keys_of(job.notification))
 
     def firsts(self, notification: Notification) -> list[Job]:
-        """Who would be the first to stand before a job that said this."""
+        """The first job of each line that a job of this notification would join."""
         return [self._lines[key][0] for key in self._keys_of(notification) if key in self._lines]
 
     def behind(self, job: Job) -> Iterator[Job]:

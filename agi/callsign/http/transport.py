@@ -1,8 +1,8 @@
-"""The one door to HTTP: requests and urllib3, told not to be clever, and held to an overall deadline.
+"""The one door to HTTP: urllib3's pools, made by requests: no redirects, cookies or proxies, one overall deadline.
 
-Their upper layers are left out: a session takes proxies and passwords from the environment (a .netrc replaced our
-Authorization), keeps cookies and reads the whole body of a redirect; and what prepares a request and
-dresses up a response took a third of a delivery's processor time.
+requests' upper layers are left out: a session takes proxies and passwords from the environment (a .netrc replaced our
+Authorization), keeps cookies and reads the whole body of a redirect; and to prepare a request and to
+wrap a response took a third of a delivery's processor time.
 
 Name resolution cannot be bounded: nothing on a call's path waits for this module without a limit of its own.
 """

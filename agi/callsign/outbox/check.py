@@ -36,7 +36,7 @@ class StoreCheck:
         thread_starts.begin("outbox-check", self._run)
 
     def close(self) -> None:
-        """Begins no look any more, and waits for one: who closes the store last leaves one whole file, no -wal."""
+        """Begins no further look, and waits for the one under way: else the writer's close would leave a -wal."""
         self._stopped.set()
         if self._looking.acquire(timeout=CLOSE_SECONDS):
             self._looking.release()

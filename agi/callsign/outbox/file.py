@@ -27,7 +27,7 @@ log = logging.getLogger("callsign.outbox")
 
 
 def write_lock_of(store: Path) -> FileLock:
-    """The lock that everybody holds who opens, writes, checkpoints or closes the store."""
+    """The lock around each opening, write, checkpoint and closing of the store, by whichever process."""
     return FileLock(store.with_name(store.name + ".lock"))
 
 
@@ -65,7 +65,7 @@ class StoreFile:
         return self._db
 
     def report(self, found: StoreBroken) -> None:
-        """Somebody who reads the store has found it broken; for any thread."""
+        """A reader has found the store broken; for any thread."""
         if self._watch is not None and self._watch.inode == found.inode:
             self._reported = str(found)
 
@@ -140,7 +140,7 @@ class StoreFile:
 
 
 def is_whole(store: Path) -> bool:
-    """Whether all of the store can be read, by a look of its own: a connection may remember what is there no more."""
+    """Whether all of the store can be read, over a new connection: an old one may remember what is there no more."""
     db = sqlite3.connect(store, timeout=LOCK_SECONDS)
     try:
         return bool(db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
@@ -167,8 +167,8 @@ def share_side_files(store: Path) -> None:
 def begin(db: sqlite3.Connection, patience_seconds: float) -> None:
     """BEGIN IMMEDIATE.  Raises sqlite3.OperationalError when others keep SQLite's own lock too long.
 
-    Only who knows nothing of the write lock has that one: a shell, a backup.  SQLite's own patience would have
-    to be set anew for each transaction, which takes as long as to write a job.
+    Only a program that knows nothing of the write lock has that one: a shell, a backup.  SQLite's own patience
+    would have to be set again for each transaction, which takes as long as to write a job.
     """
     end = time.monotonic() + patience_seconds
     while True:

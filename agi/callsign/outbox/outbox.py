@@ -34,10 +34,10 @@ class Outbox:
     """One process's hand on the store.  Opening never raises: a broken store refuses each `add` instead."""
 
     def __init__(self, path: Path, durability: str = "interval", keep_days: float = 7.0, at_once: bool = False) -> None:
-        """`at_once`: an `add` that finds the writer idle commits in its own thread.
+        """`at_once`: an `add` that finds the writer idle commits in its own thread, which is quicker.
 
-        Quicker, but should the disk hang in that commit, so does `add`: only for who is looked after (`overdue`),
-        and says when the job is to be handed over (`hand_over`); else that takes up to a second.
+        A disk that hangs holds that thread too, so the caller needs a guard (`steps.overdue`); and it must call
+        `hand_over`, or the job goes to delivery up to a second later.
         """
         self.path = path
         self._at_once = at_once and durability != "full"  # which waits for the disk: in batches
@@ -111,7 +111,7 @@ class Outbox:
         """From now on `on_jobs` gets every open job, at once, and then every new one, of any process, as stored.
 
         It is called after the commit in a thread of the store's, mostly the writer's, and must be quick.
-        `on_new_store` is called, in the writer's, when the store was lost while in use and made anew.
+        `on_new_store` is called in the writer's thread, when the store was lost while in use and made again.
         """
         self._queue.put(Listen(on_jobs, on_new_store))
 

@@ -127,7 +127,7 @@ def facts_filter(hint: str, fits: Callable[[Mapping[str, str]], bool] | None) ->
 class OutboxReader:
     """A read-only connection, for any thread.  Every method raises OutboxError if the store cannot be read.
 
-    `patience_seconds` is how long a question may wait for somebody who keeps the store to himself.
+    `patience_seconds` is how long a question may wait while another process has the store locked.
     """
 
     def __init__(self, path: Path, patience_seconds: float = LOCK_SECONDS) -> None:
@@ -138,7 +138,7 @@ class OutboxReader:
         self._inode: Inode = (0, 0)
 
     def state_of(self, job: int, at: float | None = None) -> tuple[State, str] | None:
-        """Where the job (told to us at `at`, if that is given) stands, and its reason; None if there is none."""
+        """The state of the job (created at `at`, if that is given), and its reason; None if there is no such job."""
         rows = self._rows(sql.STATE_OF, {"id": job, "at": at})
         return (State(rows[0][0]), str(rows[0][1])) if rows else None
 
@@ -210,7 +210,7 @@ class OutboxReader:
         return dict(found)
 
     def expired_lately(self, moment: float, most: int) -> list[Notification]:
-        """What was attempted in vain, of those told since then and among the `most` latest jobs, which is quick."""
+        """The jobs that were tried and expired, stored since then and among the `most` latest jobs, which is quick."""
         return [notification_of(row) for row in self._rows(sql.EXPIRED_LATELY, (most, moment))]
 
     def open_jobs(self, above: int, up_to: int, most: int) -> tuple[list[Job], int]:

@@ -130,8 +130,8 @@ class OutboxWriter:
     def commit_at_once(self, new: NewJob) -> bool:
         """Commits in the caller's thread: two changes of hands fewer.  False: nothing was done, it is to be queued.
 
-        Only where nothing has to be waited for but the kernel's taking the bytes.  That can hang with the
-        disk, so the caller needs somebody who goes on for it (`overdue`).
+        Only where nothing can make it wait but the kernel, which takes the bytes.  That can hang with the
+        disk, so the caller needs a guard (`steps.overdue`).
         """
         if not self._turn.acquire(blocking=False):
             return False
@@ -150,9 +150,9 @@ class OutboxWriter:
         return True
 
     def hand_over(self) -> None:
-        """What was committed at once; for any thread, which never waits.
+        """Hands over what was committed at once; for any thread, which never waits.
 
-        Who has the turn then hands over itself: the writer behind its commit, another call at its end.
+        The thread that has the turn then hands over itself: the writer behind its commit, another call at its end.
         """
         if self._hand_over.is_due and self._turn.acquire(blocking=False):
             try:

@@ -1,7 +1,7 @@
 """The same handlers as a plain AGI script: `AGI(callsign.agi,PATH[?option=value],ARG…)`.
 
-Asterisk starts one process per call, so this costs a call a few hundred milliseconds where the FastAGI
-server takes one or two.  It needs no server: it stores the notification, sets the status, lets the
+Asterisk starts one process per call, so this costs a call a tenth of a second where the FastAGI
+server takes a millisecond or two.  It needs no server: it stores the notification, sets the status, lets the
 dialplan go on, and then delivers what the store holds, unless a server or another script does that.
 """
 

@@ -61,9 +61,11 @@ class ScriptDelivery:
     def deliver_rest(self, linger: bool = True) -> None:
         """Returns when nothing is open, or another process delivers, or watches over what waits.
 
-        No job is left alone, because of the order of things: who finds another process delivering has
-        stored its job before; who delivers looks for new jobs after it has let go of both locks; the
-        watcher, before it leaves, first lets go of the watch and then tries to deliver once more.
+        No job is left alone, because of this order:
+        1. A process that finds another one delivering has stored its job before.
+        2. A process that delivers looks for new jobs after it has let go of both locks.
+        3. The watcher lets go of the watch, and then tries to deliver once more, before it leaves.
+
         Without `linger` what is not due soon is left to a server or the next script.
         """
         watching = False
@@ -125,9 +127,9 @@ class ScriptDelivery:
         return is_new
 
     def _read_settings_again(self) -> None:
-        """Who stays through an outage delivers others' jobs too: by the settings that hold by then.
+        """A script that stays through an outage delivers others' jobs too: by the settings that hold by then.
 
-        A file without the section of a job that waits may have been cut short: only who starts anew goes by it.
+        A file without the section of a job that waits may have been cut short: a script that runs ignores it.
         """
         with suppress(ConfigError):
             settings = load(Path(self._settings.source))[0]

@@ -1,4 +1,4 @@
-"""What Prometheus is told: steps and deliveries as they end, the store as it is when somebody looks.
+"""What Prometheus gets: steps and deliveries as they end, the store as it is when somebody looks.
 
 Loaded only where `[server] metrics` names an address.  Labels are our own words: a path, a system, a
 state; no number, no call, nothing that a caller or a vendor can choose.
@@ -50,7 +50,7 @@ STATUSES = frozenset(("OK", "QUEUED", "SKIPPED", "REFUSED", "UNREACHABLE", "ERRO
 UNKNOWN_PATH, NO_STATUS = "unknown", "none"
 
 PATIENCE_SECONDS = 1.0
-"""How long a look may wait for somebody who keeps the store to himself."""
+"""How long a look may wait while another process has the store locked."""
 
 COUNTING_SHARE = 0.02
 """Of one core at most: counting half a million ended jobs takes half a second, and the next count then waits."""
@@ -145,7 +145,7 @@ class Metrics:
 
 
 class StoreFigures(Collector):
-    """What the store holds.  A store that cannot be read is told as such; then there are no figures of it."""
+    """What the store holds.  Of a store that cannot be read only that is shown."""
 
     def __init__(self, path: Path, accounts: Sequence[str]) -> None:
         self._reader = OutboxReader(path, PATIENCE_SECONDS)

@@ -62,7 +62,7 @@ def note_question(step: Step, variables: Mapping[str, str], services: Services) 
 
 
 def _asked_account(step: Step, settings: Settings) -> str:
-    """Who was asked; the vendor where the settings have no account of that name, which anybody may have made up."""
+    """The account that was asked; the vendor where the settings have no such account, which anybody can make up."""
     try:
         return account_in(step, settings)
     except StepFault:

@@ -54,10 +54,10 @@ class Overdue:
         threading.Thread(target=self._run, name="overdue", daemon=True).start()
 
     def stop(self) -> None:
-        """Ends the looking; who has no status by now is told at once, for the process is about to end.
+        """Ends the looking, and gives each call that has no status yet one at once: the process is about to end.
 
-        But for a subroutine of ours that was not held for long yet: a status that is untouched makes it run the
-        plain script instead, which may take as long once more.
+        A subroutine of ours that was not held for long keeps the status that it has set before: so it runs the
+        plain script instead, which may take as long again.
         """
         self._stopping.set()
         done = [_tell(session, held, ENDING) for session, held in self._held.copy().items() if self.end(session)]
@@ -76,7 +76,7 @@ class Overdue:
         self._held[session] = _Held(step, now + longest_seconds(step), now)
 
     def end(self, session: AgiSession) -> bool:
-        """The thread has its answer.  False: too late, the call was told and is gone."""
+        """The thread has its answer.  False if the guard has answered this call already."""
         return self._held.pop(session, None) is not None
 
     def _run(self) -> None:

@@ -95,7 +95,7 @@ def _recording(notification: Notification) -> str:
 def undoes(newer: Notification, older: Notification) -> bool:
     """A stop undoes a start of the same recording.
 
-    Where that was never tried, it is needless.  Where it may be carried out late, the stop has to be repeated.
+    A start that was never tried need not go out.  One that may be carried out late needs a second stop behind it.
     """
     return newer.action == "noojee/stop" and older.action == "noojee/start" and _recording(newer) == _recording(older)
 
@@ -117,7 +117,7 @@ def converse(
 
 
 def _with_pair(section: Noojee, job: Notification, memory: Memory) -> Generator[Request, Reply, Reply | Outcome]:
-    """The command with a pair that serves.  Who has to fetch one also uses it first, before the others go on."""
+    """The command with a pair that serves.  The thread that fetches a new one uses it first, then the others may."""
     if not memory.renewal.acquire(timeout=RENEWAL_SECONDS):
         return TryLater("another command is still waiting for a timestamp from the recorder")
     try:

@@ -24,7 +24,7 @@ from callsign.vendors.sraps.memory import Kept, Memory
 JSON = "application/json"
 
 LINKS_SECONDS = 3600.0
-"""A company does not move; a 404 behind a link that was kept has it fetched anew at once."""
+"""A company does not move; a 404 behind a link that was kept makes us fetch it again at once."""
 
 PROFILES_SECONDS = 300.0
 
@@ -80,7 +80,7 @@ class Service:
             )
             if isinstance(reply, NoAnswer):
                 return last if last is not None and not reply.sent else reply
-            if fault := self._disbelief(reply, what):
+            if fault := self._response_fault(reply, what):
                 return NoAnswer(fault, sent=True)
             last, pause = reply, 0.0
             if reply.status == 401 and not is_clock_set and self._set_clock(reply):
@@ -93,8 +93,8 @@ class Service:
                 return reply
         return last
 
-    def _disbelief(self, answer: Answer, what: hawk.Signed) -> str:
-        """Why an answer is not believed, not even in its status: who changed one can have made up the other."""
+    def _response_fault(self, answer: Answer, what: hawk.Signed) -> str:
+        """Why Server-Authorization is invalid, so that not even the status counts; empty if valid or absent."""
         header = answer.headers.get("server-authorization", "")
         if not header:
             return ""
