@@ -11,26 +11,27 @@ import signal
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from callsign.outbox.reader import OutboxReader
 from callsign.sandbox.asterisk.behaviour import Conduct
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
 from callsign.sandbox.vendors.messages import Trouble
+from cluster_settings import cluster_section
 from load import Vendors, word
 from ports import held_port
 from product import Product, vendor_sections
-from real_postgres import PASSWORD
+from real_postgres import Postgres
 from store_play import LONG_SECONDS
 from waiting import wait_until
 
 HOSTS = 3
-LEASE_SECONDS = 3
 CALLS_A_SECOND = 8.0
 CALLERS = 32
 """Calls under way: each lasts about a second, longer where a host is frozen."""
@@ -41,13 +42,6 @@ WELL = Trouble(delay_seconds=0.015)
 AWAY = Trouble(http_status=503)
 CONDUCT = Conduct(timeout_seconds=2 * LONG_SECONDS)
 PROMISES = ("OK", "QUEUED")
-
-
-def cluster_section(database: str, host: str, pooled: bool = False) -> str:
-    return (
-        f'[cluster]\ndatabase = "{database}"\npassword = "{PASSWORD}"\nhost = "{host}"\n'
-        f"lease = {LEASE_SECONDS}\npooled = {str(pooled).lower()}\n"
-    )
 
 
 class Host(Product):
@@ -216,11 +210,75 @@ class Calls:
         )
 
 
-def settled(calls: Calls, box: Vendors, hosts: list[Host], waits: Callable[[], int]) -> Count:
-    """The count when nothing waits any more, here or (`waits`) in the database, and all hosts have ended."""
-    wait_until(lambda: all(host.waits() == 0 for host in hosts if host.process.poll() is None), 2 * LONG_SECONDS)
-    wait_until(lambda: waits() == 0, 2 * LONG_SECONDS)
-    for host in hosts:
-        if host.process.poll() is None:
-            assert host.stop() == 0
+def settled(calls: Calls, box: Vendors, hosts: list[Host]) -> Count:
+    """The count when nothing waits any more at a host that runs, and all have ended."""
+    running = [host for host in hosts if host.process.poll() is None]
+    wait_until(lambda: all(host.waits() == 0 for host in running), 2 * LONG_SECONDS)
+    for host in running:
+        assert host.stop() == 0
     return calls.count(box)
+
+
+class Scene:
+    """Hosts that share a PostgreSQL, with calls on them for the body of a `with`; `count` stands behind it."""
+
+    def __init__(self, folder: Path, postgres: Postgres, box: Vendors, dice: random.Random) -> None:
+        self._folder, self._dice = folder, dice
+        self.postgres, self.box = postgres, box
+        self.count = Count()
+        self.in_outages: set[str] = set()
+
+    @contextmanager
+    def calls_on(self, *databases: str, pooled: bool = False) -> Iterator[Calls]:
+        """A host for each of `databases`, all of which lead to `postgres`."""
+        with hosts(self._folder, self.box, databases, pooled) as self.hosts:
+            wait_until(lambda: len(self.rows("SELECT FROM callsign.host")) == len(databases))
+            with Calls(self.hosts, self._dice) as self.calls:
+                self.calls.wait_for_more(10)
+                yield self.calls
+            self.wait_for_beats()
+            wait_until(lambda: not self.rows("SELECT FROM callsign.job WHERE state = 'waiting'"), 2 * LONG_SECONDS)
+            self.count = settled(self.calls, self.box, self.hosts)
+        print(self.count)
+
+    def rows(self, statement: str, *values: object) -> list[Any]:
+        return self.postgres.sql(statement, *values, database="callsign")
+
+    def wait_for_backlog(self, host: Host, jobs: int) -> None:
+        """The vendors are away until so many jobs wait at `host`, and stay so."""
+        self.box.trouble = {"skarabee": AWAY, "noojee": AWAY}
+        wait_until(lambda: host.waits() > jobs)
+
+    def end_backlog(self) -> None:
+        self.box.trouble = {"skarabee": WELL, "noojee": WELL}
+
+    def wait_for_death(self, host: Host) -> None:
+        """Until the others have taken over what was its."""
+        name = host.folder.name
+        wait_until(lambda: self.rows("SELECT FROM callsign.host WHERE name = %s AND dead", name))
+        mine = "SELECT FROM callsign.job WHERE owner = %s AND state = 'waiting'"
+        wait_until(lambda: not self.rows(mine, name))
+
+    def adopted(self, host: Host) -> int:
+        """How many of its jobs another host has ended."""
+        [(number,)] = self.rows("SELECT count(*) FROM callsign.job WHERE home = %s AND owner <> home", host.folder.name)
+        return int(number)
+
+    def wait_for_beats(self) -> None:
+        """Until each host that runs has been through two rounds from now on."""
+        running = [host.folder.name for host in self.hosts if host.process.poll() is None]
+        before = dict(self.rows("SELECT name, life * 1000000 + beat FROM callsign.host"))
+
+        def have_beaten() -> bool:
+            now = dict(self.rows("SELECT name, life * 1000000 + beat FROM callsign.host"))
+            return all(now.get(name, 0) >= before.get(name, 0) + 2 for name in running)
+
+        wait_until(have_beaten)
+
+    def known(self, wanted: str) -> bool:
+        """Whether the database has a job of which this request's word would be."""
+        what, _, subject = wanted.partition(" ")
+        if what == "skarabee":
+            subject = f"pbx-1700000000.{int(subject.removeprefix('0470'))}"
+        action = what if what == "skarabee" else f"noojee/{what}"
+        return bool(self.rows("SELECT FROM callsign.job WHERE call = %s AND action = %s", subject, action))

@@ -28,7 +28,7 @@ def test_one_host_alone_loses_nothing_and_tells_nothing_twice(
     with hosts(tmp_path, box, [""]) as running:
         with Calls(running, dice) as calls:
             calls.wait_for_more(40)
-        count = settled(calls, box, running, lambda: 0)
+        count = settled(calls, box, running)
     assert count.accepted == len(calls.promised) >= 40
     assert (count.lost, count.twice, count.disordered) == ([], [], [])
 
@@ -39,7 +39,7 @@ def test_hosts_that_know_nothing_of_each_other_tell_twice_what_passes_two_of_the
     with hosts(tmp_path, box, ["", ""]) as running:
         with Calls(running, dice) as calls:
             calls.wait_for_more(40)
-        count = settled(calls, box, running, lambda: 0)
+        count = settled(calls, box, running)
     passing = {told.wanted for told in calls.told if told.passes and told.wanted.startswith("skarabee")}
     assert count.lost == []
     assert set(count.twice) == passing
@@ -55,7 +55,7 @@ def test_a_store_that_is_destroyed_takes_with_it_what_waits_there_alone(
             running[0].destroy()
             box.trouble = {"skarabee": WELL, "noojee": WELL}
             calls.wait_for_more(10)
-        count = settled(calls, box, running, lambda: 0)
+        count = settled(calls, box, running)
     assert count.lost
     assert {calls.promised[wanted].host for wanted in count.lost} == {running[0]}
 
@@ -71,6 +71,6 @@ def test_a_start_that_waits_at_one_host_comes_behind_its_stop_at_another(
             box.trouble = {}
             calls.wait_for_more(20)
             running[0].wake()
-        count = settled(calls, box, running, lambda: 0)
+        count = settled(calls, box, running)
     assert count.lost == []
     assert count.disordered
