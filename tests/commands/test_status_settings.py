@@ -113,6 +113,20 @@ def test_a_fault_beside_where_server_and_store_are_hides_neither(section: str, s
     assert "is not there" not in shown
 
 
+def test_server_and_store_are_found_where_the_folder_names_them(server: Product, tmp_path: Path) -> None:
+    base, _, rest = server.settings.read_text().partition("[numbers]")
+    (tmp_path / "callsign.d").mkdir()
+    for name, text in (("a-torn", "[mor\n"), ("b-base", base)):
+        file = tmp_path / "callsign.d" / f"{name}.toml"
+        file.touch(mode=0o600)
+        change(file, text, 1)
+    change(server.settings, f"[numbers]{rest}[nojee]\n", 1)
+    code, shown = status(server)
+    assert code == 2
+    assert f"server at 127.0.0.1:{server.port}: running" in shown
+    assert "skarabee: waiting 0, delivered 1" in shown
+
+
 def test_a_server_that_does_not_run_goes_on_with_nothing(server: Product) -> None:
     assert server.stop() == 0
     change(server.settings, server.settings.read_text() + "[nojee]\n", 1)

@@ -80,17 +80,20 @@ def load(path: Path, check_country: bool = False) -> tuple[Settings, list[str]]:
 
 
 def places(path: Path) -> Settings:
-    """Where server and store are, as far as a file says so that cannot be used as a whole.  Never raises."""
-    try:
-        tree = config_text.tree(path.read_bytes(), SECTIONS)
-    except (OSError, ValueError):
-        return Settings(source=str(path))
+    """Where server and store are, as far as files say so that cannot be used as a whole.  Never raises."""
     found: dict[str, Any] = {}
-    for name in ("server", "outbox"):
-        keys = tree.get(name, {})
-        kind, pairs = SECTIONS[name], keys.items() if isinstance(keys, dict) else ()
-        good = {key: value for key, value in pairs if Walk(path).section(kind, name, {key: value}) is not None}
-        found[name] = Walk(path).section(kind, name, good)
+    for file in (path, *_in_folder(path.parent / FOLDER, [])):
+        try:
+            tree = config_text.tree(file.read_bytes(), SECTIONS)
+        except (OSError, ValueError):
+            continue
+        for name in ("server", "outbox"):
+            keys = tree.get(name)
+            if not isinstance(keys, dict) or name in found:
+                continue
+            kind = SECTIONS[name]
+            good = {key: v for key, v in keys.items() if Walk(file).section(kind, name, {key: v}) is not None}
+            found[name] = Walk(file).section(kind, name, good)
     return Settings(source=str(path), **found)
 
 
