@@ -175,6 +175,13 @@ def test_the_office_may_own_the_extension_or_the_number_it_is_mapped_to(tmp_path
     assert told(settings, "skarabee", phoneto("jan")).facts["businessid"] == "9001"
 
 
+def test_the_office_of_the_number_that_goes_out_comes_before_the_one_of_the_extension(tmp_path: Path) -> None:
+    mapped = 'phoneto = { "201" = "050112237", "202" = "056528998" }\n'
+    settings = load(tmp_path, SKARABEE + mapped + OFFICES)  # 2XX is 9001's, and stands before 9002
+    assert told(settings, "skarabee", phoneto("201")).facts["businessid"] == "9002"
+    assert told(settings, "skarabee", phoneto("202")).facts["businessid"] == "9001"
+
+
 INTERNAL = '[numbers]\ninternal = ["2XX", "3XXX"]\n'
 
 

@@ -97,7 +97,7 @@ def skarabee(step: Step, given: dict[str, str], settings: Settings) -> Notificat
     phonefrom = bare_number(given_from)
     phoneto = _called(step, given, section)
     target = section.phoneto.get(phoneto, phoneto)
-    office = _office(section, account, given.get("businessid", ""), (phoneto, target), numbers.country)
+    office = _office(section, account, given.get("businessid", ""), (target, phoneto), numbers.country)
     if phonefrom in numbers.internal and phoneto in numbers.internal:
         return Skipped("an internal call")
     is_caller = may_be_same(phonefrom, bare_number(caller))
@@ -132,7 +132,7 @@ def _called(step: Step, given: dict[str, str], section: Skarabee) -> str:
 
 
 def _office(section: Skarabee, account: str, businessid: str, numbers: tuple[str, ...], country: str) -> Office:
-    """The office of that account or id, else the first that lists one of `numbers`, else the section's own."""
+    """The office of that account or id, else the one that owns the number that goes out, else the extension's."""
     offices = offices_of(section, country)
     chosen = offices.by_name.get(name_of(account))
     if chosen and businessid and chosen.businessid != businessid:

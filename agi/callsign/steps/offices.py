@@ -37,12 +37,11 @@ class Offices:
             return
 
     def owner_of(self, numbers: tuple[str, ...]) -> Office:
-        """The first office that lists one of `numbers`, in whatever notation, else the section's own."""
-        own = len(self.section.office)
+        """The first office that lists the first of `numbers` that any does, in whatever notation, else the own."""
         if not self._first and not self._patterns:
             return self._own
-        place = min(map(self._place_of, numbers), default=own)
-        return self.section.office[place] if place < own else self._own
+        places = filter(lambda place: place < len(self.section.office), map(self._place_of, numbers))
+        return next((self.section.office[place] for place in places), self._own)
 
     def _place_of(self, number: str) -> int:
         notations = [as_vendor_wants(number, self.country, form) for form in FORMS]
