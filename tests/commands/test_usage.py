@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from argparse import ArgumentParser
+from contextlib import suppress
 
 import pytest
 
@@ -39,6 +40,16 @@ def test_a_command_says_in_one_line_what_it_is_for(program: str) -> None:
 def test_each_argument_of_a_command_is_described(program: str) -> None:
     actions = parser_for(program)._actions
     assert [action.dest for action in actions if len(action.help or "") < 5] == []
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_what_may_be_left_out_is_not_called_for(program: str, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = parser_for(program)
+    optional = [action.metavar for action in parser._get_positional_actions() if action.nargs in ("*", "?")]
+    with suppress(SystemExit):
+        parser.parse_intermixed_args([])
+    wanted = capsys.readouterr().err.partition("required: ")[2].strip().split(", ")
+    assert not set(wanted) & set(optional)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

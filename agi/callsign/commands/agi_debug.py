@@ -56,7 +56,7 @@ def parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
         type=_target,
         help="agi://host[:port]/path, or a script: a path, or its name in Asterisk's agi-bin",
     )
-    parser.add_argument("args", metavar="ARG", nargs="*", help="arguments, sent as agi_arg_1 and so on")
+    parser.add_argument("args", metavar="ARG", nargs="*", default=[], help="arguments, sent as agi_arg_1 and so on")
     facts = parser.add_argument_group("the call")
     usual = Call()
     facts.add_argument("--callerid", metavar="NUMBER", default="", help="who calls (none: unknown)")

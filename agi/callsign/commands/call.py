@@ -22,7 +22,8 @@ def arguments(parser: common.Parser) -> None:
     common.settings_option(parser)
     common.json_option(parser)
     parser.add_argument("path", metavar="PATH", help="as in the dialplan: skarabee, noojee/start?wait=2, …")
-    parser.add_argument("args", metavar="ARG", nargs="*", help="the path's arguments, by place or NAME=VALUE")
+    text = "the path's arguments, by place or NAME=VALUE"
+    parser.add_argument("args", metavar="ARG", nargs="*", default=[], help=text)
     parser.add_argument("--callerid", default="", metavar="NUMBER", help="who calls (none: unknown)")
     parser.add_argument("--calleridname", default="", metavar="NAME", help="the caller's name")
     parser.add_argument("--extension", default="s", metavar="EXTEN", help="what was dialled (%(default)s)")

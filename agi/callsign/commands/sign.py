@@ -29,7 +29,7 @@ def arguments(parser: common.Parser) -> None:
     common.settings_option(parser)
     common.json_option(parser)
     parser.add_argument("system", metavar="SYSTEM", help=f"one of {', '.join(SYSTEMS)}")
-    parser.add_argument("values", metavar="NAME=VALUE", nargs="*", help="what is signed, see below")
+    parser.add_argument("values", metavar="NAME=VALUE", nargs="*", default=[], help="what is signed, see below")
     common.account_option(parser)
 
 
