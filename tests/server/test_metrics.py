@@ -375,6 +375,17 @@ def test_sighup_says_that_another_address_takes_a_restart(product: Product, box:
     assert get(product).status == 200
 
 
+def test_an_account_that_a_reload_brings_is_shown_from_0(product: Product, box: Sandbox) -> None:
+    further = '[noojee.antwerp]\nkey = "k"\n[mor]\nurl = "http://127.0.0.1:1/api"\nuser = "a"\nkey = "123456"\n'
+    product.run_with(vendor_sections(box) + further, metrics="127.0.0.1:0")
+    text = get(product).text
+    for state in ("delivered", "expired"):
+        assert f'callsign_jobs_ended_total{{account="antwerp",state="{state}",system="noojee"}} 0.0' in text
+    assert 'callsign_jobs{account="antwerp",state="waiting",system="noojee"} 0.0' in text
+    assert 'callsign_oldest_waiting_seconds{account="antwerp",system="noojee"} 0.0' in text
+    assert 'callsign_vendor_seconds_count{outcome="unreachable",system="mor"} 0.0' in text
+
+
 def test_the_end_is_orderly_also_while_somebody_is_served(product: Product) -> None:
     with socket.create_connection(("127.0.0.1", metrics_port(product))) as silent:
         silent.sendall(b"GET /metr")

@@ -96,8 +96,18 @@ class Metrics:
         self._ended = Counter(
             "callsign_jobs_ended", "Jobs that this process has ended", ["system", "account", "state"], registry=registry
         )
-        accounts = settings.accounts
-        for account in accounts:  # from 0, for rate() sees no first one where there was nothing before
+        Gauge("callsign_sessions", "AGI sessions under way", registry=registry).set_function(sessions)
+        Info("callsign_build", "Which callsign this is", registry=registry).info({"version": __version__})
+        ProcessCollector(registry=registry)
+        self._store = StoreFigures(settings.outbox.path)
+        self.expect(settings.accounts)
+        registry.register(self._store)
+        self._page = MetricsPage(address, registry)
+
+    def expect(self, accounts: Sequence[str]) -> None:
+        """Shows all these from now on, from 0: rate() sees no first one where there was nothing before."""
+        self._store.accounts = accounts
+        for account in accounts:
             vendor = VENDORS[system_of(account)]
             outcomes = (*(OUTCOMES if vendor.converse else ()), *(OUTCOME_OF.values() if vendor.asks else ()))
             for outcome in outcomes if not name_of(account) else ():  # 14 lines each: too many for 500 tenants
@@ -105,12 +115,6 @@ class Metrics:
             for state in State if vendor.converse else ():
                 if state not in (State.WAITING, State.RETRIED, State.DUPLICATE):
                     self._ended.labels(*_labels(account), state.value)
-        Gauge("callsign_sessions", "AGI sessions under way", registry=registry).set_function(sessions)
-        Info("callsign_build", "Which callsign this is", registry=registry).info({"version": __version__})
-        ProcessCollector(registry=registry)
-        self._store = StoreFigures(settings.outbox.path, accounts)
-        registry.register(self._store)
-        self._page = MetricsPage(address, registry)
 
     @property
     def url(self) -> str:
@@ -147,9 +151,9 @@ class Metrics:
 class StoreFigures(Collector):
     """What the store holds.  Of a store that cannot be read only that is shown."""
 
-    def __init__(self, path: Path, accounts: Sequence[str]) -> None:
+    def __init__(self, path: Path) -> None:
         self._reader = OutboxReader(path, PATIENCE_SECONDS)
-        self._accounts = accounts
+        self.accounts: Sequence[str] = ()
         self._file = (0, 0)  # which one the reader has open
         self._counts: dict[tuple[str, str], int] = {}  # of what has ended
         self._count_again = 0.0
@@ -178,8 +182,9 @@ class StoreFigures(Collector):
         yield GaugeMetricFamily("callsign_store_readable", "Whether the store can be read", 1)
         now = clocks.wall()
         states = [state.value for state in State if state is not State.DUPLICATE]  # of several hosts only
-        found = dict.fromkeys([(account, state) for account in self._accounts for state in states], 0) | ended
-        for account in dict.fromkeys([*self._accounts, *waiting]):
+        accounts = self.accounts  # one and the same throughout: a reload may come in between
+        found = dict.fromkeys([(account, state) for account in accounts for state in states], 0) | ended
+        for account in dict.fromkeys([*accounts, *waiting]):
             count, since = waiting.get(account, (0, now))
             found[account, State.WAITING.value] = count
             oldest.add_metric(_labels(account), max(0.0, now - since))

@@ -170,6 +170,8 @@ class Server:
         self.settings = settings
         self.fastagi.settings_are_new()
         self._prefetcher.start()
+        if self._metrics is not None:
+            self._metrics.expect(settings.accounts)
         self._note = ""
         log.info("the settings were read again from %s", self._path)
         self._warn_of_lost_sections()
