@@ -21,6 +21,7 @@ from callsign.script.script_log import Syslog, set_up_logging
 from callsign.stderr_queue import is_journal
 from product import COMMAND, STAMP, Product, vendor_sections
 from script_play import PlainScript
+from settings_file import write
 from waiting import wait_until
 
 ACCOUNTS = {
@@ -178,9 +179,7 @@ def test_a_line_of_the_server_has_the_time_where_it_goes_to_a_file(tmp_path: Pat
         command = [sys.executable, str(COMMAND), "serve", "--config", str(tmp_path / "none.toml")]
         subprocess.run(command, stderr=file, check=False, timeout=60)
         settings = server.settings.read_text().replace(str(server.store), str(tmp_path / "other.db"))
-        other = tmp_path / "other.toml"
-        other.touch(mode=0o600)
-        other.write_text(settings)
+        other = write(tmp_path, settings, "other.toml")
         with subprocess.Popen([*command[:-1], str(other)], stderr=subprocess.PIPE, text=True) as started:
             assert started.stderr is not None
             first = started.stderr.readline()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sqlite3
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.sandbox import VENDORS, Sandbox
 from command_line import callsign_text as run
 from product import ACCOUNTS, Product, vendor_sections
+from settings_file import write
 from waiting import wait_until
 
 ANTWERP = {
@@ -57,11 +57,7 @@ class Tenants:
         self.config = ("--config", str(self.product.settings))
 
     def put(self, name: str, text: str) -> Path:
-        path = self.files / name
-        path.touch(mode=0o600)
-        path.write_text(text, encoding="utf-8")
-        os.utime(path, (0, 0))
-        return path
+        return write(self.files, text, name)
 
     def reload(self, wanted: str) -> str:
         seen = len(self.product.log)

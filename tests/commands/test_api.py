@@ -16,6 +16,7 @@ from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.sandbox.vendors.sraps import COMPANY
 from command_line import callsign
 from product import LONG_SECONDS, looks_old
+from settings_file import write
 
 SECRETS = {"noojee": "key-of-the-recorder", "kalliope": "password-of-the-pbx", "sraps": "secret-of-the-service"}
 CALLS = "".join(
@@ -45,16 +46,12 @@ def box() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def settings(tmp_path: Path, box: Sandbox) -> Path:
-    path = tmp_path / "callsign.toml"
-    path.touch(mode=0o600)
-    path.write_text(
+    return write(
+        tmp_path,
         f'[noojee]\nurl = "{box.url("noojee")}"\nkey = "{SECRETS["noojee"]}"\n'
         f'[kalliope]\nurl = "{box.url("kalliope")}"\nusername = "admin"\npassword = "{SECRETS["kalliope"]}"\n'
         f'[sraps]\nurl = "{box.url("sraps")}"\nkey_id = "ck_1"\nkey_secret = "{SECRETS["sraps"]}"\n',
-        encoding="utf-8",
     )
-    looks_old(path)
-    return path
 
 
 def api(settings: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -80,11 +77,8 @@ def methods(box: Sandbox) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("auth", ["hash", "apikey"])
 def test_a_recorders_method_is_signed_in_both_ways(tmp_path: Path, auth: str) -> None:
     with Sandbox({"noojee": {"key": SECRETS["noojee"], "auth": auth}}) as box:
-        path = tmp_path / "callsign.toml"
-        path.touch(mode=0o600)
         section = f'[noojee]\nurl = "{box.url("noojee")}"\nkey = "{SECRETS["noojee"]}"\nauth = "{auth}"\n'
-        path.write_text(section, encoding="utf-8")
-        looks_old(path)
+        path = write(tmp_path, section)
         told = good(path, "noojee", "dial", "number=0501", "extenOrUniqueId=SIP/100", "monitored=no", "--yes")
         assert told == {"Message": "Dialing", "Code": 0, "SessionID": "1"}
         asked = [seen.path.rpartition("/")[2] for seen in box.seen]
@@ -302,12 +296,9 @@ class Wire:
         self._answers = [lambda _: b'{"salt": "b5a8fdcf2f8d5acdad33c4a072a97d7a"}', answer]
         self._kind = kind
         self._thread = threading.Thread(target=self._serve, daemon=True)
-        self.settings = folder / "callsign.toml"
-        self.settings.touch(mode=0o600)
         url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
         section = f'[kalliope]\nurl = "{url}"\nusername = "admin"\npassword = "{SECRETS["kalliope"]}"\n'
-        self.settings.write_text(section, encoding="utf-8")
-        looks_old(self.settings)
+        self.settings = write(folder, section)
 
     def _serve(self) -> None:
         connection, _ = self._server.accept()

@@ -14,7 +14,7 @@ from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.vendors.mor.methods import EFFECTS, READS, effect_of
 from command_line import callsign_text
-from product import looks_old
+from settings_file import write
 
 KEY = "the-key-of-mor"
 ACCOUNTS = {"mor": {"user": "admin", "key": KEY}}
@@ -26,15 +26,11 @@ def section(url: str) -> str:
 
 @pytest.fixture
 def settings(tmp_path: Path, box: Sandbox) -> Path:
-    return write(tmp_path, section(box.url("mor")))
+    return settings_at(tmp_path, section(box.url("mor")))
 
 
-def write(folder: Path, text: str) -> Path:
-    path = folder / "callsign.toml"
-    path.touch(mode=0o600)
-    path.write_text(f'[outbox]\npath = "{folder}/outbox.db"\n{text}', encoding="utf-8")
-    looks_old(path)
-    return path
+def settings_at(folder: Path, text: str) -> Path:
+    return write(folder, f'[outbox]\npath = "{folder}/outbox.db"\n{text}')
 
 
 def run(settings: Path, *arguments: str | bytes) -> subprocess.CompletedProcess[str]:
@@ -100,7 +96,9 @@ def test_a_server_in_trouble_is_exit_1_and_not_asked_again(settings: Path, box: 
 def test_what_never_left_was_not_done(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    done = run(write(tmp_path, section(f"http://127.0.0.1:{port}/api")), "api", "mor", "--yes", "sms_send", "dst=1")
+    done = run(
+        settings_at(tmp_path, section(f"http://127.0.0.1:{port}/api")), "api", "mor", "--yes", "sms_send", "dst=1"
+    )
     assert (done.returncode, "refuses connections" in done.stderr, "may have" in done.stderr) == (1, True, False)
 
 
@@ -118,7 +116,7 @@ def test_a_page_that_is_no_mor_is_exit_1(tmp_path: Path) -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         url = f"http://127.0.0.1:{server.getsockname()[1]}/api"
-        done = run(write(tmp_path, section(url)), "api", "mor", "system_version_get")
+        done = run(settings_at(tmp_path, section(url)), "api", "mor", "system_version_get")
         thread.join(30)
     assert (done.returncode, done.stdout) == (1, "")
     assert "is [mor] url MOR's" in done.stderr
@@ -149,18 +147,18 @@ def test_what_cannot_be_asked_is_exit_2_and_asks_nothing(
 
 
 def test_without_a_section_it_says_so(tmp_path: Path) -> None:
-    done = run(write(tmp_path, ""), "api", "mor", "system_version_get")
+    done = run(settings_at(tmp_path, ""), "api", "mor", "system_version_get")
     assert (done.returncode, "[mor]" in done.stderr) == (2, True)
 
 
 def test_sign_shows_the_vendors_own_example(tmp_path: Path) -> None:
     text = section("https://mor.example/api").replace(KEY, "Very Sercet Key")
     values = ["calltype=answered", "user_id=123", "period_start=1252454580"]
-    done = run(write(tmp_path, text), "sign", "mor", *values)
+    done = run(settings_at(tmp_path, text), "sign", "mor", *values)
     assert "1231252454580answered****" in done.stdout
     assert "b93c35d5c6183288322122561a3da7e09abb63b7" in done.stdout
     assert "Sercet" not in done.stdout
-    unknown = run(write(tmp_path, text), "sign", "mor", "usernam=bob")
+    unknown = run(settings_at(tmp_path, text), "sign", "mor", "usernam=bob")
     assert (unknown.returncode, "did you mean username?" in unknown.stderr) == (2, True)
 
 

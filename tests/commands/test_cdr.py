@@ -36,6 +36,7 @@ from callsign.vendors.kalliope.requests import by_period
 from callsign.vendors.kalliope.signing import Signer
 from command_line import callsign
 from product import COMMAND, looks_old
+from settings_file import write
 
 LONG_SECONDS = 60.0
 STARTS = ("2026-01-31 23:59:59", "2026-02-01 00:00:00", "2026-03-15 10:00:00", "2026-03-31 23:59:59")
@@ -48,14 +49,9 @@ ACCOUNTS = {"kalliope": {**ACCOUNT, "calls": CALLS}}
 
 @pytest.fixture
 def settings(box: Sandbox, tmp_path: Path) -> Path:
-    path = tmp_path / "callsign.toml"
-    path.touch(mode=0o600)
-    path.write_text(
-        f'[kalliope]\nurl = "{box.url("kalliope")}"\nusername = "admin"\npassword = "admin-password"\n',
-        encoding="utf-8",
+    return write(
+        tmp_path, f'[kalliope]\nurl = "{box.url("kalliope")}"\nusername = "admin"\npassword = "admin-password"\n'
     )
-    looks_old(path)
-    return path
 
 
 def command(settings: Path, *options: str) -> list[str]:
@@ -293,12 +289,9 @@ ITS_LINE = f"{CALL},local_exten,2026-02-02 03:40:00,,2026-02-02 03:41:00,206,206
 @pytest.fixture
 def called(tmp_path: Path) -> Iterator[tuple[Sandbox, Path]]:
     with Sandbox({"kalliope": {**ACCOUNT, "calls": CALLS + ITS_LINE}}) as box:
-        path = tmp_path / "callsign.toml"
-        path.touch(mode=0o600)
         url = box.url("kalliope")
         section = f'[kalliope]\nurl = "{url}"\nusername = "admin"\npassword = "admin-password"\n'
-        path.write_text(section, encoding="utf-8")
-        looks_old(path)
+        path = write(tmp_path, section)
         yield box, path
 
 

@@ -14,6 +14,7 @@ from callsign import clocks
 from callsign.notification import Notification, State
 from callsign.outbox.outbox import Job, Outbox
 from command_line import callsign_text
+from settings_file import write
 from store_play import LONG_SECONDS, call_from, eventually, recording
 
 Run = Callable[..., "tuple[int, str, str]"]
@@ -27,9 +28,9 @@ def store(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(tmp_path: Path, store: Path) -> Run:
     """Exit status, output and complaints of `callsign ARGUMENTS`."""
-    settings = tmp_path / "callsign.toml"
-    settings.touch(mode=0o600)
-    settings.write_text(f'[server]\nlisten = "127.0.0.1:1"\n[outbox]\npath = "{store}"\n[numbers]\ncountry = "BE"\n')
+    settings = write(
+        tmp_path, f'[server]\nlisten = "127.0.0.1:1"\n[outbox]\npath = "{store}"\n[numbers]\ncountry = "BE"\n'
+    )
 
     def run_it(*arguments: str) -> tuple[int, str, str]:
         done = callsign_text(*arguments, "--config", str(settings))

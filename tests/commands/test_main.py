@@ -23,7 +23,8 @@ from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.settings.sections import Settings
 from command_line import callsign_text as run
-from product import COMMAND, PROJECT, Product, looks_old, vendor_sections
+from product import COMMAND, PROJECT, Product, vendor_sections
+from settings_file import write
 from waiting import wait_until
 
 # Skarabee's infosheet: its printed hash belongs to this timestamp, not to the one in its URL.
@@ -42,11 +43,7 @@ def sections(box: Sandbox) -> str:
 
 @pytest.fixture
 def settings(tmp_path: Path, box: Sandbox) -> Path:
-    path = tmp_path / "callsign.toml"
-    path.touch(mode=0o600)
-    path.write_text(f'[outbox]\npath = "{tmp_path}/outbox.db"\n{sections(box)}')
-    looks_old(path)
-    return path
+    return write(tmp_path, f'[outbox]\npath = "{tmp_path}/outbox.db"\n{sections(box)}')
 
 
 @pytest.fixture
@@ -66,9 +63,7 @@ def test_check_names_what_is_read(settings: Path) -> None:
 
 
 def test_a_settings_fault_is_one_line_each_and_exit_2(tmp_path: Path) -> None:
-    path = tmp_path / "callsign.toml"
-    path.touch(mode=0o600)
-    path.write_text('[skarabee]\nurl = "voip"\nbussinesid = "8103"\nkey = 5\n[nojee]\n')
+    path = write(tmp_path, '[skarabee]\nurl = "voip"\nbussinesid = "8103"\nkey = 5\n[nojee]\n')
     for command in (["serve"], ["check"], ["jobs"], ["sign", "skarabee"], ["call", "ping"]):
         done = run(*command, "--config", str(path))
         assert done.returncode == 2, command
@@ -98,10 +93,7 @@ def test_a_settings_fault_is_one_line_each_and_exit_2(tmp_path: Path) -> None:
     ids=" ".join,
 )
 def test_a_program_is_told_of_faulty_settings_in_json_too(command: list[str], tmp_path: Path) -> None:
-    path = tmp_path / "callsign.toml"
-    path.touch(mode=0o600)
-    path.write_text("[nojee]\n")
-    looks_old(path)
+    path = write(tmp_path, "[nojee]\n")
     done = run(*command, "--json", "--config", str(path))
     told = json.loads(done.stdout)
     assert done.returncode == 2
@@ -466,10 +458,8 @@ def test_what_is_no_jobs_number_is_wrong_usage(command: str, job: str, settings:
 
 
 def test_status_tells_of_a_server_that_cannot_make_its_store(server: Product, tmp_path: Path) -> None:
-    other = tmp_path / "other.toml"
-    other.touch(mode=0o600)
     text = server.settings.read_text().replace(str(server.store), "/proc/nope/outbox.db")
-    other.write_text(text.replace('"127.0.0.1:0"', f'"127.0.0.1:{server.port}"'))
+    other = write(tmp_path, text.replace('"127.0.0.1:0"', f'"127.0.0.1:{server.port}"'), "other.toml")
     done = run("status", "--config", str(other))
     assert done.returncode == 1
     assert "/proc/nope/outbox.db is not there though the server runs" in done.stdout
@@ -500,9 +490,7 @@ def test_sandbox_prints_settings_that_work(tmp_path: Path) -> None:
         text = ""
         while "# noojee:" not in text:
             text += sandbox.stdout.readline()
-        path = tmp_path / "callsign.toml"
-        path.touch(mode=0o600)
-        path.write_text(f'[outbox]\npath = "{tmp_path}/outbox.db"\n{text}')
+        path = write(tmp_path, f'[outbox]\npath = "{tmp_path}/outbox.db"\n{text}')
         done = run("call", "skarabee?wait=20", "", "056528998", "--callerid", "056528999", "--config", str(path))
         assert done.stdout.splitlines()[0] == "SKARABEESTATUS=OK"
         line = sandbox.stdout.readline()
@@ -621,8 +609,8 @@ def test_check_warns_of_a_port_that_is_open_to_all(settings: Path) -> None:
 
 def test_check_warns_of_metrics_that_others_can_reach(tmp_path: Path, box: Sandbox) -> None:
     for address, open_to_others in (("127.0.0.1:4593", False), ("[::1]:4593", False), ("0.0.0.0:4593", True)):
-        path = tmp_path / "callsign.toml"
-        path.touch(mode=0o600)
-        path.write_text(f'[server]\nmetrics = "{address}"\n[outbox]\npath = "{tmp_path}/outbox.db"\n{sections(box)}')
+        path = write(
+            tmp_path, f'[server]\nmetrics = "{address}"\n[outbox]\npath = "{tmp_path}/outbox.db"\n{sections(box)}'
+        )
         done = run("check", "--config", str(path))
         assert (done.returncode, "[server] metrics" in done.stdout) == (0, open_to_others)

@@ -16,6 +16,7 @@ import pytest
 from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.sandbox import Sandbox
 from product import ACCOUNTS, COMMAND, PROJECT, looks_old, vendor_sections
+from settings_file import write
 from waiting import wait_until
 
 AGI_DEBUG = PROJECT / "agi" / "bin" / "agi-debug"
@@ -24,13 +25,10 @@ LONG_SECONDS = 60.0
 
 @pytest.fixture(autouse=True)
 def settings(tmp_path: Path, box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = tmp_path / "callsign.toml"
-    path.touch(mode=0o600)
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     server = f'[server]\nlisten = "127.0.0.1:{port}"\n'
-    path.write_text(f'{server}[outbox]\npath = "{tmp_path}/outbox.db"\n{vendor_sections(box)}', encoding="utf-8")
-    looks_old(path)
+    path = write(tmp_path, f'{server}[outbox]\npath = "{tmp_path}/outbox.db"\n{vendor_sections(box)}')
     monkeypatch.setenv("CALLSIGN_CONFIG", str(path))
     return path
 

@@ -21,6 +21,7 @@ from callsign.vendors.interface import Ask
 from product import COMMAND, Product
 from real_asterisk import RealAsterisk
 from rough_vendor import Behaviour, RoughVendor
+from settings_file import write
 from store_play import LONG_SECONDS
 from test_vendor_faults import DIALPLAN, FAULTS, GRACE_SECONDS, HANG_SECONDS, HANGING, NOWHERE, certificate
 from waiting import wait_until
@@ -129,10 +130,8 @@ def test_a_vendor_that_says_more_than_its_answer_answers_each_call_its_own(
 def test_what_an_administrator_asks_passes_over_interim_answers(tmp_path: Path) -> None:
     with RoughVendor("", Sandbox(DEMO_ACCOUNTS)) as vendor:
         vendor.behave(rough.hints_first)
-        settings = tmp_path / "callsign.toml"
-        settings.touch(mode=0o600)
         sections = vendor.lead_here(settings_for(vendor.box))
-        settings.write_text(f'[outbox]\npath = "{tmp_path}/outbox.db"\n{sections}\n', encoding="utf-8")
+        settings = write(tmp_path, f'[outbox]\npath = "{tmp_path}/outbox.db"\n{sections}\n')
         for command in (["check", "--online"], ["cdr", "--from", "2026-01-01", "--to", "2026-01-31"]):
             ran = subprocess.run(
                 [sys.executable, str(COMMAND), *command, "--config", str(settings)],

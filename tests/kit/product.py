@@ -85,7 +85,6 @@ class Product:
         store = f'[outbox]\npath = "{self.store}"\n{outbox}\n'
         self.settings.write_text(f"{server}{store}{sections}\n", encoding="utf-8")
         looks_old(self.settings)
-        os.utime(self.settings, (0, 0))  # as if long ago: what was just written is looked at twice
 
     def run_with(self, sections: str, metrics: str = "") -> None:
         """The settings of `write_settings`, with the port for the commands to find it, and it runs with them."""

@@ -17,6 +17,7 @@ from callsign.sandbox.vendors.record import SeenRequest
 from callsign.sandbox.vendors.sandbox import VENDORS
 from command_line import callsign_text as run
 from product import COMMAND
+from settings_file import write
 
 CALLER = "0478123456"
 
@@ -30,9 +31,7 @@ def sandbox(folder: Path, *arguments: str) -> Iterator[tuple[IO[str], str]]:
         text = ""
         while "# sraps:" not in text:
             text += running.stdout.readline()
-        settings = folder / "callsign.toml"
-        settings.touch(mode=0o600)
-        settings.write_text(f'[outbox]\npath = "{folder}/outbox.db"\n{text}')
+        settings = write(folder, f'[outbox]\npath = "{folder}/outbox.db"\n{text}')
         try:
             yield running.stdout, str(settings)
         finally:

@@ -22,6 +22,7 @@ from callsign.sandbox.asterisk.behaviour import Conduct, Session
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
 from product import COMMAND, Product
+from settings_file import write
 from waiting import wait_until
 
 WAIT_SECONDS = 15.0  # for what comes at once
@@ -388,9 +389,7 @@ class TestTheStart:
     def test_at_an_address_that_is_taken_ends_with_1_and_a_line_and_touches_no_store(self, tmp_path: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             listen = f"127.0.0.1:{taken.getsockname()[1]}"
-            config = tmp_path / "callsign.toml"
-            config.touch(mode=0o600)
-            config.write_text(f'[server]\nlisten = "{listen}"\n[outbox]\npath = "{tmp_path}/store/outbox.db"\n')
+            config = write(tmp_path, f'[server]\nlisten = "{listen}"\n[outbox]\npath = "{tmp_path}/store/outbox.db"\n')
             ended = serve(config)
         assert ended.returncode == 1
         (line,) = ended.stderr.splitlines()
