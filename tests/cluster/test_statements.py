@@ -1,0 +1,166 @@
+"""What is said to PostgreSQL does there what the hosts rely on: who owns a job, who is dead, who takes over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from callsign.cluster import statements as sql
+from cluster_settings import upgrade
+from real_postgres import Postgres
+from shared_tables import OtherHost
+
+NewHost = Callable[[str], OtherHost]
+
+
+@pytest.fixture
+def new_host(postgres_server: Postgres, database: str) -> Iterator[NewHost]:
+    """Makes a host that has joined."""
+    upgrade(postgres_server, database)
+    made = []
+
+    def make(name: str) -> OtherHost:
+        host = OtherHost(postgres_server, database, name)
+        made.append(host)
+        host.join("skarabee", "noojee")
+        return host
+
+    yield make
+    for host in made:
+        host.close()
+
+
+def say(host: OtherHost, statement: str, **values: object) -> list[Any]:
+    cursor = host.connection.execute(statement, {"me": host.name, **values})
+    return cursor.fetchall() if cursor.description else []
+
+
+def beat(host: OtherHost, life: int = 1) -> list[Any]:
+    return say(host, sql.BEAT, life=life, wants="{}", systems=["skarabee", "noojee"])
+
+
+def adopt(host: OtherHost, *dead: OtherHost, systems: tuple[str, ...] = ("skarabee", "noojee")) -> set[tuple[str, int]]:
+    rows = say(host, sql.ADOPT, systems=list(systems), dead=[one.name for one in dead])
+    return {(store, n) for store, n, *_ in rows}
+
+
+def end(host: OtherHost, store: str, n: int, state: str = "delivered") -> list[Any]:
+    return say(host, sql.END, store=[store], n=[n], state=[state], reason=[""], attempts=[1])
+
+
+def test_a_host_is_declared_dead_only_by_the_beat_that_was_seen_last(new_host: NewHost) -> None:
+    pbx1, pbx2 = new_host("pbx1"), new_host("pbx2")
+    assert beat(pbx1) == [(1,)]
+    assert say(pbx2, sql.DECLARE_DEAD, name="pbx1", life=1, beat=0) == []  # it has beaten since
+    assert say(pbx2, sql.DECLARE_DEAD, name="pbx1", life=1, beat=1) == [("pbx1",)]
+    assert say(pbx2, sql.DECLARE_DEAD, name="pbx1", life=1, beat=1) == []  # by one of us
+
+
+def test_who_was_declared_dead_hears_it_at_its_next_beat_and_lives_on_as_another(new_host: NewHost) -> None:
+    pbx1 = new_host("pbx1")
+    pbx1.die()
+    assert beat(pbx1) == []
+    pbx1.join("skarabee")
+    assert beat(pbx1, life=1) == []
+    assert beat(pbx1, life=2) == [(2,)]
+
+
+def test_the_beat_of_one_who_has_the_same_name_and_joined_before_goes_nowhere(new_host: NewHost) -> None:
+    first, second = new_host("pbx1"), new_host("pbx1")
+    assert beat(first, life=1) == []
+    assert beat(second, life=2) == [(2,)]
+
+
+def test_what_a_dead_host_left_and_what_nobody_owns_is_taken_over_once(new_host: NewHost) -> None:
+    pbx1, pbx2, pbx3 = new_host("pbx1"), new_host("pbx2"), new_host("pbx3")
+    for n in range(4):
+        pbx1.publish(n, age=10.0 - n)
+    pbx1.publish(5, owner=None)
+    pbx1.publish(6, state="delivered")
+    pbx3.publish(7)
+    pbx1.die()
+    assert adopt(pbx2, pbx1) == {("store-of-pbx1", n) for n in (0, 1, 2, 3, 5)}
+    assert adopt(pbx3, pbx1) == set()
+    assert {pbx3.row(n, "store-of-pbx1")["owner"] for n in (0, 1, 2, 3, 5)} == {"pbx2"}
+
+
+def test_two_who_take_over_at_once_share_and_do_not_wait_for_each_other(new_host: NewHost) -> None:
+    pbx1, pbx2, pbx3 = new_host("pbx1"), new_host("pbx2"), new_host("pbx3")
+    for n in range(150):
+        pbx1.publish(n)
+    pbx1.die()
+    with pbx2.connection.transaction():
+        first = adopt(pbx2, pbx1)
+        second = adopt(pbx3, pbx1)
+    assert (len(first), len(second)) == (100, 50)
+    assert not first & second
+
+
+def test_a_host_takes_over_nothing_for_a_vendor_that_it_has_no_section_for(new_host: NewHost) -> None:
+    pbx1, pbx2 = new_host("pbx1"), new_host("pbx2")
+    pbx1.publish(1)
+    pbx1.publish(2, system="noojee", action="noojee/start")
+    pbx1.die()
+    assert adopt(pbx2, pbx1, systems=("skarabee",)) == {("store-of-pbx1", 1)}
+    assert pbx2.row(2, "store-of-pbx1")["owner"] == "pbx1"
+
+
+def test_only_the_owner_ends_a_job_and_only_once_and_then_no_number_is_left_of_it(new_host: NewHost) -> None:
+    pbx1, pbx2 = new_host("pbx1"), new_host("pbx2")
+    pbx1.publish(1)
+    assert end(pbx2, pbx1.store, 1) == []
+    assert "0478123456" in pbx1.row(1)["facts"]
+    assert end(pbx1, pbx1.store, 1) == [(pbx1.store, 1)]
+    assert end(pbx1, pbx1.store, 1, "refused") == []
+    assert (pbx1.row(1)["state"], pbx1.row(1)["facts"]) == ("delivered", "{}")
+
+
+def test_what_was_refused_keeps_its_facts_for_another_try(new_host: NewHost) -> None:
+    pbx1 = new_host("pbx1")
+    pbx1.publish(1)
+    end(pbx1, pbx1.store, 1, "refused")
+    assert "0478123456" in pbx1.row(1)["facts"]
+
+
+def test_a_job_that_is_published_again_changes_nothing(new_host: NewHost) -> None:
+    pbx1, pbx2 = new_host("pbx1"), new_host("pbx2")
+    pbx1.publish(1)
+    pbx1.die()
+    adopt(pbx2, pbx1)
+    pbx1.publish(1)
+    assert pbx1.row(1)["owner"] == "pbx2"
+
+
+def test_what_ended_long_ago_is_pruned_and_nothing_that_waits(new_host: NewHost) -> None:
+    pbx1, pbx2 = new_host("pbx1"), new_host("pbx2")
+    pbx1.publish(1, state="delivered", age=7200.0)  # ended an hour ago
+    pbx1.publish(2, state="delivered", age=10.0)
+    pbx1.publish(3, age=7200.0)
+    with pbx2.connection.transaction():
+        say(pbx2, sql.PRUNE, keep=1800.0)
+        say(pbx1, sql.PRUNE, keep=1.0)  # somebody is at it
+    assert say(pbx1, "SELECT n FROM callsign.job ORDER BY n") == [(2,), (3,)]
+
+
+def test_the_role_for_views_sees_jobs_and_no_numbers(
+    new_host: NewHost, postgres_server: Postgres, database: str
+) -> None:
+    new_host("pbx1").publish(1)
+    with postgres_server.connect("callsign_view", database) as view:
+        assert view.execute("SELECT call, state FROM callsign.job").fetchall() == [("pbx1-1700000000.1", "waiting")]
+        for forbidden in ("SELECT facts FROM callsign.job", "DELETE FROM callsign.job"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                view.execute(forbidden)
+
+
+def test_the_role_of_the_hosts_cannot_change_the_tables(
+    new_host: NewHost, postgres_server: Postgres, database: str
+) -> None:
+    new_host("pbx1")
+    with postgres_server.connect(database=database) as host:
+        for forbidden in ("DROP TABLE callsign.job", "UPDATE callsign.meta SET version = 7"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                host.execute(forbidden)
