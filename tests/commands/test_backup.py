@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -54,6 +55,23 @@ def test_of_a_store_that_is_broken_there_is_no_copy(settings: Path, tmp_path: Pa
     done = callsign("backup", "--config", str(settings))
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.startswith(b"callsign backup: the store ")
+
+
+def test_an_interrupt_leaves_no_copy_behind(settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with sqlite3.connect(tmp_path / "outbox.db") as db:
+        db.execute("CREATE TABLE many (text)")
+        db.executemany("INSERT INTO many VALUES (?)", [("x" * 1000,)] * 1000)
+    db.close()
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    command = [sys.executable, str(COMMAND), "backup", "--config", str(settings)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(1) == b"S"
+        assert list((tmp_path / "tmp").iterdir())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(LONG_SECONDS) == -signal.SIGINT
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_where_there_is_no_store_there_is_no_copy(settings: Path) -> None:

@@ -181,7 +181,7 @@ def test_an_interrupt_leaves_no_part(settings: Path, box: Sandbox, tmp_path: Pat
     assert len(list(folder.iterdir())) == 1
     process.send_signal(number)
     _, told = process.communicate(timeout=LONG_SECONDS)
-    assert (process.returncode, told) == (1, b"callsign: interrupted\n")
+    assert (process.returncode, told) == (-number, b"")
     assert list(folder.iterdir()) == []
 
 

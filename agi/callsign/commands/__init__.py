@@ -1,7 +1,7 @@
 """The administrator's commands, a module for each; main runs the one that is named, and imports no other.
 
 bin/ starts main and agi_debug within shell, which ends a process as a shell expects it.  parser reads a command
-line; common is what commands share.
+line; interrupts is what ^C does; common is what commands share.
 
     serve         the server             sandbox         the stand-ins
     check         of checks; where a FreePBX is also of freepbx, where are more hosts of check_cluster; root's also

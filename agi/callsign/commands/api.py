@@ -13,6 +13,7 @@ from typing import Any, Protocol, cast
 
 from callsign import clocks
 from callsign.commands import common
+from callsign.commands.interrupts import ended_by_signals
 from callsign.delivery.conversation import run_conversation
 from callsign.http.messages import Reply, Request
 from callsign.http.transport import HttpTransport
@@ -21,7 +22,7 @@ from callsign.record import fields, replace
 from callsign.settings.accounts import account_of, place_named
 from callsign.settings.secret import Secret
 from callsign.vendors import noojee_api
-from callsign.vendors.api import Call, Result, secrets_in
+from callsign.vendors.api import MAYBE_DONE, Call, Result, secrets_in
 from callsign.vendors.kalliope import api as kalliope
 from callsign.vendors.mor import api as mor
 from callsign.vendors.registry import VENDORS
@@ -115,15 +116,25 @@ def _asked(system: str, section: Any, call: Call) -> tuple[Result, set[str]]:
     """What came of it, and what proved who asked."""
     proofs: set[str] = set()
     transport = HttpTransport()
+    may_be_done = False  # a request that changes something is under way
 
     def send(request: Request, seconds: float) -> Reply:
+        nonlocal may_be_done
         proofs.update(secrets_in(request))
-        return transport.send(request, min(seconds, SECONDS))
+        may_be_done = not request.is_safe
+        reply = transport.send(request, min(seconds, SECONDS))
+        may_be_done = False
+        return reply
 
     conversation = APIS[system].converse(section, call, VENDORS[system].new_memory())
     longest = ALL_SECONDS if call.every_page else SECONDS
     try:
-        result = run_conversation(conversation, send, clocks.steady, math.inf, longest)
+        with ended_by_signals():
+            result = run_conversation(conversation, send, clocks.steady, math.inf, longest)
+    except KeyboardInterrupt:
+        if may_be_done:
+            common.complain("api", f"interrupted{MAYBE_DONE}")
+        raise
     finally:
         transport.close()
     return (result if isinstance(result, Result) else Result("UNREACHABLE", result.reason)), proofs

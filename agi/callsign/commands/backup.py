@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from callsign.commands import common
+from callsign.commands.interrupts import ended_by_signals
 from callsign.outbox.reader import OutboxReader
 
 EPILOG = """\
@@ -30,7 +31,7 @@ def run(options: common.Options) -> int:
     if sys.stdout.isatty():
         raise common.UsageFault("it is no text: wanted callsign backup >FILE")
     store = common.settings_and_store(options).outbox.path
-    with tempfile.TemporaryDirectory(prefix="callsign-") as folder:
+    with ended_by_signals(), tempfile.TemporaryDirectory(prefix="callsign-") as folder:
         copy = Path(folder) / store.name
         with closing(OutboxReader(store)) as reader:
             reader.check()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -18,6 +17,7 @@ from callsign.commands import common
 from callsign.commands.cdr_joining import BadPart, Joined
 from callsign.commands.cdr_periods import NO_CHANGES, Part, days_of, given, months, unmistakable
 from callsign.commands.cdr_selecting import ELSEWHERE, NAME, within
+from callsign.commands.interrupts import ended_by_signals
 from callsign.delivery.conversation import run_conversation
 from callsign.http.messages import Answer, Request
 from callsign.http.transport import HttpTransport
@@ -77,7 +77,7 @@ def run(options: common.Options) -> int:
     except ValueError as fault:
         raise common.UsageFault(str(fault)) from None
     try:
-        with _ended_by_signals(), _written(target) as file:
+        with ended_by_signals(), _written(target) as file:
             _download(section, pieces, "text" if options.style == "blues_out" else options.format, file, options.call)
     except Failed as fault:
         common.complain("cdr", place_named(account_of("kalliope", options.account), str(fault)))
@@ -177,18 +177,3 @@ def _written(target: Path | None) -> Iterator[IO[bytes]]:
     except BaseException:
         os.unlink(name)
         raise
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """^C, SIGTERM and a terminal that closes end it through what cleans up."""
-
-    def end(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -230,6 +230,6 @@ def _asked(seen: Sequence[SeenRequest]) -> list[SeenRequest]:
 
 
 if __name__ == "__main__":
-    begin("demo")
+    begin()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the server and the folder go before it ends
     end("demo", main)

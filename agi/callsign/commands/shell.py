@@ -19,13 +19,8 @@ if TYPE_CHECKING:
 DONE, FAILED = 0, 1
 
 
-def begin(program: str) -> None:
-    """From here on ^C ends it with a line and status 1, and nothing that it prints can fail before `end`."""
-
-    def stop(*_: object) -> NoReturn:
-        _say(program, "interrupted")
-        os._exit(FAILED)
-
+def begin() -> None:
+    """From here on ^C ends it as a shell expects, quietly, and nothing that it prints can fail before `end`."""
     for number, flags in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
         _have_open(number, flags)  # a write to standard output fails as on a closed one
     codecs.register_error("escape", _escaped)
@@ -34,18 +29,23 @@ def begin(program: str) -> None:
     sys.stdout = io.TextIOWrapper(output, encodings[0], "escape", line_buffering=os.isatty(1))
     sys.stderr = io.TextIOWrapper(complaints, encodings[1], "escape", line_buffering=True)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as a shell sets it for what runs in the background
-        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def end(program: str, main: Callable[[], int]) -> NoReturn:
-    """Runs `main` and ends the process with its status; without a traceback, whatever comes."""
-    trouble: BaseException | None = None
+    """Runs `main` and ends the process with its status; without a traceback, whatever comes.
+
+    A KeyboardInterrupt with a signal's number is one that has cleaned up behind it, and ends it now.
+    """
+    trouble: Exception | None = None
     status = DONE
     try:
         status = main()
     except SystemExit as wanted:  # argparse
         status = wanted.code if isinstance(wanted.code, int) else FAILED
-    except (Exception, KeyboardInterrupt) as fault:
+    except KeyboardInterrupt as wish:
+        _end_by(*wish.args)
+    except Exception as fault:
         trouble = fault
     output: Any = sys.stdout.buffer
     try:  # noqa: SIM105 (contextlib would be one more module before ^C is heard)
@@ -59,8 +59,7 @@ def end(program: str, main: Callable[[], int]) -> NoReturn:
     elif trouble is not None:
         from callsign.log_text import place_of
 
-        words = f"a fault in callsign itself: {place_of(trouble)}"
-        _say(program, "interrupted" if isinstance(trouble, KeyboardInterrupt) else words)
+        _say(program, f"a fault in callsign itself: {place_of(trouble)}")
         status = FAILED
     os._exit(status)  # not by way of the interpreter's end, which flushes again and waits for threads
 
@@ -81,6 +80,12 @@ class _Stream(io.FileIO):
             if self.fileno() == 1:
                 raise
             return len(data)
+
+
+def _end_by(number: int = signal.SIGINT) -> None:
+    """Who has called it sees that it was stopped: a shell gives it 130 for ^C, and goes on with no loop."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def _have_open(number: int, flags: int) -> None:
