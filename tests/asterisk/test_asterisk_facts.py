@@ -22,7 +22,16 @@ exten => local,1,Gosub(facts-local,s,1)
 exten => url,1,Set(BY_IF=${IF($["${CALLSIGN_AGI}" = ""]?"agi://127.0.0.1:4591":"${CALLSIGN_AGI}")})
  same => n,Gosub(facts-url,s,1)
 
+exten => predial,1,Dial(Local/s@facts-dialled,5,b(facts-predial^s^1(first))b(facts-predial^s^1(last)))
+
 exten => _[0-9a-z].,1,Gosub(facts-peek,s,1)
+
+[facts-dialled]
+exten => s,1,Hangup()
+
+[facts-predial]
+exten => s,1,Set(GLOBAL(PREDIAL)=${PREDIAL}${ARG1})
+ same => n,Return()
 
 [facts-local]
 exten => s,1,Set(LOCAL(AGISIGHUP)=no)
@@ -187,3 +196,8 @@ def test_quote_does_not_keep_an_unclosed_bracket_from_swallowing_the_next_argume
     assert (swallowed["agi_arg_2"], swallowed.get("agi_arg_3")) == (f"{text},last", None)
     assert last["agi_arg_2"] == text  # nothing after it to swallow
     assert filtered["agi_arg_3"] == "last"
+
+
+def test_of_two_predial_handlers_the_last_one_counts(asterisk: RealAsterisk) -> None:
+    result = asterisk.call("predial", "facts", report=["PREDIAL"])
+    assert result.variables == {"PREDIAL": "last"}  # FreePBX's behind that of a trunk's options: see help freepbx
