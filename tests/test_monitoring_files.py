@@ -15,11 +15,13 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from callsign.cluster.figures import Figures
 from callsign.commands.health import FAILED
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
 from callsign.sandbox.command import DEMO_ACCOUNTS, settings_for
 from callsign.sandbox.vendors.sandbox import Sandbox
+from callsign.server.cluster_metrics import ClusterFigures
 from callsign.server.metrics import NO_STATUS, STATUSES
 from callsign.steps.handlers import HANDLERS
 from product import PROJECT, Product
@@ -78,7 +80,8 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[tuple[str
 
         wait_until(lambda: 'path="skarabee"' in page())
         families = text_string_to_metric_families(page())
-        yield [(sample.name, sample.labels) for family in families for sample in family.samples]
+        with_cluster = [*families, *ClusterFigures(Figures()).collect()]  # where the settings have one
+        yield [(sample.name, sample.labels) for family in with_cluster for sample in family.samples]
 
 
 @pytest.mark.parametrize("name", EXPRESSIONS)
@@ -110,7 +113,7 @@ def test_an_alert_says_what_is_the_matter_and_what_to_do() -> None:
 
 def test_the_dashboard_shows_steps_queue_vendors_questions_and_failures() -> None:
     rows = [panel["title"].partition(":")[0] for panel in dashboard()["panels"] if panel["type"] == "row"]
-    assert rows == ["Now", "Steps", "Queue", "Vendors", "Questions", "Failures", "The server itself"]
+    assert rows == ["Now", "Steps", "Queue", "Vendors", "Questions", "Failures", "Other hosts", "The server itself"]
 
 
 def test_panels_have_ids_and_places_of_their_own_and_the_source_that_is_chosen_above() -> None:

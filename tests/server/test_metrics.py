@@ -18,12 +18,14 @@ from urllib.request import urlopen
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from callsign import __version__
+from callsign import __version__, clocks
+from callsign.cluster.figures import Figures
 from callsign.record import replace
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
 from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.sandbox import Sandbox
+from callsign.server.cluster_metrics import ClusterFigures
 from callsign.server.metrics import Metrics
 from callsign.server.metrics_page import MOST_PEERS
 from callsign.settings.sections import OutboxSection
@@ -425,3 +427,41 @@ def figures(folder: Path) -> Iterator[tuple[Metrics, Callable[[], str]]]:
         yield metrics, lambda: urlopen(metrics.url, timeout=20).read().decode()
     finally:
         metrics.stop()
+
+
+def test_what_is_counted_of_the_other_hosts_is_on_the_page(tmp_path: Path) -> None:
+    counted = Figures(published=9, unpublished=4, alone=3, lost=2, adopted=1, lease_until=clocks.steady() + 1000)
+    counted.exchanged(0.25)
+    counted.exchanged(0.5)
+    counted.slots = {"noojee": 2, "noojee.antwerp": 5}
+    metrics = Metrics(("127.0.0.1", 0), replace(SETTINGS, outbox=OutboxSection(tmp_path / "none")), lambda: 0, counted)
+    metrics.start()
+    try:
+        with urlopen(metrics.url) as page:
+            families = list(text_string_to_metric_families(page.read().decode()))
+    finally:
+        metrics.stop()
+    found = {
+        (sample.name.removeprefix("callsign_cluster_"), *sample.labels.values()): sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name.startswith("callsign_cluster_")
+    }
+    assert 900 < found.pop(("lease_seconds_left",)) <= 1000
+    assert found == {
+        ("published_total",): 9,
+        ("unpublished",): 4,
+        ("alone_total",): 3,
+        ("lost_total",): 2,
+        ("adopted_total",): 1,
+        ("exchange_seconds_count",): 2,
+        ("exchange_seconds_sum",): 0.75,
+        ("slots", "noojee"): 2,
+        ("slots", "antwerp", "noojee"): 5,
+    }
+
+
+def test_a_lease_that_is_over_is_0_and_without_a_cluster_there_is_none(tmp_path: Path, page: Product) -> None:
+    (lease,) = [f for f in ClusterFigures(Figures()).collect() if f.name == "callsign_cluster_lease_seconds_left"]
+    assert [sample.value for sample in lease.samples] == [0]
+    assert "callsign_cluster" not in get(page).text

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
@@ -28,6 +29,7 @@ from callsign.outbox.outbox import OutboxError
 from callsign.outbox.reader import OutboxReader
 from callsign.outbox.watch import inode_of
 from callsign.question import Found, Invalid, Verdict
+from callsign.server.cluster_metrics import ClusterFigures
 from callsign.server.metrics_page import MetricsPage
 from callsign.settings.accounts import name_of, system_of
 from callsign.settings.sections import Settings
@@ -35,6 +37,9 @@ from callsign.steps.answer import status_of
 from callsign.steps.handlers import HANDLERS
 from callsign.steps.step import Step
 from callsign.vendors.registry import VENDORS
+
+if TYPE_CHECKING:
+    from callsign.cluster.figures import Figures
 
 STEP_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 VENDOR_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # seconds; an attempt ends after 10
@@ -74,7 +79,14 @@ def _labels(account: str) -> tuple[str, str]:
 class Metrics:
     """The figures of one server, and the page that shows them.  Raises OSError if the address cannot be used."""
 
-    def __init__(self, address: tuple[str, int], settings: Settings, sessions: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        settings: Settings,
+        sessions: Callable[[], int],
+        figures: Figures | None = None,
+    ) -> None:
+        """`figures` are those of the cluster, where there is one."""
         # A moment of birth beside each figure is for OpenMetrics; Prometheus sees a restart without.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         registry = _Registry()
@@ -102,6 +114,8 @@ class Metrics:
         self._store = StoreFigures(settings.outbox.path)
         self.expect(settings.accounts)
         registry.register(self._store)
+        if figures is not None:
+            registry.register(ClusterFigures(figures))
         self._page = MetricsPage(address, registry)
 
     def expect(self, accounts: Sequence[str]) -> None:
