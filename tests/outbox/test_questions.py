@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing, nullcontext
-from functools import partial
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from callsign import clocks
 from callsign.outbox import schema as sql
+from callsign.outbox.access import StoreAccess
 from callsign.outbox.outbox import Outbox
 from callsign.outbox.reader import LastQuestion, OutboxReader, Questions
 from callsign.outbox.unwritten import Unwritten
@@ -56,10 +56,6 @@ def test_only_the_last_hour_counts_and_the_last_trouble_stays(path: Path, outbox
     assert found.last_trouble.reason == "HTTP 503"
 
 
-def _on(db: sqlite3.Connection, _on_disk: bool) -> nullcontext[sqlite3.Connection]:
-    return nullcontext(db)
-
-
 def rows(path: Path) -> list[tuple[str, int]]:
     with closing(sqlite3.connect(path)) as db:
         return db.execute("SELECT status, minute - 30000000 FROM asked ORDER BY status, minute").fetchall()
@@ -76,9 +72,8 @@ def test_what_is_older_than_an_hour_is_forgotten_but_for_the_last_of_its_kind(
     outbox.wait_written(LONG_SECONDS)
     clock.now += 60 * 80
     for keep_seconds, left in ((86400.0, [("ERROR", 0), ("OK", 70), ("OK", 71)]), (0.0, [("OK", 70), ("OK", 71)])):
-        with closing(sqlite3.connect(path, isolation_level=None)) as db:
-            tidying = Tidying(str(path), keep_seconds, partial(_on, db), lambda _: None)
-            tidying.do(quiet=True, prune=True)
+        with closing(StoreAccess(path, full=False)) as store:
+            Tidying(store, keep_seconds).do(quiet=True, prune=True)
         assert rows(path) == left
 
 

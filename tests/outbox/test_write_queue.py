@@ -8,7 +8,7 @@ import pytest
 
 from callsign.outbox import write_queue
 from callsign.outbox.jobs import new_job_of
-from callsign.outbox.values import Change, Flush, Listen
+from callsign.outbox.values import Change, Listen
 from callsign.outbox.write_queue import Signal, WriteQueue
 from store_play import LONG_SECONDS, call_from
 
@@ -30,8 +30,10 @@ def test_what_waits_goes_together_in_the_order_in_which_it_came() -> None:
     assert queue.is_empty
 
 
-@pytest.mark.parametrize("item", [Listen(None), Flush(), Signal.LAST])
-def test_who_waits_until_all_is_written_stands_behind_all_that_came_before(item: Listen | Flush | Signal) -> None:
+@pytest.mark.parametrize("item", [Listen(None), threading.Event(), Signal.LAST])
+def test_who_waits_until_all_is_written_stands_behind_all_that_came_before(
+    item: Listen | threading.Event | Signal,
+) -> None:
     queue = WriteQueue()
     for number in range(2 * write_queue.MOST_IN_A_BATCH):
         queue.put(change(number))

@@ -9,7 +9,7 @@ import math
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from callsign import clocks
 from callsign.commands import common
@@ -54,16 +54,11 @@ class Api(Protocol):
 
     NAMES: bool  # METHOD NAME=VALUE…; else VERB PATH
 
-    def effect(self, section: Any, call: Call) -> str: ...
-    def converse(self, section: Any, call: Call, memory: Any) -> Generator[Request, Reply, Result]: ...
+    def effect(self, section: Any, call: Call, /) -> str: ...
+    def converse(self, section: Any, call: Call, memory: Any, /) -> Generator[Request, Reply, Result]: ...
 
 
-APIS = {
-    "mor": cast(Api, mor),
-    "noojee": cast(Api, noojee_api),
-    "kalliope": cast(Api, kalliope),
-    "sraps": cast(Api, sraps),
-}
+APIS: dict[str, Api] = {"mor": mor, "noojee": noojee_api, "kalliope": kalliope, "sraps": sraps}
 
 
 def arguments(parser: common.Parser) -> None:

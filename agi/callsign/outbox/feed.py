@@ -30,7 +30,7 @@ class Backlog:
         up_to: int,
         on_jobs: OnJobs,
         unknown: Callable[[list[Job]], list[Job]] = list,
-        on_broken: Callable[[StoreBroken], None] | None = None,
+        on_broken: Callable[[StoreBroken], None] = lambda _fault: None,
     ) -> None:
         """`unknown` leaves out what has come another way; `on_broken` hears of a store that cannot be read on."""
         self._path = path
@@ -64,9 +64,10 @@ class Backlog:
             try:
                 above = self._read_on(reader, above, jobs)
                 break
+            except StoreBroken as fault:  # its rest can be had no more
+                self._on_broken(fault)
+                break
             except OutboxError as fault:
-                if self._is_reported(fault):  # its rest can be had no more
-                    break
                 if logged != str(fault):
                     logged = str(fault)
                     log.error("%s; what waits there is read as soon as it can be", fault)
@@ -75,12 +76,6 @@ class Backlog:
             self._stopped.wait(AGAIN_SECONDS)
         self._release(jobs)
         reader.close()
-
-    def _is_reported(self, fault: OutboxError) -> bool:
-        if self._on_broken is None or not isinstance(fault, StoreBroken):
-            return False
-        self._on_broken(fault)
-        return True
 
     def _read_on(self, reader: OutboxReader, above: int, jobs: list[Job]) -> int:
         """Appends to `jobs` what is open above that id; the id it came to.  Raises OutboxError."""

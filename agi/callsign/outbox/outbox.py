@@ -11,13 +11,14 @@ commit, after a second at the latest.  Lost is what was committed since the last
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from callsign import clocks
 from callsign.notification import Notification, State
 from callsign.outbox import schema as sql
 from callsign.outbox.jobs import new_job_of
-from callsign.outbox.values import Added, Flush, Job, Listen, OnJobs, OnNewStore, OutboxError
+from callsign.outbox.values import Added, Job, Listen, OnJobs, OnNewStore, OutboxError
 from callsign.outbox.write_queue import Signal
 from callsign.outbox.writer import OutboxWriter
 
@@ -103,9 +104,9 @@ class Outbox:
 
     def wait_written(self, seconds: float) -> None:
         """Waits up to `seconds` until all that has ended is written, as far as the store can be."""
-        flush = Flush()
-        self._queue.put(flush)
-        flush.done.wait(seconds)
+        done = threading.Event()
+        self._queue.put(done)
+        done.wait(seconds)
 
     def listen(self, on_jobs: OnJobs, on_new_store: OnNewStore | None = None) -> None:
         """From now on `on_jobs` gets every open job, at once, and then every new one, of any process, as stored.

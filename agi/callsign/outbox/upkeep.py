@@ -6,11 +6,10 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 from callsign import clocks
 from callsign.outbox import schema as sql
+from callsign.outbox.access import StoreAccess
 from callsign.outbox.watch import WAL_BYTES
 
 CHECKPOINT_AFTER_WRITES = 4000
@@ -28,22 +27,14 @@ ASKED_SECONDS = 3600.0
 
 log = logging.getLogger("callsign.outbox")
 
-Transaction = Callable[[bool], AbstractContextManager[sqlite3.Connection]]
-"""With the write lock held; True: what is written waits for the disk where the store is to."""
-
-Checkpoint = Callable[[bool], None]
-"""With the write lock held; True: and the WAL is emptied."""
-
 
 class Tidying:
-    """The writer's housekeeping, in its thread; `transaction` and `checkpoint` are the writer's doors to the store."""
+    """The writer's housekeeping, in its thread."""
 
-    def __init__(self, name: str, keep_seconds: float, transaction: Transaction, checkpoint: Checkpoint) -> None:
+    def __init__(self, store: StoreAccess, keep_seconds: float) -> None:
         self.writes = 0  # since the last checkpoint
-        self._name = name
+        self._store = store
         self._keep_seconds = keep_seconds
-        self._transaction = transaction
-        self._to_checkpoint = checkpoint
         self._checkpoint_at = 0.0
         self._prune_at = 0.0
 
@@ -60,9 +51,9 @@ class Tidying:
         """When it is quiet a WAL that a rush of calls has left long is cut: SQLite itself would only use it anew."""
         self.writes = 0
         try:
-            self._to_checkpoint(quiet and os.stat(f"{self._name}-wal").st_size > WAL_BYTES)
+            self._store.checkpoint(quiet and os.stat(f"{self._store.file.path}-wal").st_size > WAL_BYTES)
         except (sqlite3.Error, OSError, TimeoutError) as fault:
-            log.warning("the store %s could not be tidied up: %s", self._name, fault)
+            log.warning("the store %s could not be tidied up: %s", self._store.file.path, fault)
 
     def _prune(self) -> None:
         """Forgets the oldest of what has ended; soon again while there is much of it."""
@@ -70,7 +61,7 @@ class Tidying:
         limit = now - self._keep_seconds
         old: list[tuple[int]] = []
         try:
-            with self._transaction(False) as db:
+            with self._store.transaction(False) as db:
                 old = [(id_,) for id_, ended in db.execute(sql.OLDEST_ENDED, (PRUNE_AT_ONCE,)) if ended < limit]
                 for statement in sql.PRUNE:
                     db.executemany(statement, old)

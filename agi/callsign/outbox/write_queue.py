@@ -6,7 +6,7 @@ import queue
 import threading
 from enum import Enum, auto
 
-from callsign.outbox.values import Change, Flush, Listen, NewJob
+from callsign.outbox.values import Change, Listen, NewJob
 from callsign.record import Record, field
 
 MOST_IN_A_BATCH = 500
@@ -19,8 +19,8 @@ class Signal(Enum):
     LAST = auto()  # no more will come
 
 
-Item = NewJob | Listen | Flush | Signal | list[Change]
-"""Changes that came together are written in one transaction."""
+Item = NewJob | Listen | threading.Event | Signal | list[Change]
+"""Changes that came together are written in one transaction; an event is set when all before it is written."""
 
 
 class Batch(Record, frozen=False):
@@ -76,10 +76,11 @@ class WriteQueue:
             batch.new_jobs.append(item)
         elif isinstance(item, list):
             batch.changes += item
-        elif isinstance(item, Listen | Flush):
+        elif isinstance(item, Listen):
             batch.waiting.append(item.done)
-            if isinstance(item, Listen):
-                batch.listens.append(item)
+            batch.listens.append(item)
+        elif isinstance(item, threading.Event):
+            batch.waiting.append(item)
         elif item is Signal.LAST:
             batch.last = True
         elif item is Signal.LOOK:

@@ -67,7 +67,7 @@ class OutboxWriter:
         self._unwritten: list[Change] = []
         self._kept = Unwritten(path)
         self._logged: set[str] = set()  # what the log has said since the store worked last
-        self._tidying = Tidying(str(path), keep_seconds, self._store.transaction, self._store.checkpoint)
+        self._tidying = Tidying(self._store, keep_seconds)
         self._thread = threading.Thread(target=self._run, name="outbox-writer", daemon=True)
         self._thread.start()
 
