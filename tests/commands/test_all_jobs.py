@@ -145,6 +145,13 @@ def test_what_is_asked_for_is_found_at_all_hosts(run: Run, pbx2: OtherHost, stor
     assert len(names(run, "--host", "pbx2")) == 3
 
 
+def test_a_call_without_a_systemname_is_found_at_each_host_that_has_one_of_its_name(run: Run, pbx2: OtherHost) -> None:
+    pbx2.join("skarabee")
+    pbx2.publish(1, call="pbx2/1700000000.5")
+    pbx2.publish(2, call="pbx2/1700000000.6")
+    assert names(run, "--call", "1700000000.5") == ["pbx2:1 waiting"]
+
+
 def test_a_number_is_found_in_any_notation_where_the_other_host_has_not_delivered_it(
     run: Run, pbx2: OtherHost, store: Path
 ) -> None:

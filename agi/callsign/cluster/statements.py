@@ -219,7 +219,8 @@ _SHOWN = """
 _SOUGHT = """
     (%(state)s::text IS NULL OR state = %(state)s OR (%(state)s = 'failed' AND state IN ('refused', 'expired')))
     AND (%(system)s::text IS NULL OR system = %(system)s OR starts_with(system, %(system)s || '.'))
-    AND (%(call)s::text IS NULL OR call = %(call)s)
+    AND (%(call)s::text IS NULL OR call = ANY(ARRAY (
+        SELECT %(call)s::text UNION ALL SELECT name || '/' || %(call)s FROM callsign.host)))
     AND (%(host)s::text IS NULL OR home = %(host)s OR owner = %(host)s)
     AND (%(since)s::float8 IS NULL OR born >= to_timestamp(%(since)s))
     AND (%(until)s::float8 IS NULL OR born < to_timestamp(%(until)s))
