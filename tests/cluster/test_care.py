@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
+import shutil
+import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -13,14 +18,16 @@ import cluster_settings
 from callsign.cluster import statements as sql
 from callsign.cluster.care import look, upgrade
 from callsign.cluster.connection import DatabaseFault
+from callsign.cluster.view import View
 from callsign.record import replace
 from callsign.settings.secret import Secret
 from cluster_settings import cluster_section
 from command_line import callsign_text
 from product import PROJECT
-from real_postgres import PASSWORD, ROLES, Postgres
+from real_postgres import PASSWORD, ROLES, PgBouncer, Postgres, other_user
 from settings_file import SKARABEE, load, write
 from shared_tables import OtherHost, section
+from waiting import wait_until
 
 HELP = PROJECT / "agi/callsign/commands/help/cluster.txt"
 
@@ -98,6 +105,48 @@ def test_the_settings_that_help_cluster_has_to_copy_are_without_fault(tmp_path: 
     cluster = load(tmp_path, text.replace("/etc/callsign/db.key", str(secret))).cluster
     assert cluster is not None
     assert (cluster.host, "sslmode=verify-full" in cluster.database) == ("pbx1", True)
+
+
+def test_a_certificate_made_as_help_cluster_says_is_verified_and_anothers_is_not(
+    own_postgres: Postgres, tmp_path: Path
+) -> None:
+    cluster_settings.upgrade(own_postgres)
+    text = HELP.read_text(encoding="utf-8").replace("\\\n", " ")
+    commands = re.findall(r"^    (openssl .*)$", text, re.M)
+    assert len(commands) == 3
+    for command in commands:
+        subprocess.run(shlex.split(command), cwd=tmp_path, check=True, capture_output=True)
+    for name in ("db1.crt", "db1.key"):
+        shutil.copy(tmp_path / name, own_postgres.data / name)
+        (own_postgres.data / name).chmod(0o600)
+        if user := other_user():
+            os.chown(own_postgres.data / name, user["user"], user["group"])
+        own_postgres.sql(f"ALTER SYSTEM SET ssl_{'cert' if name.endswith('crt') else 'key'}_file = '{name}'")
+    own_postgres.sql("ALTER SYSTEM SET ssl = on")
+    own_postgres.sql("SELECT pg_reload_conf()")
+    where = f"{own_postgres.where()} host=db1 hostaddr=127.0.0.1 sslmode=verify-full sslrootcert={tmp_path}"
+    mine = replace(section(own_postgres, "callsign"), database=f"{where}/ca.pem")
+    wait_until(lambda: own_postgres.sql("SHOW ssl") == [("on",)])
+    assert (look(mine).is_encrypted, look(mine).faults) == (True, [])
+    for wrong, words in (
+        (f"{where}/ca.pem host=db2", 'certificate for "db1" does not match host name "db2"'),
+        (f"{where}/db1.crt", "certificate verify failed"),
+    ):
+        with pytest.raises(DatabaseFault, match=words):
+            look(replace(mine, database=wrong))
+
+
+def test_through_pgbouncer_it_is_made_looked_at_and_asked_all_the_same(
+    postgres_server: Postgres, database: str, pgbouncer_program: Path
+) -> None:
+    with PgBouncer(pgbouncer_program, postgres_server) as bouncer:
+        mine = replace(section(postgres_server, database), database=bouncer.where(database=database), pooled=True)
+        owner = replace(mine, database=bouncer.where("callsign_owner", database))
+        assert upgrade(owner) == (0, 1)
+        found = look(mine)
+        assert (found.faults, found.warnings) == ([], [])
+        with closing(View(mine)) as view:
+            assert [view.jobs({}, 10) for _ in range(8)] == [[]] * 8
 
 
 def test_the_role_of_the_hosts_cannot_upgrade_and_is_told_so(settings: Path, owners_password: Path) -> None:
