@@ -14,6 +14,7 @@ from callsign.delivery.deliverer import Delivery
 from callsign.outbox import feed
 from callsign.outbox.feed import Backlog
 from callsign.outbox.outbox import Job, Outbox
+from callsign.outbox.values import StoreBroken
 from callsign.record import replace
 from callsign.vendors.registry import VENDORS
 from store_play import LONG_SECONDS, SETTINGS, PlayedVendor, call_from, eventually
@@ -113,6 +114,16 @@ def test_an_empty_backlog_is_told_too(path: Path) -> None:
     heard = Heard()
     Backlog(path, 0, heard)
     assert eventually(lambda: heard.groups == [[]])
+
+
+def test_a_broken_store_is_reported_once_and_its_rest_is_read_no_more(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.write_bytes(b"no database" * 1000)
+    heard, broken = Heard(), list[StoreBroken]()
+    Backlog(path, STORED, heard, on_broken=broken.append)
+    assert eventually(lambda: heard.groups)
+    assert (heard.groups, len(broken), caplog.text) == ([[]], 1, "")
 
 
 @pytest.mark.usefixtures("outbox")
