@@ -46,7 +46,7 @@ Outcome = Delivered | TryLater | Refused
 
 
 class Notification(Record):
-    """Facts for one vendor about one call, never a signature: each attempt signs anew."""
+    """Facts for one vendor about one call, never a signature: each attempt signs again."""
 
     system: str  # the account, see `accounts`: its section of the settings, its lane; "noojee", "noojee.antwerp"
     action: str  # the handler's path: "noojee/start"

@@ -8,9 +8,9 @@ import socket
 import time
 from typing import Any, Protocol
 
-RECEIVE_BYTES = 8 * 1024
-DRAIN_SECONDS = 1.0
-MAX_DRAIN_BYTES = 64 * 1024
+RECEIVE_BYTES = 8 * 1024  # of one read: more than an agi_* block has
+DRAIN_SECONDS = 1.0  # for what Asterisk still sends when the session is over
+MAX_DRAIN_BYTES = 64 * 1024  # of that; a peer that sends more is cut off
 
 
 class Connection(Protocol):

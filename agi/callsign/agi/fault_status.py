@@ -15,7 +15,7 @@ REASON = "a fault in callsign itself, see its log"
 SECONDS = 1.0
 """How long each wait for Asterisk may take here."""
 
-MAX_BLOCK_BYTES = 64 * 1024
+MAX_BLOCK_BYTES = 64 * 1024  # no agi_* block is longer
 
 
 def variables(path: str, reason: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ WITH_SETTINGS = "ping/settings"
 
 REQUEST = b"agi://own/ping"
 BLOCK = b"agi_network: yes\nagi_network_script: ping\nagi_request: %s\n\n" % REQUEST
-MOST_BYTES = 4096
+MOST_BYTES = 4096  # of the commands in a ping, which are two short lines
 
 
 def is_answered(server: Address, seconds: float, expect: Callable[[Address], None]) -> bool:

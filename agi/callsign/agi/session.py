@@ -39,7 +39,7 @@ from callsign.log_text import printable
 MAX_COMMAND_BYTES = 2000
 """Asterisk before 20.16 and 22.6 reads 2048 bytes a line and runs the rest as the next command."""
 
-REPLY_SECONDS = 10.0
+REPLY_SECONDS = 10.0  # Asterisk answers at once; after so long it does not any more
 
 log = logging.getLogger("callsign.agi")
 

@@ -20,7 +20,7 @@ from callsign.vendors.registry import VENDORS
 CHECK_SECONDS = 10.0
 """For all that one vendor is asked."""
 
-MOST_AT_ONCE = 64
+MOST_AT_ONCE = 64  # accounts that are asked side by side
 
 
 class Finding(Record):

@@ -20,7 +20,7 @@ from callsign.server import listening
 from callsign.settings.accounts import name_of, system_of
 from callsign.settings.sections import Settings
 
-PING_SECONDS = 2.0
+PING_SECONDS = 2.0  # a server that is well answers within milliseconds
 HOUR_SECONDS = 3600.0
 FAILED = (State.REFUSED.value, State.EXPIRED.value, State.SUPERSEDED.value)
 

@@ -17,7 +17,7 @@ from callsign.settings.sections import Settings
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
-MAX_CHARACTERS = 500
+MAX_CHARACTERS = 500  # of the words: monitoring systems cut longer lines
 
 
 class Verdict(Record):

@@ -14,7 +14,7 @@ from callsign.settings.load import DEFAULT_PATH
 from callsign.settings.sections import Settings
 
 UNIT = "callsign.service"
-LOOK_SECONDS = 10.0
+LOOK_SECONDS = 10.0  # systemctl only reads files
 RUN_SECONDS = 60.0
 
 DECIDES_ON_FILES = {

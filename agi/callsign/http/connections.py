@@ -178,7 +178,7 @@ class Connections(HTTPAdapter):
         """Those to `host` that trust what `verify` says.  Raises requests.InvalidURL."""
         which = scheme, host, verify
         pool = self._pools.get(which)
-        if pool is None:  # to find it anew for each request takes as long as signing it
+        if pool is None:  # to find it again for each request takes as long as signing it
             target = requests.PreparedRequest()
             target.url = f"{scheme}://{host}/"
             pool = self.get_connection_with_tls_context(target, verify)

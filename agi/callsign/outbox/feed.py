@@ -16,7 +16,7 @@ AT_ONCE = 200
 REST_SECONDS = 0.0005
 """After so many jobs the interpreter is left to the calls for a moment."""
 
-AGAIN_SECONDS = 1.0
+AGAIN_SECONDS = 1.0  # between two tries to read a store that cannot be read
 
 log = logging.getLogger("callsign.outbox")
 

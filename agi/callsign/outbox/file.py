@@ -18,7 +18,7 @@ from callsign.outbox.watch import WAL_BYTES, StoreWatch
 LOCK_SECONDS = 5.0
 """How long others may keep the store locked before it counts as broken."""
 
-BUSY_PAUSE_SECONDS = 0.005
+BUSY_PAUSE_SECONDS = 0.005  # between two tries for SQLite's own lock
 
 Identity = tuple[int, int, int]
 NO_STORE: Identity = (0, 0, 0)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-FIRST_PAUSE_SECONDS = 0.0002
-LONGEST_PAUSE_SECONDS = 0.005
+FIRST_PAUSE_SECONDS = 0.0002  # between two tries: others hold the lock for a commit, mostly
+LONGEST_PAUSE_SECONDS = 0.005  # each pause is twice the one before, up to this
 
 
 class FileLock:

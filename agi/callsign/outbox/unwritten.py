@@ -1,7 +1,7 @@
 """What came of jobs and could not be written into the store, kept beside it for the next start.
 
 Only where systemd gives a folder in /run: a full or dead disk is no matter there, and it lasts until the machine
-starts anew.  A file in another place of the store's own disk would not be written either.
+is started again.  A file in another place of the store's own disk would not be written either.
 """
 
 from __future__ import annotations

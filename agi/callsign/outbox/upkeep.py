@@ -16,8 +16,8 @@ CHECKPOINT_AFTER_WRITES = 4000
 CHECKPOINT_SECONDS = 60.0
 """A checkpoint waits for the disk, and a call that comes meanwhile with it: so seldom, and when it is quiet."""
 
-PRUNE_SECONDS = 60.0
-PRUNE_AGAIN_SECONDS = 1.0
+PRUNE_SECONDS = 60.0  # between two looks for what ended long ago
+PRUNE_AGAIN_SECONDS = 1.0  # while there is more of it than PRUNE_AT_ONCE
 PRUNE_AT_ONCE = 200
 LEAST_ONCE_SECONDS = 86400.0
 """A call is known as notified for a day at least, also where `keep_days` is 0."""
@@ -48,7 +48,7 @@ class Tidying:
             self._prune()
 
     def _checkpoint(self, quiet: bool) -> None:
-        """When it is quiet a WAL that a rush of calls has left long is cut: SQLite itself would only use it anew."""
+        """When it is quiet a WAL that a rush of calls has left long is cut: SQLite itself would only use it again."""
         self.writes = 0
         try:
             self._store.checkpoint(quiet and os.stat(f"{self._store.file.path}-wal").st_size > WAL_BYTES)

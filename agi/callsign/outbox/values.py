@@ -82,5 +82,5 @@ class Listen(Record):
     """From now on `on_jobs` gets the jobs, or nobody does."""
 
     on_jobs: OnJobs | None
-    on_new_store: OnNewStore | None = None  # the store was lost and made anew: what lay beside it may be gone too
+    on_new_store: OnNewStore | None = None  # the store was lost and made again: what lay beside it may be gone too
     done: threading.Event = field(default_factory=threading.Event)  # set when all before it is written

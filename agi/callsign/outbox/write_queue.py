@@ -9,7 +9,7 @@ from enum import Enum, auto
 from callsign.outbox.values import Change, Listen, NewJob
 from callsign.record import Record, field
 
-MOST_IN_A_BATCH = 500
+MOST_IN_A_BATCH = 500  # rows; a larger transaction would make the calls behind it wait
 
 
 class Signal(Enum):

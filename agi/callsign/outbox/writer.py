@@ -24,8 +24,8 @@ from callsign.outbox.values import Added, Change, Job, Listen, NewJob
 from callsign.outbox.write_queue import Batch, Signal, WriteQueue
 from callsign.record import Record
 
-QUIET_SECONDS = 1.0
-CLOSE_SECONDS = 2 * LOCK_SECONDS + 1
+QUIET_SECONDS = 1.0  # without work, after which the writer looks for jobs of other processes and tidies up
+CLOSE_SECONDS = 2 * LOCK_SECONDS + 1  # two waits for the lock, and the last commit
 
 log = logging.getLogger("callsign.outbox")
 

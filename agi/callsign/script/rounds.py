@@ -32,7 +32,7 @@ ROUND_SECONDS = 10.0
 GAP_SECONDS = 0.3
 """Between two rounds; longer than a server's pause between two tries."""
 
-STOP_SECONDS = 10.0
+STOP_SECONDS = 10.0  # an attempt takes no longer
 
 log = logging.getLogger("callsign.script")
 

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Mapping
 
 FIRST_DESCRIPTOR = 3  # SD_LISTEN_FDS_START
-BACKLOG = 1024
+BACKLOG = 1024  # calls that wait to be accepted; the kernel allows net.core.somaxconn
 
 Address = tuple[str, int]
 

@@ -30,8 +30,8 @@ MOST_BYTES = 8192
 PEER_SECONDS = 1.0
 """How long a peer that reads nothing may hold the thread, where the kernel does not take the whole page."""
 
-FAILED_ACCEPT_SECONDS = 0.1
-STOP_SECONDS = 1.0
+FAILED_ACCEPT_SECONDS = 0.1  # a pause when files run short
+STOP_SECONDS = 1.0  # for a request under way
 
 log = logging.getLogger("callsign.metrics")
 

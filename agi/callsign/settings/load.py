@@ -24,7 +24,7 @@ FOLDER = "callsign.d"
 SETTLE_SECONDS = 0.3
 """A file that was changed more recently may still be being written: it is looked at again."""
 
-MOST_LOOKS = 10
+MOST_LOOKS = 10  # at a file that is written to without end
 
 
 class ConfigError(Exception):

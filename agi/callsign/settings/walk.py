@@ -13,7 +13,7 @@ from callsign.record import Record, fields
 from callsign.settings import readers as read
 from callsign.settings import text as config_text
 
-MAX_SECRET_BYTES = 4096
+MAX_SECRET_BYTES = 4096  # of a file with one key
 MAX_NAME_CHARACTERS = 60
 MAX_FAULT_CHARACTERS = 400
 

@@ -17,8 +17,8 @@ from callsign.steps.handlers import HANDLERS, PING, TOLD, Direct, Notify, Skippe
 from callsign.steps.step import Step, StepFault, for_message
 from callsign.vendors.interface import Ask
 
-MAX_REASON_CHARACTERS = 240
-MAX_CALL_CHARACTERS = 80
+MAX_REASON_CHARACTERS = 240  # a channel variable is for a line of the log, or a screen
+MAX_CALL_CHARACTERS = 80  # of a call's id in the log
 
 STATUS_OF = {
     State.DELIVERED: "OK",

@@ -55,7 +55,7 @@ _latest: Offices | None = None
 
 
 def offices_of(section: Skarabee, country: str) -> Offices:
-    """Worked out at the first call, and anew when the settings were read again."""
+    """Worked out at the first call, and again when the settings were read again."""
     global _latest
     found = _latest
     if found is None or found.section is not section or found.country != country:

@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl
 from callsign.log_text import vendor_words
 from callsign.record import Record, field
 
-MAX_WAIT_SECONDS = 60.0
-MAX_ARGUMENT_CHARACTERS = 255
+MAX_WAIT_SECONDS = 60.0  # no caller listens longer to silence
+MAX_ARGUMENT_CHARACTERS = 255  # no number, name or tag is longer
 MAX_SHOWN_CHARACTERS = 40
 UNKNOWN = "unknown"
 """What Asterisk writes where the channel has no number, name or DNID (res_agi.c, setup_env)."""

@@ -26,7 +26,7 @@ from callsign.vendors.kalliope.register import NoRegister, rows_of
 from callsign.vendors.kalliope.requests import by_period
 from callsign.vendors.kalliope.signing import Signer, clock_trouble, exchange, trouble_with
 
-DAYS = 7
+DAYS = 7  # that a look-up goes back by default
 MOST_DAYS = 31
 NEW_SECONDS = 5.0
 """What was read so lately is not read again by `prefetch`."""

@@ -18,7 +18,7 @@ COLUMNS = (
 )
 """Of the summary, in the order of its CSV ("API REST CDR", 2.3)."""
 
-CHUNK_CHARACTERS = 8192
+CHUNK_CHARACTERS = 8192  # of XML at a time: between two the interpreter is free for the calls
 MOST_COLUMNS = 64
 MOST_LINE_CHARACTERS = 65_536
 """Of CSV."""

@@ -31,7 +31,7 @@ PROFILES_SECONDS = 300.0
 PAGE_SIZE = 1000
 """Asked for, as public clients do; without it a page has 20.  Whatever comes, the next page's link is followed."""
 
-MOST_PAGES = 20
+MOST_PAGES = 20  # of one list: pages without end are a fault of the service
 MAX_LIST_BYTES = 8 << 20
 MOST_TRIES = 4
 """Of one request: with another clock, and after the pauses that the service asks for."""

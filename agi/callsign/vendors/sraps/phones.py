@@ -28,7 +28,7 @@ from callsign.vendors.sraps.memory import Memory
 
 new_memory = Memory
 
-MOST_NAMED = 3
+MOST_NAMED = 3  # profiles in a reason, which is one short line
 
 _GROUPS = ((12,), (6, 6), (4, 4, 4), (2, 2, 2, 2, 2, 2))
 _ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
