@@ -34,7 +34,7 @@ from callsign.sandbox.vendors.skarabee import Skarabee
 from clocks_play import Clock
 from exchange import Reply, exchange
 
-# seeds/skarabee-voip.txt, "Demo & test"
+# Skarabee's infosheet, "Demo & test"
 OFFICE_KEY = "326C4EA6636911C0537F"
 PRINTED_HASH = "fce3bd3536e69f7fe78b15db89464f1979d06beef6d33f2477e641fbecd61d43"
 HASHED_TIMESTAMP = 1556891830

@@ -127,7 +127,7 @@ def test_the_hash_changes_with_every_signed_field(field: str) -> None:
 
 
 def test_every_example_names_its_source() -> None:
-    # None is the vendor's: its own lacks a digit, and its key (seeds: "01.1 Authentication - Hash method").
+    # None is the vendor's: its own lacks a digit, and its key ("01.1 Authentication - Hash method").
     assert len(VECTORS) >= 2
     assert all(vector["source"].startswith("self-made regression vector") for vector in VECTORS)
 

@@ -1,4 +1,4 @@
-"""A stand-in for Kolmisoft MOR's XML API, from the page on hash construction (seeds/mor-api-hash.txt) and the
+"""A stand-in for Kolmisoft MOR's XML API, from the page on hash construction and the
 pages of the methods it plays (wiki.kolmisoft.com, MOR_API_…).
 
 What a method hashes is held here method by method, as each page says it, and not as the one long list: a

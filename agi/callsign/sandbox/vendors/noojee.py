@@ -1,4 +1,4 @@
-"""A stand-in for Noojee's call recording API, from its authentication page (seeds/noojee-hash-auth.txt).
+"""A stand-in for Noojee's call recording API, from its authentication page.
 
 The page gives the three steps (Time, hash, method), the 10 seconds, the hour and the limit of five; names and
 meaning of the parameters and of Code are from the vendor's public pages (https://noojee.atlassian.net/wiki/x/jyVY,
@@ -80,7 +80,7 @@ class Noojee:
         self._turnstile = _Turnstile()
 
     def judge(self, request: Request, trouble: Trouble) -> Answer:
-        """The answer to one POST (seeds/noojee-hash-auth.txt)."""
+        """The answer to one POST."""
         if request.path != "/Time" and request.path not in METHODS:
             return _no_api_call(404, "no such method")
         if request.method != "POST":

@@ -1,4 +1,4 @@
-"""A stand-in for Skarabee's VoIP service, from its technical infosheet (seeds/skarabee-voip.txt).
+"""A stand-in for Skarabee's VoIP service, from its technical infosheet.
 
 Where the infosheet is silent this stand-in takes the narrow reading: the parameters in the spelling of the
 printed URL, each exactly once and filled in, nothing else, an empty body. HTTP statuses are documented
@@ -53,7 +53,7 @@ class Skarabee:
         self._keys = dict(keys)
 
     def judge(self, request: Request, trouble: Trouble) -> Answer:
-        """The answer to one POST (seeds/skarabee-voip.txt, "Opbouw & Feedback van de post request")."""
+        """The answer to one POST (the infosheet, "Opbouw & Feedback van de post request")."""
         if request.path != "/":
             return _not_a_call(404, "there is only one endpoint, /api/")
         if request.method != "POST":

@@ -1,4 +1,4 @@
-"""A stand-in for snom's SRAPS, from its REST API page (seeds/sraps-rest-api.txt) and Hawk's API.md.
+"""A stand-in for snom's SRAPS, from its REST API page and Hawk's API.md.
 
 The page gives authentication and the table of statuses; paths, links, fields and paging are those that public
 clients of the service use, for its reference lies behind the portal's login.
