@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 MODULES = """
-    app_cdr app_db app_dial app_exec app_mixmonitor app_playback app_queue app_read app_senddtmf app_stack
-    app_userevent app_verbose bridge_builtin_features bridge_holding bridge_simple codec_gsm codec_ulaw
+    app_cdr app_db app_dial app_directed_pickup app_exec app_mixmonitor app_playback app_queue app_read app_senddtmf
+    app_stack app_userevent app_verbose bridge_builtin_features bridge_holding bridge_simple codec_gsm codec_ulaw
     format_gsm format_pcm format_wav func_base64 func_callerid func_cdr func_channel func_cut func_db
     func_dialplan func_env func_global func_groupcount func_hangupcause func_logic func_math func_sprintf
     func_strings func_timeout func_uri func_uuid pbx_config res_agi res_speech res_timing_timerfd

@@ -47,11 +47,16 @@ _ADDITIONAL = r"""
 include => ext-findmefollow
 include => ext-local
 include => ext-group
+include => app-pickup
 include => outbound-allroutes
 
 [outbound-allroutes]
 exten => _0X.,1,<call>(user-callerid,LIMIT,EXTERNAL)
  same => n,<call>(dialout-trunk,3,${EXTEN},,on)
+ same => n,Set(WENTON=yes)
+exten => _08.,1,<call>(user-callerid,LIMIT,EXTERNAL)
+ same => n,<call>(dialout-trunk,3,${EXTEN},,on)
+ same => n,<call>(dialout-trunk,4,${EXTEN},,on)
  same => n,Set(WENTON=yes)
 exten => _9.,1,<call>(user-callerid,LIMIT,EXTERNAL)
  same => n,<call>(dialout-trunk,3,${EXTEN:1},,on)
@@ -65,6 +70,7 @@ exten => s,1,ExecIf($["${REALCALLERIDNUM:1:2}" = ""]?Set(REALCALLERIDNUM=${CALLE
 
 [macro-outbound-callerid]
 exten => s,1,ExecIf($["${TRUNKCID}" != ""]?Set(CALLERID(all)=${TRUNKCID}))
+ same => n,ExecIf($["${OUTCID_${ARG1}}" != ""]?Set(CALLERID(all)=${OUTCID_${ARG1}}))
  same => n,<end>
 
 [macro-dialout-trunk]
@@ -88,6 +94,7 @@ exten => s,1,<call>(user-callerid)
 
 [macro-dial-one]
 exten => s,1,Set(DEXTEN=${ARG3})
+ same => n,Set(__PICKUPMARK=${ARG3})
  same => n,ExecIf($["${DB(CF/${DEXTEN})}" != ""]?Set(DEXTEN=${DB(CF/${DEXTEN})}#))
  same => n,<call>(dialout-one-predial-hook)
  same => n,Set(DIALLED=${DEXTEN} for ${ARG1} s as ${CALLERID(num-pres)})
@@ -96,6 +103,12 @@ exten => s,1,Set(DEXTEN=${ARG3})
  same => n,<end>
  same => n(forward),Dial(Local/${DEXTEN:0:-1}@from-internal/n,${ARG1},${ARG2})
  same => n,<end>
+
+[app-pickup]
+exten => _**2XX,1,<call>(user-callerid)
+ same => n,Set(PICKUP_EXTEN=${EXTEN:2})
+ same => n,Pickup(${PICKUP_EXTEN}&${PICKUP_EXTEN}@PICKUPMARK)
+ same => n,Hangup()
 
 [phones]
 exten => _2XX,1,<phone>

@@ -419,6 +419,13 @@ def test_the_hook_before_a_trunk_tells_the_number_called_without_the_trunks_pref
 
 
 @on_each_freepbx
+def test_where_a_trunk_fails_and_the_next_is_tried_the_first_ones_number_is_told_once(stage: Stage) -> None:
+    shown = {"OUTCID_3": "Office <056000001>", "OUTCID_4": "Spare <056000002>"}
+    seen = stage.call("0811223344", "from-internal", "DIALLED", "WENTON", **shown)
+    assert seen == {"DIALLED": "90811223344 by 4 as 056000002 allowed_not_screened", "WENTON": "yes"}
+    assert stage.told(1) == [("056000001", "0811223344")]
+
+
 def test_a_call_that_is_placed_here_has_the_number_that_the_trunk_shows(stage: Stage) -> None:
     stage.call(MOBILE, "from-internal", **OFFICE)
     assert stage.told(1) == [("056000000", MOBILE)]

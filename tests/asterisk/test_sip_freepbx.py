@@ -33,10 +33,15 @@ exten => 7,1,Set(__TRUNKCID=Office <056000000>)
  same => n,Set(ROUTE=customdests,record,1)
  same => n,Set(THEN=ext-local,201,1)
  same => n,Goto(from-trunk,${EXTEN},1)
+exten => 056528991,1,Set(ROUTE=ext-local,201,1)
+ same => n,Goto(callsign-freepbx-from-trunk,${EXTEN},1)
+exten => _2XX,1,Goto(from-internal,${EXTEN},1)
+exten => _**2XX,1,Goto(from-internal,${EXTEN},1)
 exten => sipaccount,1,Goto(callsign-freepbx-from-trunk,${EXTEN},1)
 """
 )
 GROUP = "056528998"
+ONE_PHONE = "056528991"
 MOBILE = "0470123456"
 
 
@@ -82,6 +87,31 @@ def test_a_client_who_is_transferred_out_by_refer_is_told_and_recorded_to_his_en
     stage.asterisk.wait_channels(0)
     stage.assert_told("201", MOBILE)
     stage.assert_recorded("start", "stop")
+
+
+def test_who_picks_up_a_call_is_told_to_nobody(stage: Stage) -> None:
+    call, _ = stage.ring(ONE_PHONE)
+    other = stage.phones["202"].call("**201")
+    other.wait_status(200)
+    call.wait_status(200)
+    other.wait_voice()
+    stage.end(other)
+    stage.assert_told(ONE_PHONE, "201")
+
+
+def test_whom_an_attended_transfer_leads_to_is_told_of_the_consultation_and_of_no_client(stage: Stage) -> None:
+    call, taken = stage.call(ONE_PHONE)
+    second = stage.phones["201"].call("202")
+    other = stage.phones["202"].wait_call()
+    other.answer()
+    second.wait_status(200)
+    taken.refer("202", replaces=second)
+    second.wait_end()
+    taken.hang_up()
+    other.wait_voice()
+    stage.end(other)
+    call.wait_end()
+    stage.assert_told(ONE_PHONE, "201", also=(("201", "202"),))
 
 
 def test_a_withheld_caller_is_told_to_nobody_and_an_account_is_skipped(stage: Stage) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from callsign.delivery.lane import TROUBLE_AFTER
 from callsign.sandbox.vendors.messages import Trouble
 from real_asterisk import RealAsterisk
 from sip_phone import Dialog
@@ -36,6 +37,9 @@ DIALPLAN = (
 #include extensions_callsign_features.conf
 
 [from-sip]
+exten => 056528989,1,Set(CALLSIGN_WAIT=0)
+ same => n,Gosub(callsign-noojee-start,s,1)
+ same => n,Dial(PJSIP/201,20)
 exten => 056528990,1,Set(CHANNEL(hangup_handler_push)=callsign-noojee-hangup,s,1)
  same => n,Gosub(callsign-noojee-start,s,1)
  same => n,Dial(PJSIP/201,20,b(callsign-features-allow^s^1))
@@ -162,6 +166,17 @@ def test_a_recorder_that_refuses_connections_holds_nobody_however_long_it_might(
         call, _ = stage.call("056528998")  # rings, and not after 60 s
         stage.end(call)
     stage.box.start()
+
+
+def test_a_recorder_that_is_known_to_be_away_holds_nobody_however_long_it_might(stage: Stage) -> None:
+    stage.box.trouble["noojee"] = Trouble(http_status=503)
+    for _ in range(TROUBLE_AFTER):
+        call, _ = stage.call("056528989")
+        stage.end(call)
+    wait_until(lambda: sum("TRY LATER" in line for line in stage.server.log) >= TROUBLE_AFTER)
+    stage.box.trouble["noojee"] = Trouble(delay_seconds=120)  # an attempt is over no more at once
+    call, _ = stage.call("056528998")  # rings, and not after 60 s
+    stage.end(call)
 
 
 def test_a_blind_transfer_goes_on_being_recorded(stage: Stage) -> None:
