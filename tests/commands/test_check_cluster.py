@@ -75,6 +75,16 @@ def test_where_none_is_named_nothing_is_asked_for(tmp_path: Path, conf: Path, li
     assert warnings(tmp_path, SKARABEE) == []
 
 
+def test_a_certificate_that_this_user_cannot_read_is_warned_of(tmp_path: Path, conf: Path) -> None:
+    there = tmp_path / "ca.pem"
+    sections = SKARABEE + CLUSTER.replace("host=127.0.0.1", f"host=db1 sslmode=verify-full sslrootcert={there}")
+    (line,) = warnings(tmp_path, sections)
+    assert line == f"warning: [cluster] database: sslrootcert {there} cannot be read: No such file or directory"
+    there.write_text("a certificate")
+    assert warnings(tmp_path, sections) == []
+    assert warnings(tmp_path, sections.replace(str(there), "system")) == []
+
+
 def test_a_missing_driver_is_warned_of_with_what_brings_it(
     tmp_path: Path, conf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

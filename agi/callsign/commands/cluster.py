@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,9 @@ exit status: 0 good or done, 1 not so, 2 wrong usage or settings"""
 
 OWNER = "callsign_owner"
 
+Told = tuple[bool, list[str], dict[str, Any]]
+"""Whether it is good or done; lines for a person; values for a program."""
+
 
 def arguments(parser: common.Parser) -> None:
     """What may stand on the command line."""
@@ -42,17 +44,18 @@ def run(options: common.Options) -> int:
     """Does one of them."""
     if (options.what == "forget") != (options.host is not None):
         raise common.UsageFault("forget wants a HOST" if options.what == "forget" else "only forget takes a HOST")
-    settings = common.read_settings(options)
+    given = _read(options.password_file) if options.password_file else None  # while root may
+    settings = common.settings_and_store(options)  # else root would read what the service cannot
     if settings.cluster is None:
         raise common.UsageFault(f"{settings.source} has no [cluster]: see callsign help cluster")
     if not check_cluster.has_driver():
         raise common.UsageFault(check_cluster.NO_DRIVER)
-    do: dict[str, Callable[[Settings, Any], tuple[bool, list[str], dict[str, Any]]]] = {
-        "check": _check,
-        "upgrade": _upgrade,
-        "forget": _forget,
-    }
-    is_good, lines, values = do[options.what](settings, options)
+    if options.what == "upgrade":
+        is_good, lines, values = _upgrade(settings, options.user, given or _asked(options.user))
+    elif options.what == "forget":
+        is_good, lines, values = _forget(settings, options.host)
+    else:
+        is_good, lines, values = _check(settings)
     if options.json:
         common.print_json({"ok": is_good, **values})
     else:
@@ -60,7 +63,7 @@ def run(options: common.Options) -> int:
     return common.DONE if is_good else common.FAILED
 
 
-def _check(settings: Settings, _: Any) -> tuple[bool, list[str], dict[str, Any]]:
+def _check(settings: Settings) -> Told:
     from callsign.cluster.care import look
     from callsign.cluster.connection import DatabaseFault
 
@@ -90,47 +93,49 @@ def _warned(warnings: list[str]) -> list[str]:
     return [f"warning: {words}" for words in warnings]
 
 
-def _upgrade(settings: Settings, options: Any) -> tuple[bool, list[str], dict[str, Any]]:
+def _upgrade(settings: Settings, role: str, password: Secret | None) -> Told:
     from callsign.cluster.care import upgrade
     from callsign.cluster.connection import DatabaseFault
 
     assert settings.cluster is not None  # noqa: S101
-    database = f"{settings.cluster.database} user={options.user}"
+    database = f"{settings.cluster.database} user={role}"
     try:
-        before, after = upgrade(replace(settings.cluster, database=database, password=_password(options)))
+        before, after = upgrade(replace(settings.cluster, database=database, password=password))
     except DatabaseFault as fault:
         return False, [f"fault: PostgreSQL: {fault}"], {"faults": [str(fault)]}
     done = f"tables of version {after}" + ("" if before == after else f", before {before or 'none'}")
     return True, [f"{done}; the roles callsign and callsign_view may use them"], {"before": before, "version": after}
 
 
-def _password(options: Any) -> Secret | None:
-    """The owner's; None where libpq is to find it."""
+def _read(file: str) -> Secret:
     try:
-        if options.password_file:
-            return Secret(Path(options.password_file).read_text(encoding="utf-8").strip("\n"))
+        return Secret(Path(file).read_text(encoding="utf-8").strip("\n"))
     except (OSError, UnicodeError) as fault:
-        raise common.UsageFault(f"--password-file {options.password_file}: {fault}") from None
+        raise common.UsageFault(f"--password-file: {fault}") from None
+
+
+def _asked(role: str) -> Secret | None:
+    """None where there is nobody to ask: libpq may find it (PGPASSWORD)."""
     if not sys.stdin.isatty():
         return None
     from getpass import getpass
 
-    return Secret(getpass(f"Password of {options.user}: "))
+    return Secret(getpass(f"Password of {role}: "))
 
 
-def _forget(settings: Settings, options: Any) -> tuple[bool, list[str], dict[str, Any]]:
+def _forget(settings: Settings, name: str) -> Told:
     try:
         with view_of(settings) as view:
-            is_done = view.forget(options.host)
+            is_done = view.forget(name)
             hosts = {host.name: host for host in view.hosts()[0]}
     except Silent as fault:
         return False, [all_hosts.silence(str(fault))], {"faults": [str(fault)]}
     if is_done:
-        return True, [f"{options.host} is listed no more"], {"host": options.host}
-    if options.host not in hosts:
-        words = f"there is no host {options.host}; there are {', '.join(hosts) or 'none'}"
-    elif not hosts[options.host].dead:
-        words = f"{options.host} is not dead: end callsign there; the others declare it dead when its lease is over"
+        return True, [f"{name} is listed no more"], {"host": name}
+    if name not in hosts:
+        words = f"there is no host {name}; there are {', '.join(hosts) or 'none'}"
+    elif not hosts[name].dead:
+        words = f"{name} is not dead: end callsign there; the others declare it dead when its lease is over"
     else:
-        words = f"jobs of {options.host} wait still: another host takes them within seconds, if it has their sections"
+        words = f"jobs of {name} wait still: another host takes them within seconds, if it has their sections"
     return False, [words], {"faults": [words]}
