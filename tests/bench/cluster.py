@@ -54,7 +54,7 @@ def host(case: str, postgres: Postgres, vendor_port: int) -> Iterator[Product]:
     further = "" if case == ALONE else cluster_section(postgres.where(), "pbx1")
     with callsign(vendor_port, further) as server:
         if case != ALONE:
-            wait_until(lambda: bool(postgres.sql("SELECT FROM callsign.host", database="callsign")))
+            wait_until(lambda: bool(postgres.sql("SELECT 1 FROM callsign.host", database="callsign")))
         if case == DOWN:
             postgres.kill()
         if case == FROZEN:

@@ -36,10 +36,15 @@ CALLS_A_SECOND = 8.0
 CALLERS = 32
 """Calls under way: each lasts about a second, longer where a host is frozen."""
 
+MOST_TROUBLES = 40
+"""Lines of each host's log that a failed test shows."""
+
 FIRST_PAUSE_SECONDS = 0.7
 SECOND_PAUSE_SECONDS = 0.7
 WELL = Trouble(delay_seconds=0.015)
-AWAY = Trouble(http_status=503)
+AWAY = {"skarabee": Trouble(http_status=503), "noojee": Trouble(http_status=404)}
+"""404: of a server that is being started.  Behind others of its answers a start may be carried out yet, and a stop goes
+out twice."""
 CONDUCT = Conduct(timeout_seconds=2 * LONG_SECONDS)
 PROMISES = ("OK", "QUEUED")
 
@@ -72,6 +77,11 @@ class Host(Product):
         self.process.send_signal(signal.SIGCONT)
         self.takes_calls = True
 
+    @property
+    def troubles(self) -> list[str]:
+        """What its log says but of jobs and vendors."""
+        return [line for line in self.log if "callsign.cluster" in line or "fault in callsign" in line]
+
     def waits(self) -> int:
         """How many of its jobs are open in its own store."""
         with closing(OutboxReader(self.store)) as store:
@@ -91,7 +101,11 @@ def hosts(folder: Path, box: Vendors, databases: Sequence[str], pooled: bool = F
                 sections += cluster_section(database, f"pbx{number}", pooled)
             port = running.enter_context(held_port())
             found.append(running.enter_context(Host(own, sections, listen=f"127.0.0.1:{port}")))
-        yield found
+        try:
+            yield found
+        finally:
+            for host in found:
+                print(f"-- {host.folder.name}", *host.troubles[:MOST_TROUBLES], sep="\n")
 
 
 @dataclass(frozen=True)
@@ -232,12 +246,12 @@ class Scene:
     def calls_on(self, *databases: str, pooled: bool = False) -> Iterator[Calls]:
         """A host for each of `databases`, all of which lead to `postgres`."""
         with hosts(self._folder, self.box, databases, pooled) as self.hosts:
-            wait_until(lambda: len(self.rows("SELECT FROM callsign.host")) == len(databases))
+            wait_until(lambda: len(self.rows("SELECT 1 FROM callsign.host")) == len(databases))
             with Calls(self.hosts, self._dice) as self.calls:
                 self.calls.wait_for_more(10)
                 yield self.calls
             self.wait_for_beats()
-            wait_until(lambda: not self.rows("SELECT FROM callsign.job WHERE state = 'waiting'"), 2 * LONG_SECONDS)
+            wait_until(lambda: not self.rows("SELECT 1 FROM callsign.job WHERE state = 'waiting'"), 2 * LONG_SECONDS)
             self.count = settled(self.calls, self.box, self.hosts)
         print(self.count)
 
@@ -246,7 +260,7 @@ class Scene:
 
     def wait_for_backlog(self, host: Host, jobs: int) -> None:
         """The vendors are away until so many jobs wait at `host`, and stay so."""
-        self.box.trouble = {"skarabee": AWAY, "noojee": AWAY}
+        self.box.trouble = dict(AWAY)
         wait_until(lambda: host.waits() > jobs)
 
     def end_backlog(self) -> None:
@@ -255,8 +269,8 @@ class Scene:
     def wait_for_death(self, host: Host) -> None:
         """Until the others have taken over what was its."""
         name = host.folder.name
-        wait_until(lambda: self.rows("SELECT FROM callsign.host WHERE name = %s AND dead", name))
-        mine = "SELECT FROM callsign.job WHERE owner = %s AND state = 'waiting'"
+        wait_until(lambda: self.rows("SELECT 1 FROM callsign.host WHERE name = %s AND dead", name))
+        mine = "SELECT 1 FROM callsign.job WHERE owner = %s AND state = 'waiting'"
         wait_until(lambda: not self.rows(mine, name))
 
     def adopted(self, host: Host) -> int:
@@ -281,4 +295,4 @@ class Scene:
         if what == "skarabee":
             subject = f"pbx-1700000000.{int(subject.removeprefix('0470'))}"
         action = what if what == "skarabee" else f"noojee/{what}"
-        return bool(self.rows("SELECT FROM callsign.job WHERE call = %s AND action = %s", subject, action))
+        return bool(self.rows("SELECT 1 FROM callsign.job WHERE call = %s AND action = %s", subject, action))

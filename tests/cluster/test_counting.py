@@ -50,7 +50,7 @@ def test_a_store_that_is_destroyed_takes_with_it_what_waits_there_alone(
 ) -> None:
     with hosts(tmp_path, box, ["", ""]) as running:
         with Calls(running, dice) as calls:
-            box.trouble = {"skarabee": AWAY, "noojee": AWAY}
+            box.trouble = dict(AWAY)
             wait_until(lambda: running[0].waits() > 12)  # some of them stops
             running[0].destroy()
             box.trouble = {"skarabee": WELL, "noojee": WELL}
@@ -65,7 +65,7 @@ def test_a_start_that_waits_at_one_host_comes_behind_its_stop_at_another(
 ) -> None:
     with hosts(tmp_path, box, ["", ""]) as running:
         with Calls(running, dice) as calls:
-            box.trouble = {"noojee": AWAY}
+            box.trouble = {"noojee": AWAY["noojee"]}
             wait_until(lambda: running[0].waits() > 3)
             running[0].freeze()
             box.trouble = {}
