@@ -117,14 +117,10 @@ def _as_json(session: Session) -> str:
 
 def _printable(text: str) -> str:
     """`text` with stray bytes and control characters as escapes, fit for any terminal."""
-    shown = "".join(c if c.isprintable() else _escaped(c) for c in text)
+    whole = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in whole)
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return shown.encode(encoding, "backslashreplace").decode(encoding)
-
-
-def _escaped(character: str) -> str:
-    stray_byte = 0xDC80 <= ord(character) <= 0xDCFF
-    return f"\\x{ord(character) - 0xDC00:02x}" if stray_byte else character.encode("unicode_escape").decode()
 
 
 def _target(text: str) -> str:

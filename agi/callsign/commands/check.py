@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callsign.commands import checks, common, freepbx, tried_as
 from callsign.record import asdict
-from callsign.settings.load import ConfigError, load, path_of
+from callsign.settings.load import load, path_of
 
 EPILOG = """\
 examples:
@@ -24,13 +24,7 @@ def arguments(parser: common.Parser) -> None:
 
 def run(options: common.Options) -> int:
     """Prints what was found."""
-    try:
-        settings, warnings = load(path_of(options.config), check_country=True)
-    except ConfigError as fault:
-        if options.json:
-            common.print_json({"ok": False, "faults": fault.faults})
-            return common.MISUSED
-        raise
+    settings, warnings = load(path_of(options.config), check_country=True)
     found = checks.check(settings, [*warnings, *freepbx.warnings(settings)])
     others = tried_as.findings_of_both(settings)
     found.warnings.extend(line for line in others["warnings"] if line not in found.warnings)

@@ -48,9 +48,9 @@ class Act(Record):
 
     why: str  # what it shows, for who watches
     line: str  # path and options
-    arguments: tuple[str, ...]
     variables: dict[str, str]  # must be among those set
-    vendor_paths: tuple[str, ...]  # requests that the vendors must have taken since
+    vendor_paths: tuple[str, ...] = ()  # requests that the vendors must have taken since
+    arguments: tuple[str, ...] = ()
 
 
 SRAPS_KEY_ID = DEMO_ACCOUNTS["sraps"]["key_id"]
@@ -60,79 +60,70 @@ BESIDE = "kalliope"
 """Its register is read beside the calls, whenever that is due: such requests are no act's."""
 
 ACTS = (
-    Act("Does the server answer? No vendor is asked.", "ping", (), {"CALLSIGNSTATUS": "OK"}, ()),
+    Act("Does the server answer? No vendor is asked.", "ping", {"CALLSIGNSTATUS": "OK"}),
     Act(
         "A call comes in: Skarabee's CRM learns who calls whom. The call goes on as soon as that is stored (QUEUED);\n"
         "the vendor hears of it behind the call.",
         "skarabee",
-        (),
         {"SKARABEESTATUS": "QUEUED"},
         ("skarabee /",),
     ),
     Act(
         "The same call rings a second phone: it was told already, so nothing is sent (SKIPPED).",
         "skarabee",
-        (),
         {"SKARABEESTATUS": "SKIPPED"},
-        (),
     ),
     Act(
         "Its recording starts on the Noojee recorder. Here the call waits, up to 2 s, to know that it runs (OK).",
         "noojee/start",
-        ("tag=demo",),
         {"NOOJEESTATUS": "OK"},
         ("noojee /Time", "noojee /CallManagementAPI/start"),
+        arguments=("tag=demo",),
     ),
     Act(
         "And it stops, in the order in which the dialplan said so.",
         "noojee/stop",
-        (),
         {"NOOJEESTATUS": "OK"},
         ("noojee /CallManagementAPI/stop",),
     ),
     Act(
         "A question: what is the balance of this user in MOR? The dialplan routes on by the answer.",
         "mor/balance",
-        ("demo",),
         {"MORSTATUS": "OK", "MORBALANCE": "12.3400"},
         ("mor /user_balance_get",),
+        arguments=("demo",),
     ),
     Act(
         "Whose number is it that calls, as MOR knows it?",
         "mor/caller",
-        (),
         {"MORSTATUS": "OK", "MORUSERID": "2", "MORDEVICEID": "7"},
         ("mor /cli_info_get",),
     ),
     Act(
         "Which extension called this number last? KalliopePBX's calls are kept in memory: nobody need be asked.",
         "kalliope/lastcall",
-        (),
         {"KALLIOPESTATUS": "OK", "KALLIOPEEXTEN": "206"},
-        (),
     ),
     Act(
         "What does snom's SRAPS know of this phone? Each request is signed anew (Hawk).",
         "sraps/endpoint",
-        ("00:04:13:AA:BB:CC",),
         {"SRAPSSTATUS": "OK", "SRAPSNAME": "Reception", "SRAPSPROFILE": "Default"},
         (f"sraps /tokens/{SRAPS_KEY_ID}", SRAPS_COMPANY, SRAPS_PHONE, f"{SRAPS_COMPANY}/provisioning-profiles/"),
+        arguments=("00:04:13:AA:BB:CC",),
     ),
     Act(
         "Somebody takes a seat there: the phone gets another profile.",
         "sraps/assign",
-        ("00:04:13:AA:BB:CC", "hot desk"),
         {"SRAPSSTATUS": "OK", "SRAPSNAME": "Reception", "SRAPSPROFILE": "Hot desk"},
         (SRAPS_PHONE, SRAPS_PHONE),  # looked at, then changed
+        arguments=("00:04:13:AA:BB:CC", "hot desk"),
     ),
 )
 
 AWAY = Act(
     "Now Skarabee goes away, and another call comes in: it goes on all the same, for the notification is stored.",
     "skarabee",
-    (),
     {"SKARABEESTATUS": "QUEUED"},
-    (),
 )
 NEXT = """
 next: sudo ./install.sh                   on your PBX, then `callsign check --online`

@@ -26,7 +26,14 @@ def settings_for(box: Sandbox) -> str:
 def accounts_of(settings: Any) -> dict[str, dict[str, str]]:
     """The accounts of the vendors that have a section in the settings."""
     sections = {system: getattr(settings, system) for system in VENDORS}
-    return {system: VENDORS[system].account_of(section) for system, section in sections.items() if section}
+    return {system: _account_of(system, section) for system, section in sections.items() if section}
+
+
+def _account_of(system: str, section: Any) -> dict[str, str]:
+    if system == "skarabee":
+        return {office.businessid: office.key.reveal() for office in section.offices}
+    values = {name: getattr(section, name) for name in DEMO_ACCOUNTS[system]}
+    return {name: value if isinstance(value, str) else value.reveal() for name, value in values.items()}
 
 
 REFUSAL = {

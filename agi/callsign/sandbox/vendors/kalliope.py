@@ -15,18 +15,10 @@ import re
 import threading
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
-from typing import Any, ClassVar
+from typing import ClassVar
 from zoneinfo import ZoneInfo
 
-from callsign.sandbox.vendors.kalliope_register import (
-    COLUMNS,
-    FORMS,
-    BadPeriod,
-    Period,
-    of_body,
-    of_url,
-    register_body,
-)
+from callsign.sandbox.vendors.kalliope_register import COLUMNS, FORMS, BadPeriod, Period, of_body, of_url, register_body
 from callsign.sandbox.vendors.messages import Answer, Request, Trouble
 
 HEADER = re.compile(
@@ -66,16 +58,6 @@ class Kalliope:
         "timezone": "Europe/Rome",
     }
     demo_settings: ClassVar[str] = 'username = "admin"\npassword = "demo-kalliope-password"\n'
-
-    @staticmethod
-    def account_of(section: Any) -> dict[str, str]:
-        """What the stand-in has to know of the account in the settings."""
-        return {
-            "username": section.username,
-            "password": section.password.reveal(),
-            "domain": section.domain,
-            "timezone": section.timezone,
-        }
 
     def __init__(self, account: Mapping[str, str]) -> None:
         if missing := [name for name in ("username", "password", "domain", "timezone") if not account.get(name)]:

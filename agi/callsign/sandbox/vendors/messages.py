@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,16 +77,11 @@ class Vendor(Protocol):
     base_path: str
     """Path of the URL that goes into the settings, e.g. "/skarabee/api/"."""
     demo_account: ClassVar[dict[str, str]]
-    """The account that the demo plays with, in the form that the class is made from."""
+    """The account that the demo plays with, in the form that the class is made from: each key of the section once."""
     demo_settings: ClassVar[str]
     """What its section of callsign.toml says of that account, besides the url."""
 
     def __init__(self, account: Mapping[str, str], /) -> None: ...
-
-    @staticmethod
-    def account_of(section: Any) -> dict[str, str]:
-        """The account in the form that the class is made from, out of the vendor's section of the settings."""
-        ...
 
     def judge(self, request: Request, trouble: Trouble) -> Answer:
         """Say what the vendor would say.

@@ -12,7 +12,7 @@ import gzip
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
@@ -59,11 +59,6 @@ class Mor:
     base_path = "/mor/billing/api"
     demo_account: ClassVar[dict[str, str]] = {"user": "admin", "key": "demo-mor-key"}
     demo_settings: ClassVar[str] = 'user = "admin"\nkey = "demo-mor-key"\n'
-
-    @staticmethod
-    def account_of(section: Any) -> dict[str, str]:
-        """What the stand-in has to know of the account in the settings."""
-        return {"user": section.user, "key": section.key.reveal()}
 
     def __init__(self, account: Mapping[str, str]) -> None:
         if not account.get("user") or not account.get("key"):

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from callsign.sandbox.vendors.messages import Answer, Request, Trouble, as_json, is_same, nothing
 
@@ -66,11 +66,6 @@ class Noojee:
     base_path = "/noojee/servicemanager/rest"
     demo_account: ClassVar[dict[str, str]] = {"key": "demo-noojee-key", "auth": "hash"}
     demo_settings: ClassVar[str] = 'auth = "hash"\nkey = "demo-noojee-key"\n'
-
-    @staticmethod
-    def account_of(section: Any) -> dict[str, str]:
-        """What the stand-in has to know of the account in the settings."""
-        return {"key": section.key.reveal(), "auth": section.auth}
 
     def __init__(self, account: Mapping[str, str]) -> None:
         if not account.get("key") or account.get("auth") not in CREDENTIALS:

@@ -41,12 +41,7 @@ class SeenRequest:
         """The same, where somebody asks for it with numbers as they are."""
         mask = _hide_digits if not with_numbers else str
         when = datetime.fromtimestamp(self.at, tz=timezone.utc).isoformat(timespec="milliseconds")
-        words = [
-            when.replace("+00:00", "Z"),
-            self.system or "(no vendor)",
-            self.method,
-            _free_text(self.path, mask),
-        ]
+        words = [when.replace("+00:00", "Z"), self.system or "(no vendor)", self.method, _free_text(self.path, mask)]
         words += [f"{_quoted(_free_text(n, mask))}={_value(n, v, with_numbers)}" for n, v in self.query.items()]
         if self.body:
             words.append(f"({len(self.body)} bytes of body)")

@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from callsign.sandbox.vendors.messages import Answer, Request, Trouble, as_json, is_same
 
@@ -43,11 +43,6 @@ class Skarabee:
     base_path = "/skarabee/api/"
     demo_account: ClassVar[dict[str, str]] = {"8103": "demo-skarabee-key"}
     demo_settings: ClassVar[str] = 'businessid = "8103"\nkey = "demo-skarabee-key"\n'
-
-    @staticmethod
-    def account_of(section: Any) -> dict[str, str]:
-        """What the stand-in has to know of the account in the settings."""
-        return {office.businessid: office.key.reveal() for office in section.offices}
 
     def __init__(self, keys: Mapping[str, str]) -> None:
         self._keys = dict(keys)

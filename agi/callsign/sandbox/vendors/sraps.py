@@ -56,11 +56,6 @@ class Sraps:
     demo_account: ClassVar[dict[str, str]] = {"key_id": "demo-key", "key_secret": "demo-sraps-secret"}
     demo_settings: ClassVar[str] = 'key_id = "demo-key"\nkey_secret = "demo-sraps-secret"\n'
 
-    @staticmethod
-    def account_of(section: Any) -> dict[str, str]:
-        """What the stand-in has to know of the account in the settings."""
-        return {"key_id": section.key_id, "key_secret": section.key_secret.reveal()}
-
     def __init__(self, account: Mapping[str, str]) -> None:
         if not account.get("key_id") or not account.get("key_secret"):
             raise ValueError('the sraps account of the sandbox wants key_id = "…" and key_secret = "…"')

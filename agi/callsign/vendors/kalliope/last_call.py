@@ -13,14 +13,7 @@ from callsign.question import Found, Invalid, Verdict
 from callsign.record import Record, field
 from callsign.settings.sections import Kalliope, Numbers
 from callsign.vendors.interface import Probe, Probed
-from callsign.vendors.kalliope.history import (
-    DAY_SECONDS,
-    MASKED,
-    MOST_NUMBERS,
-    Call,
-    History,
-    Window,
-)
+from callsign.vendors.kalliope.history import DAY_SECONDS, MASKED, MOST_NUMBERS, Call, History, Window
 from callsign.vendors.kalliope.pbx_clock import local_period
 from callsign.vendors.kalliope.register import NoRegister, rows_of
 from callsign.vendors.kalliope.requests import by_period
