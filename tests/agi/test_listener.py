@@ -775,6 +775,7 @@ class TestThoseThatKeepUsWaiting:
         waits = ExitStack()
         for ours, _ in pairs:
             waits.enter_context(waiting.wait(ours))
+        pairs[1][1].settimeout(WAIT_SECONDS)
         assert is_closed(pairs[1][1])
         pairs[0][1].setblocking(False)
         with pytest.raises(BlockingIOError):
