@@ -48,15 +48,21 @@ class PlainScript:
         conduct = Conduct(timeout_seconds=LONG_SECONDS, hangup_after=hangup_after)
         return run_script(script, call, arguments, conduct)
 
-    def end_all(self) -> None:
-        """kill -9 for every process of these scripts, also for one that delivers behind its call."""
+    def processes(self) -> list[int]:
+        """Those of these scripts that run, also one that delivers behind its call."""
         mark = f"CALLSIGN_CONFIG={self.settings}".encode()
+        found = []
         for folder in Path("/proc").glob("[0-9]*"):
-            try:
+            with suppress(OSError):  # it has just ended
                 if int(folder.name) != os.getpid() and mark in (folder / "environ").read_bytes().split(b"\0"):
-                    os.kill(int(folder.name), signal.SIGKILL)
-            except OSError:  # it has just ended
-                continue
+                    found.append(int(folder.name))
+        return found
+
+    def end_all(self) -> None:
+        """kill -9."""
+        for process in self.processes():
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
 
 
 class ByHand:

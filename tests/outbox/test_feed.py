@@ -6,6 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ import pytest
 from callsign.delivery.deliverer import Delivery
 from callsign.outbox import feed
 from callsign.outbox.feed import Backlog
+from callsign.outbox.hand_over import HandOver
 from callsign.outbox.outbox import Job, Outbox
+from callsign.outbox.reader import OutboxReader
 from callsign.outbox.values import StoreBroken
 from callsign.record import replace
 from callsign.vendors.registry import VENDORS
@@ -124,6 +127,17 @@ def test_a_broken_store_is_reported_once_and_its_rest_is_read_no_more(
     Backlog(path, STORED, heard, on_broken=broken.append)
     assert eventually(lambda: heard.groups)
     assert (heard.groups, len(broken), caplog.text) == ([[]], 1, "")
+
+
+@pytest.mark.usefixtures("outbox")
+def test_what_has_come_another_way_is_not_told_again(path: Path) -> None:
+    hand_over, heard = HandOver(path, lambda _: None), Heard()
+    with closing(OutboxReader(path)) as reader:
+        found, _ = reader.open_jobs(0, STORED, STORED)
+    assert hand_over.unknown(found[:3]) == found[:3]  # by the writer's own look, say
+    Backlog(path, STORED, heard, hand_over.unknown)
+    assert eventually(lambda: heard.groups)
+    assert heard.ids() == list(range(4, STORED + 1))
 
 
 @pytest.mark.usefixtures("outbox")

@@ -94,6 +94,13 @@ def aside(path: Path) -> list[Path]:
     return outbox_aside.found_aside(path)
 
 
+def remove(folder: Path) -> None:
+    """At once: while its files went one by one somebody might make another in it."""
+    gone = folder.with_name("gone")
+    folder.rename(gone)
+    shutil.rmtree(gone)
+
+
 def beside(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
 
@@ -145,7 +152,7 @@ DEEDS = {
     "both removed": _remove("", "-wal"),
     "all three removed": _remove("", "-wal", "-shm"),
     "all that begins so removed": _remove_all_names,
-    "the folder removed": lambda path: shutil.rmtree(path.parent),
+    "the folder removed": lambda path: remove(path.parent),
 }
 
 
@@ -249,7 +256,7 @@ def test_what_ended_and_is_not_written_yet_is_in_the_new_store_too(path: Path) -
     outbox.add(call_from("0470000001"))
     outbox.add(call_from("0470000002"))
     assert eventually(lambda: len(jobs) == 2)
-    shutil.rmtree(path.parent)
+    remove(path.parent)
     outbox.end(jobs[0], State.REFUSED, "HASH_MISMATCH", 1.0)
     outbox.close()
     assert rows(path) == [2]
@@ -566,7 +573,7 @@ def test_a_folder_that_is_removed_comes_back_as_it_was(path: Path, caplog: pytes
     outbox = Outbox(path)
     outbox.add(call_from())
     before = path.parent.stat()
-    shutil.rmtree(path.parent)
+    remove(path.parent)
     outbox.add(call_from())
     after = path.parent.stat()
     outbox.close()
@@ -587,7 +594,7 @@ def test_a_folder_that_is_removed_gets_its_acl_again(path: Path) -> None:
         pytest.skip("this file system has no ACLs")
     outbox = Outbox(path)
     outbox.add(call_from())
-    shutil.rmtree(path.parent)
+    remove(path.parent)
     outbox.add(call_from())
     outbox.close()
     assert {os.getxattr(path.parent, f"system.posix_acl_{name}") for name in ("access", "default")} == {acl}

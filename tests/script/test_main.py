@@ -15,6 +15,7 @@ import pytest
 
 from callsign.agi import session as agi_session
 from callsign.notification import State
+from callsign.outbox.outbox import Outbox
 from callsign.outbox.reader import OutboxReader
 from callsign.sandbox.asterisk.behaviour import Conduct, Cut
 from callsign.sandbox.asterisk.call import Call
@@ -24,7 +25,7 @@ from callsign.sandbox.vendors.record import SeenRequest
 from callsign.sandbox.vendors.sandbox import Sandbox
 from product import ACCOUNTS, Product
 from script_play import CALL, CALLER, SCRIPT, ByHand, PlainScript, vendor_sections
-from store_play import LONG_SECONDS, PROJECT, eventually
+from store_play import LONG_SECONDS, PROJECT, call_from, eventually
 
 
 class Held:
@@ -126,6 +127,18 @@ def test_the_script_sets_the_same_variables_as_the_server(plain: PlainScript, bo
             assert from_server.variables, request
             assert from_script.variables == from_server.variables, request
             assert (from_script.status, from_script.trouble) == ("SUCCESS", ""), request
+
+
+def test_a_script_that_has_stored_nothing_leaves_what_waits_to_others(
+    plain: PlainScript, box: Sandbox, reader: OutboxReader
+) -> None:
+    outbox = Outbox(plain.store)
+    job = outbox.add(call_from(), LONG_SECONDS).job
+    outbox.close()
+    assert plain.run("ping").variables["CALLSIGNSTATUS"] == "OK"
+    assert eventually(lambda: not plain.processes())
+    assert reader.state_of(job) == (State.WAITING, "")
+    assert box.seen == []
 
 
 def test_a_script_without_a_path_says_which_there_are(plain: PlainScript) -> None:

@@ -307,6 +307,63 @@ def test_a_job_that_was_left_to_the_watcher_is_delivered_though_the_watcher_was_
     assert reader.newest_open() == 0
 
 
+@pytest.mark.usefixtures("restless")
+def test_who_comes_behind_the_last_look_of_a_watcher_watches_itself(
+    scripts: Callable[[], Script], reader: OutboxReader, vendor: PlayedVendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher, other = scripts(), scripts()
+    newest_open, between = OutboxReader.newest_open, [other]
+
+    def looks(self: OutboxReader) -> int:
+        found = newest_open(self)
+        if between:
+            between.pop().outbox.add(call_from("0470000002"))
+            other.goes_on_behind()
+            assert eventually(lambda: vendor.asked.count("skarabee 0470000002") > 1 or other.has_left(0))
+        return found
+
+    monkeypatch.setattr(rounds, "LOOK_SECONDS", 0.001)  # so that a second attempt is one of a second round
+    monkeypatch.setattr(OutboxReader, "newest_open", looks)
+    vendor.answers |= {"skarabee 0470000001": GONE, "skarabee 0470000002": GONE}
+    watcher.outbox.add(call_from("0470000001"))
+    watcher.goes_on_behind()
+    assert vendor.was_asked_times(2)
+    del vendor.answers["skarabee 0470000001"]
+    assert watcher.has_left()
+    vendor.answers.clear()
+    assert other.has_left()
+    assert reader.newest_open() == 0
+
+
+@pytest.mark.usefixtures("restless")
+def test_who_leaves_the_rest_to_a_watcher_leaves_it_to_one_that_looks_once_more(
+    scripts: Callable[[], Script],
+    reader: OutboxReader,
+    vendor: PlayedVendor,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deliverer = FileLock(path.with_name("outbox.db.deliver"))
+    try_start = Delivery.try_start
+
+    def tries(self: Delivery) -> bool:
+        is_won = try_start(self)
+        if not is_won:  # who delivers has found somebody watching, and leaves
+            vendor.answers.clear()
+            deliverer.close()
+        return is_won
+
+    watcher = scripts()
+    vendor.answers["skarabee"] = GONE
+    watcher.outbox.add(call_from())
+    watcher.goes_on_behind()
+    assert vendor.was_asked_times(2)
+    monkeypatch.setattr(Delivery, "try_start", tries)
+    assert eventually(deliverer.try_now)
+    assert watcher.has_left()
+    assert reader.newest_open() == 0
+
+
 def test_what_cannot_be_delivered_at_all_does_not_keep_a_script(
     scripts: Callable[[], Script], path: Path, vendor: PlayedVendor
 ) -> None:
