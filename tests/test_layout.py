@@ -55,6 +55,7 @@ ONLY_DOOR = {
     "tomli": "settings.text",
     "phonenumbers": "phone_numbers",
     "prometheus_client": "server",
+    "psycopg": "cluster.connection",
 }
 
 # A vendor reads no clock, file, socket or chance itself; noojee's memory has a lock and a default clock of callsign's.
