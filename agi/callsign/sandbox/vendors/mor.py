@@ -49,11 +49,8 @@ NUMBERS = frozenset(("user_id", "device"))
 class Mor:
     """Judges the methods above for one login.
 
-    Args:
-        account: `user`, the login name sent as u, and `key`, its API Secret Key; `get` = "yes" allows GET.
-
-    Raises:
-        ValueError: the account lacks one of the first two.
+    Its account has `user`, the login name sent as u, and `key`, its API Secret Key; raises ValueError without them.
+    `get` = "yes" allows GET.
     """
 
     base_path = "/mor/billing/api"

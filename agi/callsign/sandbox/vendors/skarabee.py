@@ -33,11 +33,9 @@ documentation (https://voip.skarabee.net/documentation), which prints no Message
 
 
 class Skarabee:
-    """Judges calls for a set of offices.
+    """Judges calls for a set of offices: businessid -> private key, as each office gets it on activation.
 
-    Args:
-        keys: businessid -> private key, as each office gets it on activation. The key is used as text
-            although it looks like hexadecimal: only so does the infosheet's own hash come out.
+    The key is used as text although it looks like hexadecimal: only so does the infosheet's own hash come out.
     """
 
     base_path = "/skarabee/api/"
