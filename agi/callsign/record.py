@@ -45,9 +45,16 @@ class Field:
         return self.default is not MISSING or self.default_factory is not None
 
 
-def field(**about: Any) -> Any:
-    """The right side of a field's line where a default does not say enough; takes what `Field` does."""
-    return Field(**about)
+def field(
+    *,
+    default: Any = MISSING,
+    default_factory: Callable[[], Any] | None = None,
+    repr: bool = True,
+    compare: bool = True,
+    metadata: Mapping[str, Any] | None = None,
+) -> Any:
+    """The right side of a field's line where a default does not say enough."""
+    return Field(default, default_factory, repr, compare, metadata)
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))

@@ -575,6 +575,7 @@ class AnyLane(RuleBasedStateMachine):
         self.now = NOW
         self.added = 0
         self.open: list[Job] = []  # in the order given
+        self.pairs: set[tuple[int, int]] = set()  # an earlier one and a later one that shares its call or recording
         self.flying: list[Job] = []
         self.ended: list[int] = []
         self.doubts: list[Job] = []  # starts that have ended and may be carried out late
@@ -582,11 +583,14 @@ class AnyLane(RuleBasedStateMachine):
 
     def line(self, one: Job) -> Iterator[tuple[bool, Job]]:
         """Who shares its call or its recording, and whether that one was given later."""
+        for other in self.sharing(one):
+            yield (one.id, other.id) in self.pairs, other
+
+    def sharing(self, one: Job) -> Iterator[Job]:
         keys = set(noojee.keys_of(one.notification))
-        at = self.open.index(one)
-        for n, other in enumerate(self.open):
-            if n != at and keys & set(noojee.keys_of(other.notification)):
-                yield n > at, other
+        for other in self.open:
+            if other is not one and keys & set(noojee.keys_of(other.notification)):
+                yield other
 
     def heads(self) -> list[Job]:
         waiting = (one for one in self.open if one not in self.flying and not one.held)
@@ -610,6 +614,7 @@ class AnyLane(RuleBasedStateMachine):
         self.added += 1
         end = self.now + LIFETIME_SECONDS
         one = job(self.added, call, action, recovered, due=self.now, deadline=end, recording=recording)
+        self.pairs |= {(other.id, one.id) for other in self.sharing(one)}
         self.open.append(one)
         self.lane.add(one)
 
@@ -625,13 +630,10 @@ class AnyLane(RuleBasedStateMachine):
         end = self.now - age + LIFETIME_SECONDS
         one = job(-self.added, call, action, True, due=self.now, deadline=end, recording=recording)
         one.home = "pbx2:7"
-        keys, place = set(noojee.keys_of(one.notification)), 0
-        for n, other in enumerate(self.open):
-            begun = other in self.flying or other.attempts > 0
-            shares = keys & set(noojee.keys_of(other.notification))
-            if other.birth <= end - LIFETIME_SECONDS or (begun and shares):
-                place = n + 1
-        self.open.insert(place, one)
+        for other in self.sharing(one):
+            is_older = other.birth <= end - LIFETIME_SECONDS
+            self.pairs.add((other.id, one.id) if other.begun or is_older else (one.id, other.id))
+        self.open.append(one)
         self.lane.add(one)
 
     def resting(self) -> list[Job]:

@@ -113,17 +113,20 @@ PUBLISH = """
 """What has ended meanwhile goes there as such; `ended_ago` is NULL for the rest."""
 
 ANSWERS = """
-    SELECT job.store, job.n, job.state, job.owner, job.reason,
+    SELECT job.store, job.n, job.home, job.state, job.owner, job.reason,
            EXISTS (SELECT FROM callsign.job AS earlier
                    WHERE earlier.call = job.call AND earlier.system = job.system AND earlier.state = 'waiting'
                      AND earlier.owner IS DISTINCT FROM %(me)s AND (earlier.born, earlier.seq) < (job.born, job.seq)
                      AND job.key IS NOT NULL),
-           EXISTS (SELECT FROM callsign.job AS later
-                   WHERE later.call = job.call AND later.system = job.system AND later.key = job.key
-                     AND later.action = asked.undone_by AND (later.born, later.seq) > (job.born, job.seq))
-    FROM unnest(%(store)s::text[], %(n)s::bigint[], %(undone_by)s::text[]) AS asked (store, n, undone_by)
+           ARRAY (SELECT DISTINCT later.action FROM callsign.job AS later
+                  WHERE later.call = job.call AND later.system = job.system AND later.key = job.key
+                    AND (later.born, later.seq) > (job.born, job.seq))
+    FROM unnest(%(store)s::text[], %(n)s::bigint[]) AS asked (store, n)
     JOIN callsign.job AS job ON job.store = asked.store AND job.n = asked.n"""
-"""What the others have done or want of these jobs; no row for one that was notified already by another job."""
+"""What has become of these jobs: whether an earlier one of the call is open elsewhere, what later ones there are.
+
+No row for one whose `once` another job has.
+"""
 
 END = """
     UPDATE callsign.job SET state = told.state, reason = told.reason, attempts = told.attempts, ended = now(),

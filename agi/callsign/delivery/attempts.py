@@ -185,7 +185,7 @@ class Attempts:
 
     def _log(self, job: Job, what: str, reason: str, milliseconds: float | None, more: str = "") -> None:
         notification = job.notification
-        level = logging.INFO if what == State.DELIVERED.value else logging.WARNING
+        level = logging.INFO if what in (State.DELIVERED.value, State.DUPLICATE.value) else logging.WARNING
         took = "" if milliseconds is None else f" ms={milliseconds:.1f}"
         line = "job=%s call=%s channel=%s system=%s action=%s attempt=%d %s%s%s%s"
         words = f": {reason}" if reason else ""

@@ -94,15 +94,12 @@ class Lane:
             if first.word and first.id not in self._under_way and self._undoes(first.notification, job.notification):
                 self._let_end(first)
         if job.home:
-            for passed in self._order.add_by_birth(job, self._is_begun):
+            for passed in self._order.add_by_birth(job):
                 self._withdraw(passed)
         else:
             self._order.add(job)
         if self._order.is_free(job):
             self._offer(job)
-
-    def _is_begun(self, job: Job) -> bool:
-        return job.attempts > 0 or job.id in self._under_way
 
     def _offer(self, job: Job) -> None:
         if job.held:
@@ -134,6 +131,7 @@ class Lane:
             self._let_end(job)
         else:
             job.held = True
+            self._first_deadline = min(self._first_deadline, job.steady_deadline)
 
     def let_go(self, job: Job) -> None:
         """It gets its turn."""
@@ -157,6 +155,7 @@ class Lane:
         job = self._overdue.popleft() if self._overdue else self._next(now)
         if job is not None:
             self._under_way[job.id] = self._returns
+            job.begun |= not job.over
         return job
 
     def _next(self, now: float) -> Job | None:

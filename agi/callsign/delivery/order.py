@@ -38,14 +38,14 @@ class JobOrder:
         for key in self._keys_of(job.notification):
             self._lines.setdefault(key, []).append(job)
 
-    def add_by_birth(self, job: Job, is_begun: Callable[[Job], bool]) -> list[Job]:
-        """Before the younger ones that nobody has begun with.  Those that are not free any more."""
+    def add_by_birth(self, job: Job) -> list[Job]:
+        """Before the younger ones that had no turn yet.  Those that are not free any more."""
         job.birth = _birth_of(job)
         self.jobs += 1
         passed = []
         for key in self._keys_of(job.notification):
             line = self._lines.setdefault(key, [])
-            place = sum(one.birth <= job.birth or is_begun(one) for one in line)
+            place = sum(one.birth <= job.birth or one.begun for one in line)
             passed += line[:1] if place == 0 else []
             line.insert(place, job)
         return passed

@@ -55,7 +55,7 @@ def new_job_of(notification: Notification) -> NewJob:
     facts = json.dumps(dict(notification.facts))
     who = notification.system, notification.action, notification.call
     row = (*who, facts, notification.created_at, notification.lifetime_seconds, clocks.boot_id(), deadline)
-    return NewJob(notification, row, deadline, _digest(notification))
+    return NewJob(notification, row, deadline, digest_of(notification))
 
 
 def insert(db: sqlite3.Connection, new: NewJob, jobs: list[Job]) -> Added:
@@ -112,7 +112,7 @@ def keep(db: sqlite3.Connection, jobs: Iterable[Job]) -> int:
     """
     rows = (_row_to_keep(job, clocks.wall() - clocks.steady()) for job in jobs)
     kept = db.executemany(sql.KEEP_JOB, rows).rowcount
-    known = [(job.id, _digest(job.notification), job.notification.created_at) for job in jobs]
+    known = [(job.id, digest_of(job.notification), job.notification.created_at) for job in jobs]
     db.executemany(sql.KEEP_ONCE, [row for row in known if row[1]])
     return kept
 
@@ -127,6 +127,7 @@ def _row_to_keep(job: Job, boot_at: float) -> tuple[object, ...]:
     return job.id, *who, text, *life, job.attempts, next_try, job.id
 
 
-def _digest(notification: Notification) -> str:
+def digest_of(notification: Notification) -> str:
+    """Of its `dedupe_key`, as the store keeps it; empty where there is none."""
     key = notification.dedupe_key
     return hashlib.sha256(key.encode()).hexdigest()[:32] if key else ""

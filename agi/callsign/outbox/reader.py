@@ -223,6 +223,11 @@ class OutboxReader:
         """The highest id among the jobs that wait, 0 if none does."""
         return int(self._rows(sql.NEWEST_OPEN, ())[0][0] or 0)
 
+    def digest_of(self, job: int) -> str:
+        """Of the `dedupe_key` that it was told with; empty where there was none."""
+        rows = self._rows(sql.DIGEST_OF, (job,))
+        return str(rows[0][0]) if rows else ""
+
     def store_id(self) -> str:
         """Its name among those of several hosts; empty where an earlier callsign's server still runs on it."""
         return str(self._rows(sql.STORE_NAME, ())[0][0]) if self._rows(sql.HAS_NAME, ()) else ""

@@ -63,6 +63,8 @@ KEEP_ONCE = "INSERT OR IGNORE INTO once (job, key, at) VALUES (?, ?, ?)"
 
 FIND_ONCE = "SELECT job FROM once WHERE key = ?"
 
+DIGEST_OF = "SELECT key FROM once WHERE job = ?"
+
 OPEN_JOBS = """
     SELECT id, system, action, call, facts, at, lifetime, boot, steady_deadline, attempts, next_try
     FROM job WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"""

@@ -35,6 +35,7 @@ class Job(Record, frozen=False):
     unreached: bool = False  # its last attempt had no connection to the vendor
     word: tuple[State, str] | None = None  # the vendor's verdict on a job that is sent once more all the same
     held: bool = False  # it has no turn until a gate lets it go
+    begun: bool = False  # it had its turn
     home: str = ""  # of another host's job: its name there
     birth: float = 0.0  # seconds of clocks.steady(); of two in one line the elder is before the younger
     hurries: int = 3  # so often it goes out before it is due because the vendor is back

@@ -32,6 +32,7 @@ from callsign.steps.offices import offices_of
 from callsign.steps.overdue import Overdue
 
 if TYPE_CHECKING:
+    from callsign.delivery.gate import Gate
     from callsign.http.transport import HttpTransport
     from callsign.server.metrics import Metrics
 
@@ -74,7 +75,8 @@ class Server:
             lambda: self._overdue.any_in_time,
         )
         self._loaded = threading.Event()
-        self._delivery = Delivery(self.outbox, lambda: self.settings, self._deliver)
+        self._gate = self._gate_of(settings)
+        self._delivery = Delivery(self.outbox, lambda: self.settings, self._deliver, self._gate)
         self._asking = Asking(lambda: self.settings, self._question)
         self._prefetcher = Prefetcher(lambda: self.settings, self._question, self._asking.memory_of)
         self._note = ""
@@ -99,6 +101,17 @@ class Server:
         if self._metrics is not None:
             self._metrics.question(system, verdict, time.perf_counter() - began)
         return verdict
+
+    def _gate_of(self, settings: Settings) -> Gate | None:
+        """Where jobs pass that other hosts have a word in; None where this one is alone."""
+        if settings.cluster is None:
+            return None
+        try:
+            from callsign.cluster.gate import ClusterGate  # with PostgreSQL's driver
+        except ImportError as fault:
+            log.error("[cluster]: %s; run install.sh again; this host works alone", fault)
+            return None
+        return ClusterGate(lambda: self.settings)
 
     def start(self) -> None:
         """Answers calls; returns at once."""
@@ -163,9 +176,9 @@ class Server:
         for line in warnings:
             log.warning("%s", line)
         old = self._at_start
-        new = settings.server.listen, settings.server.metrics, settings.outbox
-        if new != (old.server.listen, old.server.metrics, old.outbox):
-            log.warning("[server] listen, [server] metrics and [outbox] take effect at the next restart")
+        new = settings.server.listen, settings.server.metrics, settings.outbox, settings.cluster
+        if new != (old.server.listen, old.server.metrics, old.outbox, old.cluster):
+            log.warning("[server] listen, [server] metrics, [outbox] and [cluster] take effect at the next restart")
         _prepare(settings)
         self.settings = settings
         self.fastagi.settings_are_new()

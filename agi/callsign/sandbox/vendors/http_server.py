@@ -27,7 +27,8 @@ STOP_POLL_SECONDS = 0.02
 class HttpSide(ThreadingHTTPServer):
     """Reads requests, has them answered by `attend`, and sends that answer when its time has come.
 
-    Raises OSError if the address cannot be had, or the certificate not be read.
+    Raises:
+        OSError: the address cannot be had, or the certificate cannot be read.
     """
 
     # The library would track only non-daemon threads; those would keep a program alive that forgot to stop.

@@ -37,10 +37,17 @@ MADE_UP = ((26 * 60, "205", "056528999", "ANSWERED"), (120, "206", "056528999", 
 class Kalliope:
     """Judges requests to one tenant of a PBX.
 
-    Its account has `username`, `password`, `domain`, `timezone`; if wanted `salt`, `masked` ("yes": the user does not
-    see the last digits of numbers), `calls`, the register as CSV lines of the summary, and `compares`
-    ("first" or "second": moments, of an hour that its clock shows twice those of that one).
-    Raises ValueError if something is missing, or a line of `calls` is none.
+    Args:
+        account: `username`, `password`, `domain`, `timezone`; if wanted `salt`, `masked` ("yes": the user does not
+            see the last digits of numbers), `calls`, the register as CSV lines of the summary, and `compares`
+            ("first" or "second": moments, of an hour that its clock shows twice those of that one).
+
+    Attributes:
+        calls: the register, a mapping of COLUMNS each; a test may let it grow.
+        salt: of the tenant; a test may change it.
+
+    Raises:
+        ValueError: the account lacks something, or a line of `calls` is none.
     """
 
     base_path = "/kalliope"
@@ -57,11 +64,11 @@ class Kalliope:
             raise ValueError(f"the kalliope account of the sandbox wants {', '.join(missing)}")
         self._account = account
         self._zone = ZoneInfo(account["timezone"])
-        self.salt = account.get("salt", DEFAULT_SALT)  # a test may change it
+        self.salt = account.get("salt", DEFAULT_SALT)
         self._lock = threading.Lock()
         self._nonces: dict[str, float] = {}
         self._moment = self._moment_of if account.get("compares") in ("first", "second") else None
-        self.calls: list[Mapping[str, str]] | None = None  # a mapping of COLUMNS each; a test may let it grow
+        self.calls: list[Mapping[str, str]] | None = None
         if "calls" in account:
             lines = [line for line in csv.reader(account["calls"].splitlines()) if line and line[0][:1] != "#"]
             if wrong := [line for line in lines if len(line) != len(COLUMNS)]:

@@ -49,8 +49,11 @@ NUMBERS = frozenset(("user_id", "device"))
 class Mor:
     """Judges the methods above for one login.
 
-    Its account has `user`, the login name sent as u, and `key`, its API Secret Key; raises ValueError without them.
-    `get` = "yes" allows GET.
+    Args:
+        account: `user`, the login name sent as u, and `key`, its API Secret Key; `get` = "yes" allows GET.
+
+    Raises:
+        ValueError: the account lacks one of the first two.
     """
 
     base_path = "/mor/billing/api"

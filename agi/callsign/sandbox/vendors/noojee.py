@@ -56,7 +56,11 @@ TOO_MANY = "Too many concurrent authentication attempts"
 class Noojee:
     """Judges the methods above and Time for one recorder.
 
-    Its account has `key`, the pre-shared API key, and `auth`, "hash" or "apikey"; raises ValueError without them.
+    Args:
+        account: `key`, the pre-shared API key, and `auth`, "hash" or "apikey".
+
+    Raises:
+        ValueError: the account lacks one of the two.
     """
 
     base_path = "/noojee/servicemanager/rest"

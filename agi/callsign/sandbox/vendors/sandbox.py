@@ -29,7 +29,21 @@ VENDORS: dict[str, type[Vendor]] = {
 
 
 class Sandbox:
-    """Stand-in vendors behind one port."""
+    """Stand-in vendors behind one port.
+
+    Args:
+        accounts: system -> account, whose form is that of the vendor's class; only these systems are served.
+        listen: address and port; port 0 takes a free one, which a later `start` takes again.
+        clock: epoch seconds; what the vendors judge by and put into `Date`.
+        certificate: certificate and key file; given, all is served over TLS.
+        on_seen: called with each SeenRequest, one at a time and in order, before the answer leaves.
+
+    Raises:
+        ValueError: an account of an unknown system, or an incomplete one.
+
+    Attributes:
+        trouble: system -> Trouble for the requests that arrive from now on; absent or None is well.
+    """
 
     def __init__(
         self,
@@ -39,16 +53,9 @@ class Sandbox:
         certificate: tuple[str, str] | None = None,
         on_seen: Callable[[SeenRequest], None] | None = None,
     ) -> None:
-        """Serves the systems of `accounts`; an account has the form that the vendor's class wants.
-
-        `listen`: port 0 takes a free one, which a later `start` takes again.  The vendors judge by `clock`, and put it
-        into `Date`.  With `certificate`, a file and its key's, all is served over TLS.  `on_seen` gets each
-        SeenRequest, one at a time and in order, before the answer leaves.
-        Raises ValueError for an account of an unknown system, and for an incomplete one.
-        """
         if unknown := sorted(set(accounts) - set(VENDORS)):
             raise ValueError(f"no stand-in for {', '.join(unknown)}; there are {', '.join(VENDORS)}")
-        self.trouble: dict[str, Trouble | None] = {}  # by system, of the requests from now on; None or absent: well
+        self.trouble: dict[str, Trouble | None] = {}
         self._vendors = {system: VENDORS[system](account) for system, account in accounts.items()}
         self._listen = listen
         self._clock = clock
@@ -59,9 +66,10 @@ class Sandbox:
         self._http: HttpSide | None = None
 
     def start(self) -> None:
-        """Listens, and answers in threads of its own.  After `stop` it can be started again on the same port.
+        """Listen, and answer in threads of its own. Stopped, it can be started again on the same port.
 
-        Raises OSError if the address cannot be had, or the certificate not be read.
+        Raises:
+            OSError: the address cannot be had, or the certificate cannot be read.
         """
         if self._http is not None:
             raise RuntimeError("the sandbox runs already")

@@ -33,9 +33,11 @@ documentation (https://voip.skarabee.net/documentation), which prints no Message
 
 
 class Skarabee:
-    """Judges calls for a set of offices: businessid -> private key, as each office gets it on activation.
+    """Judges calls for a set of offices.
 
-    The key is used as text although it looks like hexadecimal: only so does the infosheet's own hash come out.
+    Args:
+        keys: businessid -> private key, as each office gets it on activation. The key is used as text
+            although it looks like hexadecimal: only so does the infosheet's own hash come out.
     """
 
     base_path = "/skarabee/api/"

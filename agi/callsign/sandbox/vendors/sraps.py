@@ -44,9 +44,12 @@ COMPANY = _id("company")
 class Sraps:
     """Judges requests to one company of SRAPS.
 
-    Its account has `key_id` and `key_secret`; lines of `profiles` (a name each, which may occur twice) and of
-    `phones` (MAC|name|profile); `largest_page`, by default 1000.
-    Raises ValueError if the key is missing, or a phone's profile is none.
+    Args:
+        account: `key_id` and `key_secret`; lines of `profiles` (a name each, which may occur twice) and of
+            `phones` (MAC|name|profile); `largest_page`, by default 1000.
+
+    Raises:
+        ValueError: the account lacks its key, or a phone's profile is none.
     """
 
     base_path = "/sraps/api/v1"

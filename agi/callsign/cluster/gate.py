@@ -1,0 +1,156 @@
+"""What the delivery sees of the other hosts: its jobs pass here, and go on by what the database says of them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from callsign import clocks, thread_starts
+from callsign.cluster.connection import Database, Trouble
+from callsign.cluster.figures import Figures
+from callsign.cluster.ledger import Entry, Ledger
+from callsign.cluster.life import Event, Life
+from callsign.cluster.membership import Membership
+from callsign.cluster.publishing import Note, Publishing
+from callsign.cluster.reconcile import Reconciliation
+from callsign.cluster.rounds import Rounds
+from callsign.delivery.gate import Gate, Lanes
+from callsign.log_text import place_of
+from callsign.notification import State
+from callsign.outbox.jobs import digest_of
+from callsign.outbox.outbox import Job, OutboxError
+from callsign.outbox.reader import OutboxReader
+from callsign.settings.accounts import system_of
+from callsign.settings.sections import Settings
+from callsign.vendors.registry import VENDORS
+
+TICK_SECONDS = 0.1
+BLIND_SECONDS = 2.0
+"""The database's silence, behind which nobody waits for another host's job any more."""
+
+log = logging.getLogger("callsign.cluster")
+
+
+class ClusterGate(Gate):
+    """This host's."""
+
+    holds = True
+
+    def __init__(self, settings: Callable[[], Settings]) -> None:
+        """[cluster] is as it is now, the accounts whose jobs are delivered as they are later."""
+        section = settings().cluster
+        assert section is not None  # noqa: S101
+        self.figures = Figures()
+        self._section = section
+        self._store = settings().outbox
+        self._settings = settings
+        self._reader = OutboxReader(self._store.path)
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self, lanes: Lanes) -> None:
+        """Joins the others beside the calls."""
+        section, figures, adopting, trouble = self._section, self.figures, threading.Lock(), Trouble()
+        self._ledger = ledger = Ledger(lanes, figures)
+        self._membership = membership = Membership(section.host, section.lease)
+        self._store_id = store = self._reader.store_id()
+        self._publishing = publishing = Publishing(
+            Database(section, figures), ledger, section.host, self._digest_of, adopting, trouble, figures
+        )
+        reconciliation = Reconciliation(
+            section.host, store, ledger, lanes, publishing, self._reader.state_of, adopting, figures
+        )
+        self._rounds = Rounds(
+            Database(section, figures),
+            membership,
+            ledger,
+            lanes,
+            publishing,
+            reconciliation,
+            self._accounts,
+            86400 * self._store.keep_days,
+            adopting,
+            trouble,
+            figures,
+        )
+        for name, work in (("publish", publishing.run), ("rounds", self._rounds.run), ("clock", self._run)):
+            thread_starts.begin(f"cluster-{name}", work)
+
+    def stop(self, seconds: float) -> None:
+        """What has ended is told within `seconds`."""
+        self._stopping.set()
+        self._rounds.stop()
+        self._publishing.stop()
+        self._publishing.has_stopped.wait(seconds)
+        self._reader.close()
+
+    def admit(self, jobs: Sequence[Job]) -> None:
+        """They are told to the others, and go on by the answer, or without one when their patience is over."""
+        now = clocks.steady()
+        for job in jobs:
+            patience = 2 * self._section.lease if job.recovered else self._section.patience
+            entry = Entry(job, (self._store_id, job.id), self._section.host, now + patience)
+            self._ledger.add(entry)
+            if self._publishing.is_silent and not job.recovered:
+                self._ledger.happen(entry, Event.SILENCE)
+            self._publishing.publish(entry)
+
+    def may_send(self, job: Job) -> bool:
+        """Looks at the lease as late as possible."""
+        return self._ledger.may_send(job, clocks.steady() < self._membership.lease_until)
+
+    def put_off(self, job: Job, seconds: float, reason: str) -> None:
+        """The others would go on from there."""
+        entry = self._ledger.of(job)
+        if entry is not None and entry.is_published:
+            self._publishing.note(Note(entry, clocks.steady() + seconds, reason))
+
+    def ended(self, job: Job, state: State, reason: str) -> None:
+        """So the others need not, and what stands behind it at one of them goes on."""
+        entry = self._ledger.end(job, state, reason)
+        if entry is not None and entry.is_published:
+            self._publishing.end(entry)
+
+    def wait_known(self, job: Job) -> None:
+        """While the database answers."""
+        entry = self._ledger.of(job)
+        if entry is not None and entry.is_published and not self._publishing.is_silent:
+            self._ledger.wait_known(job, self._section.patience)
+
+    def _accounts(self) -> list[str]:
+        """Whose jobs this host delivers."""
+        return [account for account in self._settings().accounts if VENDORS[system_of(account)].converse]
+
+    # -- by the clock ----------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stopping.wait(TICK_SECONDS):
+            try:
+                self.tick(clocks.steady())
+            except Exception as fault:  # our own fault must not end the thread
+                log.error("the cluster's clock: a fault in callsign itself: %s", place_of(fault))
+
+    def tick(self, now: float) -> None:
+        """What happens to a job when nobody says anything."""
+        silent = self._publishing.is_silent
+        for entry in self._ledger.all(Life.NEW):
+            if now >= entry.patience_ends or (silent and not entry.job.recovered):
+                self._ledger.happen(entry, Event.SILENCE)
+        if now > self._publishing.answered_at + BLIND_SECONDS:
+            for entry in self._ledger.all(Life.BEHIND):
+                self._ledger.happen(entry, Event.SILENCE)
+        is_valid = now < self._membership.lease_until
+        for entry in self._ledger.all(Life.HELD):
+            if is_valid:
+                self._ledger.happen(entry, Event.RETURN)
+            elif entry.is_last_call(now):
+                self._ledger.happen(entry, Event.LAST_CALL)
+
+    def _digest_of(self, entry: Entry) -> str | None:
+        if entry.job.home or not entry.job.recovered:
+            return digest_of(entry.job.notification) or None
+        try:
+            return self._reader.digest_of(entry.job.id) or None
+        except OutboxError:
+            return None

@@ -1,0 +1,304 @@
+"""Tells the others by way of the database: new jobs before they are sent, ends and attempts behind, many at once.
+
+What has no answer stays here and is told later, also when it has ended: the others are to know who was notified.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from callsign import clocks
+from callsign.cluster import rows
+from callsign.cluster import statements as sql
+from callsign.cluster.connection import Database, DatabaseFault, Trouble
+from callsign.cluster.figures import Figures
+from callsign.cluster.ledger import Entry, Key, Ledger
+from callsign.cluster.life import Event, Life
+from callsign.log_text import place_of
+from callsign.notification import State
+from callsign.record import Record, replace
+from callsign.settings.accounts import system_of
+from callsign.vendors.registry import VENDORS
+
+MOST_AT_ONCE = 200
+MOST_ENDS = 400
+MOST_LATE = 20_000
+"""So many that have ended may wait to be told; then the oldest are not told any more."""
+
+BEHIND_SECONDS = 0.05
+NOTE_SECONDS = 0.5
+AGAIN_SECONDS = 0.5
+"""Behind a fault the next exchange is so much later."""
+
+REMEMBER_SECONDS = 60.0
+"""What has ended and was told is told again where a failover may have forgotten it."""
+
+STOPPED = "a stop came before it was tried"
+
+log = logging.getLogger("callsign.cluster")
+
+
+class Note(Record):
+    """An attempt without a verdict."""
+
+    entry: Entry
+    due: float  # steady seconds: the next attempt
+    reason: str
+
+
+class Publishing:
+    """One thread's; `publish`, `end` and `note` are for any."""
+
+    def __init__(
+        self,
+        database: Database,
+        ledger: Ledger,
+        me: str,
+        once_of: Callable[[Entry], str | None],
+        adopting: threading.Lock,
+        trouble: Trouble,
+        figures: Figures,
+    ) -> None:
+        """With `adopting` held somebody puts others' jobs onto the lanes: no answer is heeded meanwhile."""
+        self._has_failed = False
+        self.answered_at = clocks.steady()
+        """When the last good exchange ended."""
+        self.has_stopped = threading.Event()
+        self.is_out = False
+        """Whether nothing is to be told, for who we are is not sure."""
+        self.recent: deque[Entry] = deque()
+        """What has ended lately and was told."""
+        self._database, self._ledger, self._me = database, ledger, me
+        self._once_of, self._adopting, self._trouble, self._figures = once_of, adopting, trouble, figures
+        self._incoming: queue.SimpleQueue[Entry | Note | None] = queue.SimpleQueue()
+        self._new: deque[Entry] = deque()
+        self._late: deque[Entry] = deque()
+        self._ends: deque[Entry] = deque()
+        self._notes: dict[Key, Note] = {}
+        self._note_at = self._look_at = 0.0
+        self._most = MOST_AT_ONCE
+        self._stopping = False
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether no answer is to be expected: nobody waits for one then."""
+        return self._has_failed or self.is_out
+
+    def publish(self, entry: Entry) -> None:
+        """A new job, or one that the database has forgotten."""
+        self._incoming.put(entry)
+
+    def end(self, entry: Entry) -> None:
+        """It has ended here."""
+        self._incoming.put(entry)
+
+    def note(self, note: Note) -> None:
+        """An attempt had no verdict."""
+        self._incoming.put(note)
+
+    def stop(self) -> None:
+        """The thread ends when all is told, or cannot be."""
+        self._stopping = True
+        self._incoming.put(None)
+
+    def run(self) -> None:
+        """The thread's work."""
+        while not (self._stopping and (self.is_silent or not self._has_work(clocks.steady()))):
+            try:
+                self.gather(self._pause(clocks.steady()))
+                self.turn(clocks.steady())
+            except Exception as fault:  # our own fault must not end the thread
+                log.error("publishing: a fault in callsign itself: %s", place_of(fault))
+        self._database.close()
+        self.has_stopped.set()
+
+    def _pause(self, now: float) -> float:
+        """How long nothing need be done."""
+        if self.is_silent:
+            return AGAIN_SECONDS
+        if self._has_work(now):
+            return 0.0
+        ends = [now + 1.0]
+        if self._notes:
+            ends.append(self._note_at)
+        if self._ledger.has(Life.BEHIND):
+            ends.append(self._look_at)
+        return max(0.0, min(ends) - now)
+
+    def _has_work(self, now: float) -> bool:
+        return bool(self._new or self._late or self._ends or self._incoming.qsize())
+
+    def gather(self, seconds: float) -> None:
+        """Sorts what has come; waits up to `seconds` for it, behind a fault so long."""
+        end = clocks.steady() + seconds
+        while True:
+            left = max(0.0, end - clocks.steady())
+            try:
+                item = self._incoming.get(timeout=left) if left else self._incoming.get_nowait()
+            except queue.Empty:
+                return
+            if isinstance(item, Note):
+                self._notes[item.entry.key] = item
+            elif item is not None and not item.is_published:
+                self._new.append(item)
+            elif item is not None and item.end is not None:
+                self._notes.pop(item.key, None)
+                self._ends.append(item)
+            if item is None or not self.is_silent:
+                end = 0.0
+
+    def turn(self, now: float) -> None:
+        """One exchange, where there is something to tell or to ask."""
+        new = [self._next() for _ in range(min(self._most, len(self._new) + len(self._late)))]
+        ends = [self._ends.popleft() for _ in range(min(MOST_ENDS, len(self._ends)))]
+        notes = list(self._notes.values()) if now >= self._note_at else []
+        behind = self._ledger.all(Life.BEHIND)[:MOST_AT_ONCE] if now >= self._look_at else []
+        if not (new or ends or notes or behind or self.is_silent):
+            return
+        if self.is_out:
+            self._put_back(new, ends)
+            return
+        try:
+            answers, known = self._exchange(new, ends, notes, behind)
+        except DatabaseFault as fault:
+            self._fail(fault, new, ends)
+            return
+        self._most = min(2 * self._most, MOST_AT_ONCE)
+        self._has_failed, self.answered_at = False, clocks.steady()
+        self._trouble.is_over("publish")
+        for note in notes:
+            self._notes.pop(note.entry.key, None)
+            self._note_at = now + NOTE_SECONDS
+        if behind:
+            self._look_at = now + BEHIND_SECONDS
+        with self._adopting:
+            for entry in new:
+                self._published(entry, answers.get(entry.key))
+            for entry in behind:
+                self.heed(entry, answers.get(entry.key))
+        for entry in ends:
+            if entry.key not in known:
+                log.info("job=%s has ended here, and for the other hosts before", entry.job.shown)
+            self._forget(entry)
+        self._figures.unpublished = len(self._new) + len(self._late)
+
+    def _next(self) -> Entry:
+        return self._new.popleft() if self._new else self._late.popleft()
+
+    def _exchange(
+        self, new: list[Entry], ends: list[Entry], notes: list[Note], behind: list[Entry]
+    ) -> tuple[dict[Key, tuple[Any, ...]], set[Key]]:
+        cursors, ended = [], None
+        with self._database.exchange() as say:
+            if new:
+                values = rows.publication(new, self._once_of, self._me)
+                say(sql.BEGIN)
+                say(sql.LOCK_KEYS, values)
+                say(sql.PUBLISH, values)
+                cursors.append(say(sql.ANSWERS, values))
+                say(sql.COMMIT)
+            if ends or notes:
+                say(sql.BEGIN)
+                say(sql.NO_WAIT_FOR_DISK)
+                if notes:
+                    say(sql.NOTE_ATTEMPTS, self._noted(notes))
+                if ends:
+                    ended = say(sql.END, self._ended(ends))
+                say(sql.COMMIT)
+            if behind or not (new or ends or notes):
+                cursors.append(say(sql.ANSWERS, {**rows.names(behind), "me": self._me}))
+        answers = {(store, n): tuple(rest) for cursor in cursors for store, n, *rest in cursor.fetchall()}
+        return answers, set(ended.fetchall() if ended is not None else ())
+
+    def _noted(self, notes: list[Note]) -> dict[str, Any]:
+        now = clocks.steady()
+        return {
+            **rows.names([note.entry for note in notes]),
+            "attempts": [note.entry.job.attempts for note in notes],
+            "reason": [note.reason for note in notes],
+            "pause": [note.due - now for note in notes],
+            "me": self._me,
+        }
+
+    def _ended(self, ends: list[Entry]) -> dict[str, Any]:
+        how = [entry.end or (State.DROPPED, "") for entry in ends]
+        return {
+            **rows.names(ends),
+            "state": [state.value for state, _ in how],
+            "reason": [reason for _, reason in how],
+            "attempts": [entry.job.attempts for entry in ends],
+            "me": self._me,
+        }
+
+    def _fail(self, fault: DatabaseFault, new: list[Entry], ends: list[Entry]) -> None:
+        if fault.of_data and len(new) == 1:
+            log.error("job=%s cannot be told to the other hosts: %s", new[0].job.shown, fault)
+            self._ledger.happen(new[0], Event.SILENCE)
+            new = []
+        self._most = 1 if fault.of_data else MOST_AT_ONCE
+        self._has_failed = not fault.of_data
+        if self.is_silent:
+            self._trouble.has("publish", fault)
+        self._put_back(new, ends)
+
+    def _put_back(self, new: list[Entry], ends: list[Entry]) -> None:
+        self._late.extendleft(reversed(new))
+        self._ends.extendleft(reversed(ends))
+        while len(self._late) > MOST_LATE and self._late[0].end is not None:
+            self._ledger.forget(self._late.popleft())
+        self._figures.unpublished = len(self._new) + len(self._late)
+
+    def _published(self, entry: Entry, answer: tuple[Any, ...] | None) -> None:
+        entry.is_published = answer is not None and answer[0] == entry.home
+        self._figures.published += entry.is_published
+        self.heed(entry, answer)
+        if entry.end is None:
+            return
+        if answer is not None and entry.is_published and answer[1] == State.WAITING.value:
+            self._ends.append(entry)  # it has ended meanwhile, or the database has forgotten that
+        else:
+            self._forget(entry)
+
+    def heed(self, entry: Entry, answer: tuple[Any, ...] | None) -> None:
+        """What the database says of a job happens to it."""
+        if entry.life not in (Life.ENDED, Life.LOST, Life.DUPLICATE, Life.NEEDLESS):
+            self._ledger.happen(entry, *self._meaning(entry, answer))
+
+    def _meaning(self, entry: Entry, answer: tuple[Any, ...] | None) -> tuple[Event, tuple[State, str]]:
+        nothing = (State.DUPLICATE, "")
+        if answer is None:
+            known = State.DUPLICATE, "another host was told of this call, too, and before"
+            return (Event.SILENCE, nothing) if entry.tried else (Event.KNOWN, known)
+        home, state, owner, reason, is_behind, later_actions = answer
+        if home != entry.home:
+            log.error("job=%s: %s has a store of the same name: is one a copy of the other?", entry.job.shown, home)
+            return Event.SILENCE, nothing
+        if state != State.WAITING.value and owner == self._me:
+            return Event.TAKEN, (State(state), reason)
+        if state != State.WAITING.value or owner != self._me:
+            what = f"{owner or 'another host'} has it" + ("" if state == State.WAITING.value else f": {state}")
+            return Event.TAKEN, (State.DUPLICATE, what)
+        if entry.tried:
+            return Event.FIRST, nothing
+        told = entry.job.notification
+        undoes = VENDORS[system_of(told.system)].undoes
+        is_undone = any(undoes(replace(told, action=action), told) for action in later_actions)
+        if is_undone and not entry.job.recovered:
+            return Event.UNDONE, (State.SUPERSEDED, STOPPED)
+        return (Event.SECOND if is_behind else Event.FIRST), nothing
+
+    def _forget(self, entry: Entry) -> None:
+        if entry.is_published:
+            self.recent.append(entry)
+            while self.recent and self.recent[0].ended_at < clocks.steady() - REMEMBER_SECONDS:
+                self.recent.popleft()
+        self._ledger.forget(entry)
+
+    def has_told(self, key: Key) -> bool:
+        """Whether the others were told of its end lately."""
+        return any(entry.key == key for entry in tuple(self.recent))

@@ -1,0 +1,159 @@
+"""Once a second: a sign of life, who is dead, what is to be taken over, given up or forgotten."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import threading
+from collections.abc import Callable, Sequence
+
+from callsign import __version__, clocks
+from callsign.cluster import statements as sql
+from callsign.cluster.connection import Database, DatabaseFault, Trouble
+from callsign.cluster.figures import Figures
+from callsign.cluster.ledger import Ledger
+from callsign.cluster.life import Event
+from callsign.cluster.membership import BEAT_SECONDS, HostRow, Membership
+from callsign.cluster.publishing import Publishing
+from callsign.cluster.reconcile import Reconciliation, take_in
+from callsign.delivery.gate import Lanes
+from callsign.log_text import place_of
+from callsign.notification import State
+
+RECONCILE_SECONDS = 60.0
+PRUNE_SECONDS = 60.0
+LEAST_KEEP_SECONDS = 86400.0
+"""A call is known as notified for a day at least."""
+
+log = logging.getLogger("callsign.cluster")
+
+
+class Rounds:
+    """One thread's."""
+
+    def __init__(
+        self,
+        database: Database,
+        membership: Membership,
+        ledger: Ledger,
+        lanes: Lanes,
+        publishing: Publishing,
+        reconciliation: Reconciliation,
+        accounts: Callable[[], Sequence[str]],
+        keep_seconds: float,
+        adopting: threading.Lock,
+        trouble: Trouble,
+        figures: Figures,
+    ) -> None:
+        """`accounts` are those whose jobs this host delivers."""
+        self._database, self._membership, self._ledger, self._lanes = database, membership, ledger, lanes
+        self._publishing, self._reconciliation, self._accounts = publishing, reconciliation, accounts
+        self._keep_seconds = max(keep_seconds, LEAST_KEEP_SECONDS)
+        self._adopting, self._trouble, self._figures = adopting, trouble, figures
+        self._stopping = threading.Event()
+        self._server = ""  # which one, since when
+        self._opening = 0  # of the connection that was reconciled on
+        self._reconcile_at = 0.0
+        self._prune_at = clocks.steady() + random.uniform(0, PRUNE_SECONDS)  # noqa: S311
+
+    def stop(self) -> None:
+        """The thread ends with the round under way."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """The thread's work."""
+        while not self._stopping.is_set():
+            began = clocks.steady()
+            try:
+                self.round(began)
+            except Exception as fault:  # our own fault must not end the thread
+                log.error("rounds: a fault in callsign itself: %s", place_of(fault))
+            self._stopping.wait(max(0.0, began + BEAT_SECONDS - clocks.steady()))
+        self._database.close()
+
+    def round(self, now: float) -> None:
+        """One of them; what fails is done in the next one."""
+        self._publishing.is_out = self._membership.is_out(now)
+        if self._publishing.is_out:
+            return
+        try:
+            if self._membership.life is None:
+                self._join()
+            self._beat(now)
+            if now >= self._prune_at:
+                self._prune_at = now + PRUNE_SECONDS
+                with self._database.exchange() as say:
+                    say(sql.PRUNE, {"keep": self._keep_seconds})
+        except DatabaseFault as fault:
+            self._trouble.has("rounds", fault)
+        else:
+            self._trouble.is_over("rounds")
+
+    def _join(self) -> None:
+        with self._database.exchange() as say:
+            joined = say(
+                sql.JOIN,
+                {"me": self._membership.me, "version": __version__, "systems": list(self._accounts())},
+            )
+        self._membership.joined(joined.fetchall()[0][0])
+        self._reconcile_at = 0.0
+
+    def _beat(self, now: float) -> None:
+        me = self._membership.me
+        waiting = {account: jobs for account, (jobs, _) in self._lanes.waiting().items() if jobs}
+        with self._database.exchange() as say:
+            beat = say(
+                sql.BEAT,
+                {
+                    "me": me,
+                    "life": self._membership.life,
+                    "wants": json.dumps(waiting),
+                    "systems": list(self._accounts()),
+                },
+            )
+            all_hosts = say(sql.HOSTS)
+            started = say(sql.STARTED)
+            wishes = say(sql.WISHES, {"me": me})
+        hosts = [HostRow(name, life, count, dead) for name, life, count, dead, _ in all_hosts.fetchall()]
+        if not beat.fetchall():
+            self._membership.leave(next((host for host in hosts if host.name == me), None), now)
+            return
+        late = self._membership.look(hosts, now)
+        self._hear(wishes.fetchall())
+        server = started.fetchall()[0][0]
+        if server != self._server or self._database.openings != self._opening or now >= self._reconcile_at:
+            self._reconciliation.run(self._database, forgetful=self._server not in ("", server))
+            self._server, self._opening = server, self._database.openings
+            self._reconcile_at = now + RECONCILE_SECONDS
+        self._membership.renew(now)
+        self._figures.lease_until = self._membership.lease_until
+        if late:
+            self._bury(late)
+        self._adopt()
+
+    def _bury(self, late: list[HostRow]) -> None:
+        with self._database.exchange() as say:
+            declared = [say(sql.DECLARE_DEAD, {"name": it.name, "life": it.life, "beat": it.beat}) for it in late]
+        for name in (name for cursor in declared for (name,) in cursor.fetchall()):
+            log.warning("host %s has given no sign of life: its jobs go out from the others", name)
+        self._membership.dead |= {host.name for host in late}
+
+    def _adopt(self) -> None:
+        me, dead = self._membership.me, sorted(self._membership.dead)
+        with self._adopting:  # no answer may let a job of ours go before these are on their lanes
+            with self._database.exchange() as say:
+                taken = say(sql.ADOPT, {"me": me, "dead": dead, "systems": list(self._accounts())})
+            take_in(taken.fetchall(), me, self._ledger, self._lanes, self._figures)
+
+    def _hear(self, wishes: list[tuple[str, int]]) -> None:
+        """What somebody has given up is not sent any more."""
+        heard = [(key, self._ledger.get(key)) for key in wishes]
+        if not wishes:
+            return
+        for _, entry in heard:
+            if entry is not None:
+                word = State.DROPPED, "given up by the administrator"
+                self._ledger.happen(entry, Event.TAKEN, word)
+        with self._database.exchange() as say:
+            say(sql.WISH_HEARD, {"store": [store for store, _ in wishes], "n": [n for _, n in wishes]})

@@ -1,0 +1,122 @@
+"""Jobs as the rows that the hosts share, and rows as jobs of this host."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from callsign import clocks
+from callsign.cluster.ledger import Entry
+from callsign.cluster.life import Life
+from callsign.notification import Notification
+from callsign.outbox.jobs import StoredFacts
+from callsign.outbox.outbox import Job
+from callsign.settings.accounts import system_of
+from callsign.vendors.registry import VENDORS
+
+NO_SYSTEM_NAME = re.compile(r"[0-9]+\.[0-9]+")
+"""A unique id of an Asterisk without `systemname`, which two machines may make."""
+
+_ids = itertools.count(-1, -1)
+
+
+def call_of(notification: Notification, home: str) -> str:
+    """The call's name among all hosts."""
+    call = notification.call
+    return f"{home}/{call}" if NO_SYSTEM_NAME.fullmatch(call) else call
+
+
+def is_in_order(notification: Notification) -> bool:
+    """Whether its vendor wants a call's commands in order."""
+    return VENDORS[system_of(notification.system)].in_order
+
+
+def key_of(notification: Notification) -> str | None:
+    """A digest of what an action and the one that undoes it share; None where there is no order."""
+    vendor = VENDORS[system_of(notification.system)]
+    return digest(vendor.keys_of(notification)[-1]) if vendor.in_order else None
+
+
+def digest(*words: str) -> str:
+    """Short, and nobody reads a number from it."""
+    return hashlib.sha256("|".join(words).encode()).hexdigest()[:32]
+
+
+def lock_of(*words: str) -> int:
+    """A number to lock in the database."""
+    return int.from_bytes(hashlib.blake2b("|".join(words).encode(), digest_size=8).digest(), "big", signed=True)
+
+
+def publication(entries: Iterable[Entry], once_of: Callable[[Entry], str | None], me: str) -> dict[str, Any]:
+    """Values for LOCK_KEYS, PUBLISH, ANSWERS."""
+    now = clocks.steady()
+    rows, locks = [], set()
+    for entry in entries:
+        job, notification = entry.job, entry.job.notification
+        call = call_of(notification, entry.home)
+        once = once_of(entry)
+        if once and call != notification.call:
+            once = digest(call, once)
+        if once:
+            locks.add(lock_of("once", once))
+        if is_in_order(notification):
+            locks.add(lock_of("order", notification.system, call))
+        left = job.steady_deadline - now
+        state, reason = entry.end or (None, "")
+        rows.append(
+            {
+                "store": entry.key[0],
+                "n": entry.key[1],
+                "system": notification.system,
+                "action": notification.action,
+                "call": call,
+                "key": key_of(notification),
+                "facts": "{}" if state else facts_text(notification),
+                "once": once,
+                "age": notification.lifetime_seconds - left,
+                "time_left": left,
+                "home": entry.home,
+                "state": state.value if state else "waiting",
+                "attempts": job.attempts,
+                "ended_ago": now - entry.ended_at if state else None,
+                "reason": reason,
+            }
+        )
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    return {**columns, "keys": sorted(locks), "me": me}
+
+
+def names(entries: Iterable[Entry]) -> dict[str, list[Any]]:
+    """Which jobs, as values for a statement."""
+    keys = [entry.key for entry in entries]
+    return {"store": [store for store, _ in keys], "n": [n for _, n in keys]}
+
+
+def facts_text(notification: Notification) -> str:
+    """The facts as they lie in a store."""
+    facts = notification.facts
+    return facts.text if isinstance(facts, StoredFacts) else json.dumps(dict(facts))
+
+
+def adopted(row: tuple[Any, ...], me: str) -> Entry:
+    """A row of ADOPT or HELD as a job of ours.  Raises ValueError or TypeError where its facts are damaged."""
+    store, n, system, action, call, facts, age, left, home, attempts, pause, was_anothers = row
+    if home == me:
+        call = call.removeprefix(f"{home}/")
+    now = clocks.steady()
+    told = Notification(system, action, call, StoredFacts(facts), clocks.wall() - age, age + left)
+    job = Job(
+        next(_ids),
+        told,
+        now + left,
+        attempts,
+        due=now + pause,
+        recovered=was_anothers,
+        in_doubt=was_anothers,
+        home=f"{home}:{n}",
+    )
+    return Entry(job, (store, n), home, now, Life.MINE, is_published=True)
