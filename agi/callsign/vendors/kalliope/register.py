@@ -128,10 +128,11 @@ def _xml_rows(text: str) -> Iterator[Row]:
     path: list[str] = []
     pieces = [text[begin : begin + CHUNK_CHARACTERS] for begin in range(0, len(text), CHUNK_CHARACTERS)]
     try:
-        for piece in pieces if text.strip() else ():
-            parser.feed(piece)
-            if piece is pieces[-1]:
+        for piece in [*pieces, None] if text.strip() else ():
+            if piece is None:
                 parser.close()
+            else:
+                parser.feed(piece)
             for event, element in parser.read_events():
                 if event == "start":
                     path.append(element.tag)
