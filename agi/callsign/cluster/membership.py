@@ -77,8 +77,10 @@ class Membership:
         self._rejoins.append(now)
         if len(self._rejoins) >= MOST_REJOINS:
             self._out_until = now + RIVAL_SECONDS
-            words = "another host calls itself %s: until it has a name of its own, this one works alone"
-            log.error(f"[cluster] host: {words}", self.me)
+            log.error(
+                "[cluster] host: another host calls itself %s: until it has a name of its own, this one works alone",
+                self.me,
+            )
 
     def look(self, hosts: Iterable[HostRow], now: float) -> list[HostRow]:
         """Whom to declare dead; `hosts` are all there are, seen at `now`."""

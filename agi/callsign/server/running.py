@@ -32,7 +32,7 @@ from callsign.steps.offices import offices_of
 from callsign.steps.overdue import Overdue
 
 if TYPE_CHECKING:
-    from callsign.delivery.gate import Gate
+    from callsign.cluster.gate import ClusterGate
     from callsign.http.transport import HttpTransport
     from callsign.server.metrics import Metrics
 
@@ -102,7 +102,7 @@ class Server:
             self._metrics.question(system, verdict, time.perf_counter() - began)
         return verdict
 
-    def _gate_of(self, settings: Settings) -> Gate | None:
+    def _gate_of(self, settings: Settings) -> ClusterGate | None:
         """Where jobs pass that other hosts have a word in; None where this one is alone."""
         if settings.cluster is None:
             return None
@@ -131,7 +131,7 @@ class Server:
         as_vendor_wants("+3225551234", self.settings.numbers.country, "national")  # loads the numbering plan
         _prepare(self.settings)
         self._asking.load()
-        self._metrics = _metrics_of(self.settings, self.fastagi)
+        self._metrics = _metrics_of(self.settings, self.fastagi, self._gate)
         if self._metrics is not None:
             self.attendant.on_step, self._delivery.attempts.on_outcome = self._metrics.step, self._metrics.delivery
         gc.collect()
@@ -221,7 +221,7 @@ def _prepare(settings: Settings) -> None:
         offices_of(settings.skarabee, settings.numbers.country)
 
 
-def _metrics_of(settings: Settings, fastagi: FastAgiServer) -> Metrics | None:
+def _metrics_of(settings: Settings, fastagi: FastAgiServer, gate: ClusterGate | None) -> Metrics | None:
     """None where they are off, and where they cannot be had: calls go on without."""
     address = settings.server.metrics
     if address is None:
@@ -229,7 +229,7 @@ def _metrics_of(settings: Settings, fastagi: FastAgiServer) -> Metrics | None:
     try:
         from callsign.server.metrics import Metrics  # 2 MB that a server without need not have
 
-        return Metrics(address, settings, lambda: fastagi.sessions)
+        return Metrics(address, settings, lambda: fastagi.sessions, None if gate is None else gate.figures)
     except (ImportError, OSError) as fault:
         words = fault.strerror if isinstance(fault, OSError) else f"{fault}; install agi/requirements.txt anew"
         log.error("[server] metrics: %s cannot be used: %s; going on without metrics", format_address(address), words)
