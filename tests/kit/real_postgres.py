@@ -31,6 +31,9 @@ PASSWORD = "role-password"
 # Over TCP any address: a proxy or pgbouncer stands between here and there.
 RULES = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\nhost replication all 127.0.0.1/32 trust\n"
 
+ENDS_WITH_US = ("setpriv", "--pdeathsig=KILL")
+"""Before a command: nothing of it is left where a whole run is killed."""
+
 SETTINGS = {
     "fsync": "off",
     "listen_addresses": "127.0.0.1",
@@ -142,7 +145,8 @@ class Postgres:
 
     def start(self) -> None:
         """Starts it, also after a kill, and waits until it answers."""
-        command = [str(self.programs / "postgres"), "-D", str(self.data), "-k", str(self.folder), "-p", str(self.port)]
+        command = [*ENDS_WITH_US, str(self.programs / "postgres"), "-D", str(self.data)]
+        command += ["-k", str(self.folder), "-p", str(self.port)]
         for name, value in self._settings.items():
             command += ["-c", f"{name}={value}"]
         self.process = subprocess.Popen(
@@ -267,7 +271,7 @@ class PgBouncer:
                 "pool_mode = transaction\ndefault_pool_size = 4\nserver_login_retry = 1\n"
             )
             log = held.enter_context((folder / "log").open("wb"))
-            process = subprocess.Popen([program, settings], stdout=log, stderr=log, **other_user())
+            process = subprocess.Popen([*ENDS_WITH_US, program, settings], stdout=log, stderr=log, **other_user())
             held.callback(process.wait)
             held.callback(process.kill)
             wait_until(lambda: "listening on" in (folder / "log").read_text())
