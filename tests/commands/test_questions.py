@@ -93,7 +93,7 @@ def test_what_our_side_could_not_ask_is_a_warning_that_does_not_accuse_the_vendo
 
 def test_what_the_plain_script_asks_counts_too(server: Product) -> None:
     assert server.stop() == 0
-    assert run("call", "mor/balance", "demo", "--config", str(server.settings)).returncode == 0
+    assert run("call", "mor/balance", "demo", "--linkedid", "17.5", "--config", str(server.settings)).returncode == 0
     assert asked_of(server, "mor")["by_status_last_hour"] == {"OK": 1}
 
 
