@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -17,6 +19,7 @@ from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.sandbox import Sandbox
 from cluster_settings import cluster_section, upgrade
 from command_line import callsign_text
+from ports import held_port
 from product import Product, vendor_sections
 from real_postgres import Postgres
 from settings_file import write
@@ -99,3 +102,25 @@ def test_the_page_shows_how_it_stands_with_the_others(
     gone.publish(1, owner=None)
     gone.close()
     wait_until(lambda: figure("adopted_total") == 1)
+
+
+def test_of_two_hosts_with_one_name_one_goes_on_alone_says_so_and_is_a_warning(
+    tmp_path: Path, box: Sandbox, postgres_server: Postgres, database: str
+) -> None:
+    def check(host: Product) -> str:
+        return callsign_text("status", "--check", "--config", str(host.settings)).stdout
+
+    upgrade(postgres_server, database)
+    sections = vendor_sections(box) + cluster_section(postgres_server.where(database=database), "pbx2")
+    with ExitStack() as running:
+        hosts = []
+        for name in ("one", "another"):
+            (tmp_path / name).mkdir()
+            listen = f"127.0.0.1:{running.enter_context(held_port())}"
+            hosts.append(running.enter_context(Product(tmp_path / name, sections, listen)))
+            wait_until(lambda: "OK" in check(hosts[-1]))
+        wait_until(lambda: any("another host calls itself pbx2" in line for host in hosts for line in host.log))
+        wait_until(lambda: any("WARNING - this host's server goes on alone" in check(host) for host in hosts))
+        for number, host in enumerate(hosts):
+            told = run_fastagi(f"{host.url}/skarabee?wait=20", replace(CALL, uniqueid=f"pbx2-17.{number}"))
+            assert told.variables["SKARABEESTATUS"] == "OK"

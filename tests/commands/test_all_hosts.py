@@ -12,7 +12,7 @@ import pytest
 
 from callsign import clocks
 from callsign.commands import nagios
-from callsign.commands.all_hosts import figures, troubles
+from callsign.commands.all_hosts import figures, lines, troubles
 from callsign.notification import Notification
 from callsign.outbox.outbox import Outbox
 from callsign.outbox.reader import OutboxReader
@@ -26,6 +26,9 @@ from shared_tables import OtherHost
 from store_play import LONG_SECONDS, call_from
 
 Status = Callable[..., str]
+WELL = {"SETTINGS": "0", "LEASE": "4.5"}
+"""What a server says of itself that shares the work."""
+
 SILENT = "[cluster] PostgreSQL is silent, this host goes on alone: "
 
 
@@ -85,8 +88,8 @@ def test_each_host_is_listed_with_what_it_is_doing_and_what_waits_over_all(
     hosts["pbx1"].publish(1, age=20.0)
     for n in (1, 2):
         hosts["pbx2"].connection.execute("INSERT INTO callsign.slot VALUES ('noojee', %s, 'pbx2', 1)", [n])
-    lines = status(file)
-    told = lines[lines.index("hosts that share the work:") + 1 :]
+    shown = status(file)
+    told = shown[shown.index("hosts that share the work:") + 1 :]
     moment = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
     wanted = [
         rf"    pbx1 \(this one\): alive since {moment}, life 1, version 1.0.0, waiting 1",
@@ -108,9 +111,9 @@ def test_a_program_gets_the_same(file: Path, hosts: dict[str, OtherHost]) -> Non
 
 
 def test_all_hosts_that_live_are_no_trouble_and_a_dead_one_is(settings: Settings, hosts: dict[str, OtherHost]) -> None:
-    assert troubles(figures(settings)) == []
+    assert troubles(figures(settings, WELL)) == []
     hosts["pbx2"].die()
-    (line,) = troubles(figures(settings))
+    (line,) = troubles(figures(settings, WELL))
     assert line.startswith("host pbx2 is dead: last seen ")
 
 
@@ -119,26 +122,31 @@ def test_a_dead_host_is_told_as_such(file: Path, hosts: dict[str, OtherHost]) ->
     assert any(line.startswith("    pbx2: DEAD, last seen ") for line in status(file))
 
 
-def test_a_host_that_gives_no_sign_of_life_is_a_trouble_of_its_own(
-    settings: Settings, hosts: dict[str, OtherHost]
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"SETTINGS": "0", "LEASE": "0.0"}, ["this host's server goes on alone: its log says why"]),
+        ({"SETTINGS": "0"}, ["this host's server has begun without [cluster]: systemctl restart callsign"]),
+        ({}, []),  # it does not run, of which more is told
+    ],
+)
+def test_a_server_that_goes_on_alone_though_postgresql_answers_is_a_trouble(
+    said: dict[str, str], words: list[str], settings: Settings, hosts: dict[str, OtherHost]
 ) -> None:
-    hosts["pbx1"].connection.execute("UPDATE callsign.host SET seen = now() - interval '1 min' WHERE name = 'pbx1'")
-    (line,) = troubles(figures(settings))
-    assert line.startswith("this host, pbx1, gives the others no sign of life")
-    hosts["pbx1"].connection.execute("DELETE FROM callsign.host WHERE name = 'pbx1'")
-    (line,) = troubles(figures(settings))
-    assert line.startswith("this host, pbx1, gives the others no sign of life")
+    found = figures(settings, said)
+    assert troubles(found) == words
+    assert [line.strip() for line in lines(found) if "server" in line] == words
 
 
 def test_what_waits_here_and_the_others_do_not_know_is_told_with_its_age(
     file: Path, settings: Settings, hosts: dict[str, OtherHost]
 ) -> None:
     told_a_minute_ago(settings.outbox.path)
-    (line,) = troubles(figures(settings))
+    (line,) = troubles(figures(settings, WELL))
     assert line == "1 jobs of this host are not known to the others yet, the oldest for 60 s"
     assert f"    {line}" in status(file)
     hosts["pbx1"].publish(1)
-    assert troubles(figures(settings)) == []
+    assert troubles(figures(settings, WELL)) == []
 
 
 def test_a_silent_postgresql_is_one_line_and_the_exit_status_is_as_without(silent: Path) -> None:
@@ -159,13 +167,13 @@ def judged(found: dict[str, Any]) -> nagios.Verdict:
 
 
 def test_a_silent_postgresql_is_a_warning(silent: Path) -> None:
-    verdict = judged(figures(load(silent)[0]))
+    verdict = judged(figures(load(silent)[0], WELL))
     assert verdict.code == nagios.WARNING
     assert verdict.words.startswith(SILENT)
 
 
 def test_hosts_that_are_well_are_ok(settings: Settings, hosts: dict[str, OtherHost]) -> None:
-    assert judged(figures(settings)).code == nagios.OK
+    assert judged(figures(settings, WELL)).code == nagios.OK
 
 
 def test_without_a_cluster_there_is_nothing_of_it(tmp_path: Path) -> None:

@@ -12,7 +12,10 @@ Address = tuple[str, int]
 LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (where a server that listens everywhere is reached)
 PATH = "ping"
 WITH_SETTINGS = "ping/settings"
-"""The same with CALLSIGNSETTINGS, which changes when the settings are others (`steps/answer`)."""
+"""The same with CALLSIGNSETTINGS, which changes when the settings are others, and of a cluster's host CALLSIGNLEASE.
+
+See `steps/answer`.
+"""
 
 REQUEST = b"agi://own/ping"
 BLOCK = b"agi_network: yes\nagi_network_script: ping\nagi_request: %s\n\n" % REQUEST

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from callsign import clocks
 from callsign.record import Record, field
 
 
@@ -17,6 +18,11 @@ class Figures(Record, frozen=False):
     exchange_seconds: float = 0.0  # all of them together
     lease_until: float = 0.0  # in seconds of clocks.steady(): until then we may send what is published
     slots: dict[str, int] = field(default_factory=dict)  # held, by account of a vendor with a limit
+
+    @property
+    def lease_left(self) -> float:
+        """For so many seconds we may yet send what is published; 0: this host goes on alone."""
+        return max(0.0, self.lease_until - clocks.steady())
 
     def exchanged(self, seconds: float) -> None:
         """An exchange with the database took so long."""

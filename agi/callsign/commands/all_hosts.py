@@ -46,10 +46,14 @@ def view_of(settings: Settings) -> Iterator[View]:
         view.close()
 
 
-def figures(settings: Settings) -> dict[str, Any]:
-    """What `status` shows of the hosts; where PostgreSQL is silent that trouble alone."""
+def figures(settings: Settings, said: Mapping[str, str]) -> dict[str, Any]:
+    """What `status` shows of the hosts; where PostgreSQL is silent that trouble alone.
+
+    `said` is what this host's server says of itself, empty where it does not run.
+    """
     assert settings.cluster is not None  # noqa: S101
     found: dict[str, Any] = {"host": settings.cluster.host, "lease": settings.cluster.lease, "trouble": ""}
+    found["server_trouble"] = _of_server(said)
     try:
         with view_of(settings) as view:
             hosts, waiting, slots = view.hosts()
@@ -85,12 +89,18 @@ def troubles(found: Mapping[str, Any]) -> list[str]:
     if found["trouble"]:
         return [silence(found["trouble"])]
     lines = [f"host {host['name']} is dead: {_last_seen(host)}" for host in found["hosts"] if host["dead"]]
-    mine = [host for host in found["hosts"] if host["name"] == found["host"]]
-    if not mine or (mine[0]["silent_seconds"] > found["lease"] and not mine[0]["dead"]):
-        lines.append(f"this host, {found['host']}, gives the others no sign of life: its server's log says why")
+    if found["server_trouble"]:
+        lines.append(found["server_trouble"])
     if found["unpublished"]:
         lines.append(_not_published(found))
     return lines
+
+
+def _of_server(said: Mapping[str, str]) -> str:
+    """What is the matter with this host's server as one of several, empty if nothing is."""
+    if "LEASE" in said:
+        return "" if float(said["LEASE"]) else "this host's server goes on alone: its log says why"
+    return "this host's server has begun without [cluster]: systemctl restart callsign" if said else ""
 
 
 def silence(words: str) -> str:
@@ -114,6 +124,7 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         f"    over all {system}: waiting {count}, the oldest {oldest:.0f} s"
         for system, (count, oldest) in sorted(systems.items())
     ]
+    told += [f"    {found['server_trouble']}"] if found["server_trouble"] else []
     if found["unpublished"]:
         told.append(f"    {_not_published(found)}")
     return told

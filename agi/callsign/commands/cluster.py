@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from callsign.commands import all_hosts, check_cluster, common
+from callsign.commands import all_hosts, check_cluster, common, health
 from callsign.commands.all_hosts import Silent, view_of
 from callsign.record import asdict, replace
 from callsign.settings.secret import Secret
@@ -82,7 +82,7 @@ def _check(settings: Settings) -> Told:
     warnings += care.warnings
     hosts: list[dict[str, Any]] = []
     if not care.faults:
-        found = all_hosts.figures(settings)
+        found = all_hosts.figures(settings, health.what_it_runs_with(settings))
         hosts = found["hosts"]
         lines += all_hosts.lines(found)
     lines += [f"fault: PostgreSQL: {words}" for words in care.faults] + _warned(warnings)

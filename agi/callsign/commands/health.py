@@ -48,13 +48,14 @@ def status(settings: Settings, faults: Sequence[str] = ()) -> dict[str, Any]:
         for account in accounts
     }
     totals = {what: sum(entry[what] for entry in systems.values()) for what in ("waiting", "delivered", "failed")}
-    differ = running["running"] and bool(settings.stamp) and are_other_settings(settings)
+    said = what_it_runs_with(settings) if running["running"] else {}
+    differ = bool(settings.stamp) and "SETTINGS" in said and said["SETTINGS"] != settings.stamp
     about = {"settings": settings.source, "settings_differ": differ, "settings_faults": list(faults)}
     found = {**running, **about, "store_trouble": "; ".join(trouble), **totals, "systems": systems}
     if settings.cluster is not None:
         from callsign.commands import all_hosts
 
-        found["cluster"] = all_hosts.figures(settings)
+        found["cluster"] = all_hosts.figures(settings, said)
     return found
 
 
@@ -101,14 +102,13 @@ def server(settings: Settings) -> dict[str, Any]:
     return {"running": bool(version), "address": shown, "version": version, "trouble": trouble}
 
 
-def are_other_settings(settings: Settings) -> bool:
-    """Whether the server runs with other settings than those that lie there now; False where it does not say."""
+def what_it_runs_with(settings: Settings) -> dict[str, str]:
+    """What the server says of itself besides its version: SETTINGS, LEASE; nothing where it does not say."""
     try:
         said = ping.play(settings.server.listen, PING_SECONDS, path=ping.WITH_SETTINGS)
     except OSError:
-        return False
-    runs = re.findall(r"CALLSIGNSETTINGS=([0-9a-f]+)", said)
-    return bool(runs) and runs != [settings.stamp]
+        return {}
+    return dict(re.findall(r"CALLSIGN(SETTINGS|LEASE)=([0-9a-f.]+)", said))
 
 
 def _summaries(store: Path) -> tuple[dict[str, Summary], dict[str, Questions]]:

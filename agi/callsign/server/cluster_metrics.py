@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
-from callsign import clocks
 from callsign.settings.accounts import name_of, system_of
 
 if TYPE_CHECKING:
@@ -35,8 +34,7 @@ class ClusterFigures(Collector):
         about = "Jobs that the other hosts are to know of, and do not yet"
         yield GaugeMetricFamily("callsign_cluster_unpublished", about, now.unpublished)
         about = "So long this host may yet send what the others know of; 0: it goes on alone"
-        left = max(0.0, now.lease_until - clocks.steady())
-        yield GaugeMetricFamily("callsign_cluster_lease_seconds_left", about, left)
+        yield GaugeMetricFamily("callsign_cluster_lease_seconds_left", about, now.lease_left)
         about = "Exchanges with PostgreSQL, there and back"
         yield SummaryMetricFamily("callsign_cluster_exchange_seconds", about, now.exchanges, now.exchange_seconds)
         about = "How many of a vendor's places this host has"

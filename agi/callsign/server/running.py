@@ -80,7 +80,8 @@ class Server:
         self._asking = Asking(lambda: self.settings, self._question)
         self._prefetcher = Prefetcher(lambda: self.settings, self._question, self._asking.memory_of)
         self._note = ""
-        self._services = Services(lambda: self.settings, self.outbox, self._wait_for, self._ask)
+        lease_left = None if self._gate is None else self._lease_left
+        self._services = Services(lambda: self.settings, self.outbox, self._wait_for, self._ask, lease_left)
         self._metrics: Metrics | None = None
 
     def _deliver(self, request: Request, seconds: float) -> Reply:
@@ -101,6 +102,9 @@ class Server:
         if self._metrics is not None:
             self._metrics.question(system, verdict, time.perf_counter() - began)
         return verdict
+
+    def _lease_left(self) -> float:
+        return 0.0 if self._gate is None else self._gate.figures.lease_left
 
     def _gate_of(self, settings: Settings) -> ClusterGate | None:
         """Where jobs pass that other hosts have a word in; None where this one is alone."""

@@ -39,7 +39,8 @@ MEANT = {
 """Words for a path that are spelt otherwise than its own."""
 
 WITH_SETTINGS = "ping/settings"
-"""What `callsign status` asks, and no dialplan: a ping, and of what state of the files the settings are."""
+"""What `callsign status` asks, and no dialplan: a ping, of what state of the files the settings are, and whether this
+host shares the work of others."""
 
 log = logging.getLogger("callsign.step")
 
@@ -51,6 +52,7 @@ class Services(Record):
     outbox: Outbox
     wait_for: Callable[[int, float], tuple[State, str] | None]  # a job's end, None if that takes more seconds
     ask: Callable[[str, str, Mapping[str, str], float], Verdict]  # account, path, facts, seconds
+    lease_left: Callable[[], float] | None = None  # seconds; 0 where this host goes on alone; None without a cluster
 
 
 def note_question(step: Step, variables: Mapping[str, str], services: Services) -> None:
@@ -79,7 +81,8 @@ def answer(step: Step, services: Services) -> dict[str, str]:
             raise StepFault(step.fault)
         handler = HANDLERS.get(path)
         if path == WITH_SETTINGS:
-            return {**PING.variables(), "CALLSIGNSETTINGS": services.settings().stamp}
+            lease = {} if services.lease_left is None else {"CALLSIGNLEASE": f"{services.lease_left():.1f}"}
+            return {**PING.variables(), "CALLSIGNSETTINGS": services.settings().stamp, **lease}
         if handler is None:
             raise StepFault(_unknown(path))
         given = _given(step, handler)
