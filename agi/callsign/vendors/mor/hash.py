@@ -13,7 +13,6 @@ from functools import cache
 from callsign.settings.secret import Secret
 
 OWN_NAMES: dict[str, tuple[str, ...]] = {
-    "user_simple_balance_get": (),
     "subscription_delete": ("subscription_id", "subscription_delete_action"),
     "subscription_update": ("subscription_id",),
     "voucher_use": ("voucher_number",),
@@ -24,11 +23,8 @@ OWN_NAMES: dict[str, tuple[str, ...]] = {
     "calling_cards_create": ("card_group_id", "cards_from", "cards_till"),
     "user_sms_service_subscribe": ("user_id", "sms_tariff_id"),
     "pbx_pool_create": ("name",),
-    "subscriptions_get": (),
-    "calling_cards_get": (),
-    "cc_groups_get": (),
-    "user_sms_get": (),
-    "recordings_get": (),
+    **dict.fromkeys(("user_simple_balance_get", "subscriptions_get", "calling_cards_get", "cc_groups_get"), ()),
+    **dict.fromkeys(("user_sms_get", "recordings_get"), ()),
 }
 """Method -> all that it hashes, where newer servers do not go by the list (device_update's own page goes by it)."""
 
