@@ -327,6 +327,23 @@ def test_a_job_that_was_dropped_does_not_come_back_with_the_new_store(
     assert rows(path) == [2]
 
 
+def test_what_has_ended_in_the_store_that_is_put_in_its_place_does_not_come_back(path: Path, outbox: Outbox) -> None:
+    jobs: list[Job] = []
+    outbox.listen(jobs.extend)
+    for number in (1, 2):
+        outbox.add(call_from(f"047000000{number}"), LONG_SECONDS)
+    assert eventually(lambda: len(jobs) == 2)
+    copy = path.with_name("copy.db")
+    with closing(OutboxReader(path)) as reader:
+        reader.copy_to(copy)
+    assert drop(copy, [1])[0].done
+    DEEDS["all three removed"](path)
+    copy.rename(path)
+    outbox.add(call_from("0470000003"), LONG_SECONDS)
+    outbox.close()
+    assert rows(path) == [2, 3]
+
+
 # -- a store that is broken ---------------------------------------------------------------------------------------
 
 
