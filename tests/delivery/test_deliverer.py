@@ -502,6 +502,19 @@ def test_a_start_that_had_no_answer_once_has_its_stop_sent_twice_though_it_was_n
     assert side.vendor.asked == [*["start 1.1"] * 3, *["stop 1.1"] * 2]
 
 
+@pytest.mark.usefixtures("hurried", "soon_again")
+def test_a_start_in_whose_attempt_our_own_code_failed_has_its_stop_sent_twice(side: Side) -> None:
+    def faulty() -> Reply:
+        side.vendor.answers.clear()
+        raise ValueError
+
+    side.vendor.answers["start"] = faulty
+    tried_start(side)
+    stop = side.add(recording("stop", "1.1"))
+    assert eventually(lambda: side.reader.state_of(stop) == (State.DELIVERED, ""))
+    assert side.vendor.asked == [*["start 1.1"] * 2, *["stop 1.1"] * 2]
+
+
 @pytest.mark.usefixtures("hurried")
 def test_a_start_that_was_answered_or_never_sent_has_its_stop_sent_once(side: Side) -> None:
     side.vendor.answers["start"] = in_turn(GONE, WELL["noojee"])
