@@ -454,6 +454,16 @@ class TestOurOwnFaults:
             assert [call.result(WAIT_SECONDS).variables for call in calls] == [TOLD] * 3
             monkeypatch.undo()
 
+    def test_a_last_call_that_gets_no_thread_is_let_go_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def start(_: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        server = AnsweringServer(listening.new(("127.0.0.1", 0)), lambda: LOOPBACK, lambda step: TOLD)
+        with connect(server, BLOCK) as call:
+            monkeypatch.setattr(threading.Thread, "start", start)
+            assert server.stop(0.0) == 0
+            assert is_closed(call)
+
     def test_when_files_run_out_calls_wait_and_the_log_says_so_once(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:

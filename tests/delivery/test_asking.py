@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from callsign import clocks
 from callsign.delivery import asking
 from callsign.delivery.asking import PLACES, Asking
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
@@ -255,6 +256,40 @@ def test_one_question_too_many_waits_for_a_place_and_no_longer_than_its_wait(des
     wait_until(lambda: desk.ask("sraps/reads")["STATUS"] == "OK")
     for call in calls:
         call.join(LONG_SECONDS)
+
+
+def test_what_a_question_has_waited_for_its_place_is_part_of_its_wait(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "PLACES", 1)
+    steady, ahead, hangs = clocks.steady, [0.0], [threading.Event(), threading.Event()]
+    under_way, left = threading.Semaphore(0), list(hangs)
+    begun: set[threading.Thread] = set()
+
+    def now() -> float:
+        moment = steady() + ahead[0]
+        begun.add(threading.current_thread())
+        return moment
+
+    def vendor(_request: Request, _seconds: float) -> Reply:
+        hang = left.pop(0)
+        under_way.release()
+        hang.wait(LONG_SECONDS)  # as a name server does, whatever time there is
+        return Answer(200, {}, b"")
+
+    desk.vendor = vendor
+    monkeypatch.setattr(clocks, "steady", now)
+    calls = [threading.Thread(target=desk.ask, args=("sraps/reads?wait=60",)) for _ in range(2)]
+    calls[0].start()
+    assert under_way.acquire(timeout=LONG_SECONDS)
+    calls[1].start()
+    wait_until(lambda: calls[1] in begun)
+    ahead[0] = 59.0
+    hangs[0].set()
+    calls[1].join(LONG_SECONDS / 2)
+    assert not calls[1].is_alive()
+    hangs[1].set()
+    calls[0].join(LONG_SECONDS)
 
 
 def test_hostile_text_comes_back_as_one_short_line(desk: Desk) -> None:

@@ -234,6 +234,15 @@ def test_a_fault_in_a_vendors_code_is_tried_later_and_the_lane_goes_on(
     assert side.end_of(first) == (State.DELIVERED, "")
 
 
+def test_a_pause_that_the_vendor_asks_for_is_kept_though_it_takes_others_meanwhile(side: Side) -> None:
+    side.vendor.answers[f"skarabee {CALLER}"] = Answer(503, {"retry-after": "600"}, b"")
+    job = side.add(call_from())
+    assert eventually(lambda: side.reader.history_of(job))
+    for number in range(20):  # the first one's verdict says that the vendor is well
+        assert side.end_of(side.add(call_from(f"047000{number:04}"))) == (State.DELIVERED, "")
+    assert side.vendor.asked.count(f"skarabee {CALLER}") == 1
+
+
 @pytest.mark.usefixtures("hurried")
 def test_a_section_that_is_gone_from_the_settings_is_waited_for(side: Side) -> None:
     side.settings = Settings(numbers=SETTINGS.numbers)

@@ -109,6 +109,19 @@ def test_an_account_is_fetched_from_when_the_settings_are_read_again_and_as_long
         pass
 
 
+def test_an_account_that_got_no_thread_gets_one_when_the_settings_are_read_again(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as none_left:
+        none_left.setattr(threading.Thread, "start", start)
+        office.prefetcher.start()
+    office.prefetcher.start()
+    office.fetches(1)
+
+
 def test_trouble_is_told_once_and_so_is_its_end(office: Office, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     office.reply = NoAnswer("it is gone", sent=False)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -334,3 +335,18 @@ def test_a_systemd_that_is_gone_costs_one_line_in_the_log(tmp_path: Path, caplog
     assert [record.getMessage() for record in caplog.records] == [
         "the service manager could not be told READY=1: [Errno 2] No such file or directory"
     ]
+
+
+@pytest.mark.parametrize("systemd", ["path"], indirect=True)
+def test_a_systemd_that_hears_nothing_any_more_holds_nobody_up(
+    systemd: Systemd, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as full, contextlib.suppress(BlockingIOError):
+        full.setblocking(False)
+        while True:
+            full.sendto(b"X=1", systemd.address)
+    telling = threading.Thread(target=ServiceManager({"NOTIFY_SOCKET": systemd.address}).ready, args=("",), daemon=True)
+    telling.start()
+    telling.join(WAIT_SECONDS)
+    assert not telling.is_alive()
+    assert "could not be told READY=1: timed out" in caplog.text
