@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from callsign import clocks, thread_starts
+from callsign import thread_starts
 from callsign.cluster import statements as sql
 from callsign.cluster.figures import Figures
 from callsign.log_text import printable
@@ -72,7 +72,7 @@ class Database:
         self._any_version = any_version
         self._connection: psycopg.Connection[Any] | None = None
         self._guard = threading.Lock()  # around the two below, and around cutting it off
-        self._end: float | None = None  # of the exchange under way, steady seconds
+        self._looks: int | None = None  # that the exchange under way may still take
         self.openings = 0
         """How many connections there were: behind another one, what was said may be forgotten."""
 
@@ -116,11 +116,17 @@ class Database:
         if connection is not None:
             connection.close()
 
-    def cut(self, now: float) -> None:
-        """Shuts the socket down if the exchange is over its time; for the watchdog."""
+    def look(self) -> None:
+        """Shuts the socket down if the exchange is over its time; for the watchdog.
+
+        That is counted in looks: while this process stood still no answer could be heard.
+        """
         with self._guard, suppress(OSError, psycopg.Error):
-            if self._end is not None and now > self._end and self._connection is not None:
-                self._end = None
+            if self._looks is None or self._connection is None:
+                return
+            self._looks -= 1
+            if self._looks < 0:
+                self._looks = None
                 with socket.socket(fileno=os.dup(self._connection.fileno())) as line:
                     line.shutdown(socket.SHUT_RDWR)
 
@@ -148,16 +154,16 @@ class Database:
         assert self._connection is not None  # noqa: S101
         watchdog.watch(self)
         with self._guard:
-            self._end = clocks.steady() + self._limit_seconds
+            self._looks = round(self._limit_seconds / LOOK_SECONDS)
         try:
             yield self._connection
         except psycopg.Error as fault:
-            if self._end is None:
+            if self._looks is None:
                 raise ValueError(f"no answer within {self._limit_seconds:g} s") from fault
             raise
         finally:
             with self._guard:
-                self._end = None
+                self._looks = None
 
 
 class Watchdog:
@@ -178,7 +184,7 @@ class Watchdog:
         while True:
             time.sleep(LOOK_SECONDS)
             for database in tuple(self._watched):
-                database.cut(clocks.steady())
+                database.look()
 
 
 watchdog = Watchdog()

@@ -15,6 +15,7 @@ from callsign.cluster.membership import Membership
 from callsign.cluster.publishing import Note, Publishing
 from callsign.cluster.reconcile import Reconciliation
 from callsign.cluster.rounds import Rounds
+from callsign.cluster.slots import Slots
 from callsign.delivery.gate import Gate, Lanes
 from callsign.log_text import place_of
 from callsign.notification import State
@@ -26,8 +27,14 @@ from callsign.settings.sections import Settings
 from callsign.vendors.registry import VENDORS
 
 TICK_SECONDS = 0.1
-BLIND_SECONDS = 2.0
-"""The database's silence, behind which nobody waits for another host's job any more."""
+MOST_OF_A_TICK_SECONDS = 0.3
+"""What is longer does not count as waiting: this process stood still, and could hear no answer."""
+
+BLIND_SECONDS = 1.0
+"""So long after the first fault nobody waits for another host's job any more."""
+
+LAPSED_SECONDS = 2.0
+"""So long without a lease, and a job whose time is nearly over goes out: one that has just woken first joins again."""
 
 log = logging.getLogger("callsign.cluster")
 
@@ -47,7 +54,9 @@ class ClusterGate(Gate):
         self._settings = settings
         self._reader = OutboxReader(self._store.path)
         self._stopping = threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._ticked = clocks.steady()
+        self._awake = 0.0  # seconds in which this process ran
+        self._answered = self._leased = 0.0  # when it was so last, in these seconds
 
     def start(self, lanes: Lanes) -> None:
         """Joins the others beside the calls."""
@@ -61,6 +70,7 @@ class ClusterGate(Gate):
         reconciliation = Reconciliation(
             section.host, store, ledger, lanes, publishing, self._reader.state_of, adopting, figures
         )
+        self._slots = slots = Slots(membership, lanes, _limit_of, figures)
         self._rounds = Rounds(
             Database(section, figures),
             membership,
@@ -68,6 +78,7 @@ class ClusterGate(Gate):
             lanes,
             publishing,
             reconciliation,
+            slots,
             self._accounts,
             86400 * self._store.keep_days,
             adopting,
@@ -87,10 +98,9 @@ class ClusterGate(Gate):
 
     def admit(self, jobs: Sequence[Job]) -> None:
         """They are told to the others, and go on by the answer, or without one when their patience is over."""
-        now = clocks.steady()
         for job in jobs:
             patience = 2 * self._section.lease if job.recovered else self._section.patience
-            entry = Entry(job, (self._store_id, job.id), self._section.host, now + patience)
+            entry = Entry(job, (self._store_id, job.id), self._section.host, self._awake + patience)
             self._ledger.add(entry)
             if self._publishing.is_silent and not job.recovered:
                 self._ledger.happen(entry, Event.SILENCE)
@@ -133,18 +143,26 @@ class ClusterGate(Gate):
 
     def tick(self, now: float) -> None:
         """What happens to a job when nobody says anything."""
+        self._awake += min(now - self._ticked, MOST_OF_A_TICK_SECONDS)
+        self._ticked = now
         silent = self._publishing.is_silent
         for entry in self._ledger.all(Life.NEW):
-            if now >= entry.patience_ends or (silent and not entry.job.recovered):
+            if self._awake >= entry.patience_ends or (silent and not entry.job.recovered):
                 self._ledger.happen(entry, Event.SILENCE)
-        if now > self._publishing.answered_at + BLIND_SECONDS:
+        if not silent:
+            self._answered = self._awake
+        elif self._awake > self._answered + BLIND_SECONDS:
             for entry in self._ledger.all(Life.BEHIND):
                 self._ledger.happen(entry, Event.SILENCE)
         is_valid = now < self._membership.lease_until
+        if is_valid:
+            self._leased = self._awake
+        else:
+            self._slots.fall_back()
         for entry in self._ledger.all(Life.HELD):
             if is_valid:
                 self._ledger.happen(entry, Event.RETURN)
-            elif entry.is_last_call(now):
+            elif entry.is_last_call(now) and self._awake > self._leased + LAPSED_SECONDS:
                 self._ledger.happen(entry, Event.LAST_CALL)
 
     def _digest_of(self, entry: Entry) -> str | None:
@@ -154,3 +172,7 @@ class ClusterGate(Gate):
             return self._reader.digest_of(entry.job.id) or None
         except OutboxError:
             return None
+
+
+def _limit_of(account: str) -> int:
+    return VENDORS[system_of(account)].concurrency

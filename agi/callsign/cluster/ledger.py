@@ -25,7 +25,7 @@ class Entry(Record, frozen=False):
     job: Job
     key: Key
     home: str  # the host that was told
-    patience_ends: float  # steady seconds: so long a new one waits for the database's answer
+    patience_ends: float  # in the gate's seconds: so long a new one waits for the database's answer
     life: Life = Life.NEW
     is_published: bool = False
     end: tuple[State, str] | None = None  # how it has ended here

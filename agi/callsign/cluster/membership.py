@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 
 from callsign.record import Record
 
@@ -34,6 +34,8 @@ class HostRow(Record):
     life: int
     beat: int
     dead: bool
+    wants: Mapping[str, int]  # how many jobs wait there, by account
+    systems: Sequence[str]  # the accounts that it delivers
 
 
 class Membership:
@@ -46,7 +48,7 @@ class Membership:
         self.lease_until = -math.inf
         """Steady seconds; not before all is known that others did meanwhile."""
         self.dead: set[str] = set()
-        self.known: set[str] = set()
+        self.living: dict[str, HostRow] = {}
         self._lease_seconds = lease_seconds
         self._watched: dict[str, tuple[tuple[int, int], float]] = {}  # (life, beat), and since when it is so
         self._looked_at = -math.inf
@@ -82,7 +84,7 @@ class Membership:
                 self.me,
             )
 
-    def look(self, hosts: Iterable[HostRow], now: float) -> list[HostRow]:
+    def look(self, hosts: Sequence[HostRow], now: float) -> list[HostRow]:
         """Whom to declare dead; `hosts` are all there are, seen at `now`."""
         if now - self._looked_at > GAP_SECONDS:
             self._watched.clear()
@@ -98,5 +100,5 @@ class Membership:
                 late.append(host)
         self._watched = watched
         self.dead = {host.name for host in hosts if host.dead and host.name != self.me}
-        self.known = {host.name for host in hosts if not host.dead}
+        self.living = {host.name: host for host in hosts if not host.dead}
         return late

@@ -66,8 +66,6 @@ class Publishing:
     ) -> None:
         """With `adopting` held somebody puts others' jobs onto the lanes: no answer is heeded meanwhile."""
         self._has_failed = False
-        self.answered_at = clocks.steady()
-        """When the last good exchange ended."""
         self.has_stopped = threading.Event()
         self.is_out = False
         """Whether nothing is to be told, for who we are is not sure."""
@@ -169,7 +167,7 @@ class Publishing:
             self._fail(fault, new, ends)
             return
         self._most = min(2 * self._most, MOST_AT_ONCE)
-        self._has_failed, self.answered_at = False, clocks.steady()
+        self._has_failed = False
         self._trouble.is_over("publish")
         for note in notes:
             self._notes.pop(note.entry.key, None)
@@ -221,6 +219,7 @@ class Publishing:
             **rows.names([note.entry for note in notes]),
             "attempts": [note.entry.job.attempts for note in notes],
             "reason": [note.reason for note in notes],
+            "doubt": [note.entry.job.in_doubt for note in notes],
             "pause": [note.due - now for note in notes],
             "me": self._me,
         }

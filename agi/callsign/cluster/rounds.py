@@ -17,6 +17,7 @@ from callsign.cluster.life import Event
 from callsign.cluster.membership import BEAT_SECONDS, HostRow, Membership
 from callsign.cluster.publishing import Publishing
 from callsign.cluster.reconcile import Reconciliation, take_in
+from callsign.cluster.slots import Slots
 from callsign.delivery.gate import Lanes
 from callsign.log_text import place_of
 from callsign.notification import State
@@ -40,6 +41,7 @@ class Rounds:
         lanes: Lanes,
         publishing: Publishing,
         reconciliation: Reconciliation,
+        slots: Slots,
         accounts: Callable[[], Sequence[str]],
         keep_seconds: float,
         adopting: threading.Lock,
@@ -49,6 +51,7 @@ class Rounds:
         """`accounts` are those whose jobs this host delivers."""
         self._database, self._membership, self._ledger, self._lanes = database, membership, ledger, lanes
         self._publishing, self._reconciliation, self._accounts = publishing, reconciliation, accounts
+        self._slots = slots
         self._keep_seconds = max(keep_seconds, LEAST_KEEP_SECONDS)
         self._adopting, self._trouble, self._figures = adopting, trouble, figures
         self._stopping = threading.Event()
@@ -115,7 +118,7 @@ class Rounds:
             all_hosts = say(sql.HOSTS)
             started = say(sql.STARTED)
             wishes = say(sql.WISHES, {"me": me})
-        hosts = [HostRow(name, life, count, dead) for name, life, count, dead, _ in all_hosts.fetchall()]
+        hosts = [HostRow(*row) for row in all_hosts.fetchall()]
         if not beat.fetchall():
             self._membership.leave(next((host for host in hosts if host.name == me), None), now)
             return
@@ -126,6 +129,8 @@ class Rounds:
             self._reconciliation.run(self._database, forgetful=self._server not in ("", server))
             self._server, self._opening = server, self._database.openings
             self._reconcile_at = now + RECONCILE_SECONDS
+            self._slots.load(self._database)
+        self._slots.share(self._database, self._accounts())
         self._membership.renew(now)
         self._figures.lease_until = self._membership.lease_until
         if late:
@@ -143,7 +148,7 @@ class Rounds:
         me, dead = self._membership.me, sorted(self._membership.dead)
         with self._adopting:  # no answer may let a job of ours go before these are on their lanes
             with self._database.exchange() as say:
-                taken = say(sql.ADOPT, {"me": me, "dead": dead, "systems": list(self._accounts())})
+                taken = say(sql.ADOPT, {"me": me, "dead": dead, "systems": self._slots.with_some(self._accounts())})
             take_in(taken.fetchall(), me, self._ledger, self._lanes, self._figures)
 
     def _hear(self, wishes: list[tuple[str, int]]) -> None:

@@ -104,7 +104,7 @@ def facts_text(notification: Notification) -> str:
 
 def adopted(row: tuple[Any, ...], me: str) -> Entry:
     """A row of ADOPT or HELD as a job of ours.  Raises ValueError or TypeError where its facts are damaged."""
-    store, n, system, action, call, facts, age, left, home, attempts, pause, was_anothers = row
+    store, n, system, action, call, facts, age, left, home, attempts, doubt, pause, was_anothers = row
     if home == me:
         call = call.removeprefix(f"{home}/")
     now = clocks.steady()
@@ -116,7 +116,7 @@ def adopted(row: tuple[Any, ...], me: str) -> Entry:
         attempts,
         due=now + pause,
         recovered=was_anothers,
-        in_doubt=was_anothers,
+        in_doubt=doubt,  # what was under way when its host died is over by now
         home=f"{home}:{n}",
     )
     return Entry(job, (store, n), home, now, Life.MINE, is_published=True)

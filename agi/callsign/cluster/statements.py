@@ -42,6 +42,7 @@ STEPS = (
         owner text,                         -- the host that delivers; NULL: whoever comes first
         state text NOT NULL DEFAULT 'waiting',
         attempts int NOT NULL DEFAULT 0,
+        doubt boolean NOT NULL DEFAULT false,   -- an attempt had no answer, and may be carried out yet
         next_try timestamptz, ended timestamptz,
         reason text NOT NULL DEFAULT '',
         wish text,                          -- 'drop': ended by somebody's word, of which its owner is to hear
@@ -138,10 +139,11 @@ END = """
     RETURNING job.store, job.n"""
 
 NOTE_ATTEMPTS = """
-    UPDATE callsign.job SET attempts = told.attempts, reason = told.reason,
+    UPDATE callsign.job SET attempts = told.attempts, reason = told.reason, doubt = told.doubt,
         next_try = now() + make_interval(secs => told.pause)
-    FROM unnest(%(store)s::text[], %(n)s::bigint[], %(attempts)s::int[], %(reason)s::text[], %(pause)s::float8[])
-         AS told (store, n, attempts, reason, pause)
+    FROM unnest(%(store)s::text[], %(n)s::bigint[], %(attempts)s::int[], %(reason)s::text[], %(pause)s::float8[],
+                %(doubt)s::bool[])
+         AS told (store, n, attempts, reason, pause, doubt)
     WHERE job.store = told.store AND job.n = told.n AND job.owner = %(me)s AND job.state = 'waiting'"""
 
 # -- each second ---------------------------------------------------------------------------------------
@@ -157,7 +159,7 @@ BEAT = """
     UPDATE callsign.host SET beat = beat + 1, seen = now(), wants = %(wants)s::jsonb, systems = %(systems)s
     WHERE name = %(me)s AND life = %(life)s AND NOT dead RETURNING life"""
 
-HOSTS = "SELECT name, life, beat, dead, wants FROM callsign.host"
+HOSTS = "SELECT name, life, beat, dead, wants, systems FROM callsign.host"
 
 STARTED = "SELECT pg_postmaster_start_time()::text || pg_is_in_recovery()::text"
 """Another text: another server, or the same one anew."""
@@ -175,7 +177,7 @@ DECLARE_DEAD = """
 
 _TAKEN = """
     store, n, system, action, call, facts, extract(epoch FROM now() - born)::float8,
-    extract(epoch FROM deadline - now())::float8, home, attempts,
+    extract(epoch FROM deadline - now())::float8, home, attempts, doubt,
     coalesce(extract(epoch FROM next_try - now()), 0)::float8"""
 
 ADOPT = f"""
@@ -193,6 +195,28 @@ HELD = f"""
     WHERE owner = %(me)s AND state = 'waiting' AND (store, n) > (%(above_store)s, %(above_n)s)
     ORDER BY store, n LIMIT 500"""  # noqa: S608
 """All that waits and is mine, by and by."""
+
+MAKE_SLOTS = """
+    INSERT INTO callsign.slot (system, n)
+    SELECT system, n
+    FROM unnest(%(systems)s::text[], %(most)s::int[]) AS wanted (system, most), generate_series(1, most) AS n
+    ON CONFLICT DO NOTHING"""
+
+MY_SLOTS = "SELECT system, n FROM callsign.slot WHERE owner = %(me)s"
+
+TAKE_SLOTS = """
+    UPDATE callsign.slot SET owner = %(me)s, life = %(life)s WHERE (system, n) IN (
+        SELECT system, n FROM callsign.slot
+        WHERE system = %(system)s AND (owner IS NULL OR NOT owner = ANY(%(living)s))
+        ORDER BY n LIMIT %(number)s FOR UPDATE SKIP LOCKED)
+    RETURNING system, n"""
+
+GIVE_SLOTS = "UPDATE callsign.slot SET owner = NULL WHERE system = %(system)s AND n = ANY(%(n)s) AND owner = %(me)s"
+
+GIVE_JOBS = """
+    UPDATE callsign.job SET owner = NULL
+    WHERE owner = %(me)s AND state = 'waiting' AND attempts = 0 AND system = %(system)s
+    RETURNING store, n"""
 
 PRUNE = """
     DELETE FROM callsign.job WHERE (store, n) IN (

@@ -1,0 +1,103 @@
+"""A vendor's limit over all hosts: it has so many slots, and a host attempts no more at once than it holds.
+
+Each works out the same shares from the same rows.  Who has too many gives back, who has too few takes what is free.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from callsign.cluster import statements as sql
+from callsign.cluster.connection import Database
+from callsign.cluster.figures import Figures
+from callsign.cluster.membership import Membership
+from callsign.delivery.gate import Lanes
+
+
+def shares(limit: int, wants: Mapping[str, int]) -> dict[str, int]:
+    """How many of `limit` slots each host is to have, by how many jobs wait there.
+
+    One for each, as far as they go; the rest evenly, or where some have more to do than all slots can take, by that.
+    """
+    heavy = {host: number if number >= limit else 0 for host, number in wants.items()}
+    order = sorted(wants, key=lambda host: (-heavy[host], -wants[host] if len(wants) > limit else 0, host))
+    found = {host: int(place < limit) for place, host in enumerate(order)}
+    for _ in range(limit - len(order)):
+        found[min(order, key=lambda host: (found[host] / (heavy[host] + 0.5), order.index(host)))] += 1
+    return found
+
+
+class Slots:
+    """Those of this host, by account; for the thread of the rounds, but `fall_back`."""
+
+    def __init__(self, membership: Membership, lanes: Lanes, limit_of: Callable[[str], int], figures: Figures) -> None:
+        self._membership, self._lanes, self._limit_of, self._figures = membership, lanes, limit_of, figures
+        self._held: dict[str, set[int]] = {}
+        self._made: set[str] = set()
+        self._guard = threading.Lock()
+        self._is_alone = False
+
+    def load(self, database: Database) -> None:
+        """Which ones are ours: behind a join, or another connection.  Raises DatabaseFault."""
+        with database.exchange() as say:
+            mine = say(sql.MY_SLOTS, {"me": self._membership.me})
+        self._held = {}
+        for account, n in mine.fetchall():
+            self._held.setdefault(account, set()).add(n)
+        self._made.clear()
+
+    def share(self, database: Database, accounts: Sequence[str]) -> None:
+        """Gives back and takes, until our share is ours.  Raises DatabaseFault."""
+        new = [account for account in accounts if account not in self._made]
+        if new:
+            with database.exchange() as say:
+                say(sql.MAKE_SLOTS, {"systems": new, "most": [self._limit_of(account) for account in new]})
+            self._made.update(new)
+        me, living = self._membership.me, self._membership.living
+        for account in accounts:
+            wants = {name: host.wants.get(account, 0) for name, host in living.items() if account in host.systems}
+            target = shares(self._limit_of(account), wants).get(me, 0)
+            held = self._held.setdefault(account, set())
+            if len(held) > target:
+                self._give(database, account, held, target)
+            elif len(held) < target:
+                with database.exchange() as say:
+                    taken = say(
+                        sql.TAKE_SLOTS,
+                        {
+                            "me": me,
+                            "life": self._membership.life,
+                            "system": account,
+                            "living": list(living),
+                            "number": target - len(held),
+                        },
+                    )
+                held |= {n for _, n in taken.fetchall()}
+        with self._guard:
+            self._is_alone = False
+            for account in accounts:
+                self._figures.slots[account] = len(self._held[account])
+                self._lanes.limit(account, len(self._held[account]))
+
+    def _give(self, database: Database, account: str, held: set[int], target: int) -> None:
+        self._lanes.limit(account, target)
+        _, under_way = self._lanes.waiting().get(account, (0, 0))
+        spare = sorted(held)[max(target, under_way) :]
+        if spare:
+            held.difference_update(spare)
+            with database.exchange() as say:
+                say(sql.GIVE_SLOTS, {"me": self._membership.me, "system": account, "n": spare})
+
+    def with_some(self, accounts: Collection[str]) -> list[str]:
+        """Those of which we can attempt something."""
+        return [account for account in accounts if self._held.get(account)]
+
+    def fall_back(self) -> None:
+        """The database is silent: the slots are divided by the hosts that were known last."""
+        with self._guard:
+            if self._is_alone:
+                return
+            self._is_alone = True
+            for account in tuple(self._made):
+                self._lanes.limit(account, max(1, self._limit_of(account) // max(1, len(self._membership.living))))
