@@ -222,14 +222,14 @@ def test_what_the_writer_has_begun_with_ends_as_the_writer_says_though_the_patie
 
     def adds() -> None:
         try:
-            result.append(outbox.add(call_from(), 0.01))
+            result.append(outbox.add(call_from(), 0.3))
         except OutboxError as refused:
             result.append(str(refused))
 
     caller = threading.Thread(target=adds)
     caller.start()
     assert slow_disk.reached.wait(LONG_SECONDS)
-    caller.join(0.1)
+    caller.join(0.5)
     assert caller.is_alive()  # its patience is long over
     slow_disk.go_on.set()
     caller.join(LONG_SECONDS)
