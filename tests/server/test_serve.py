@@ -21,6 +21,9 @@ from callsign import __version__
 from callsign.sandbox.asterisk.behaviour import Conduct, Session
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
+from callsign.server import listening
+from callsign.server.running import Server
+from callsign.settings import load as config
 from product import COMMAND, Product
 from settings_file import write
 from waiting import wait_until
@@ -242,6 +245,18 @@ class TestTheEnd:
         assert count(product, "DELIVERED") == 1, "the late one is the next server's"
         assert count(product, "did not end in time") == 0
 
+    def test_waits_for_the_answer_to_a_question(self, tmp_path: Path, vendor: Vendor) -> None:
+        vendor.body = b"<page><balance>1.5</balance></page>"
+        vendor.answering.clear()
+        section = f'[mor]\nurl = "{vendor.url}"\nuser = "admin"\nkey = "secret1"\n'
+        with Product(tmp_path, section) as product, ThreadPoolExecutor(1) as callers:
+            call = callers.submit(run_fastagi, f"{product.url}/mor/balance?wait=10", CALL, ["bob"])
+            assert vendor.asked.wait(WAIT_SECONDS)
+            product.process.send_signal(signal.SIGTERM)
+            product.wait_log(lambda line: "SIGTERM: ending" in line)
+            threading.Timer(1.0, vendor.answering.set).start()  # a slow vendor
+            assert call.result(WAIT_SECONDS).variables["MORSTATUS"] == "OK"
+
     def test_gives_a_call_that_waits_for_the_vendor_its_status(self, product: Product, vendor: Vendor) -> None:
         vendor.answering.clear()
         with ThreadPoolExecutor(1) as pool:
@@ -292,6 +307,15 @@ class TestSighup:
         product.write_settings(vendor.section)
         reload(product)
         assert place_call(product, "ping").variables["CALLSIGNSTATUS"] == "OK"
+
+    def test_says_anew_who_is_not_let_in(self, product: Product) -> None:
+        text = product.settings.read_text()
+        product.settings.write_text(text.replace("[server]", '[server]\nallow = ["10.0.0.0/8"]'))
+        for number in (1, 2):
+            reload(product)
+            for _ in range(2):
+                assert place_call(product, "ping").variables == {}
+            wait_until(lambda wanted=number: count(product, "is not in [server] allow") == wanted)
 
     def test_brings_a_new_section_into_use(self, product: Product, vendor: Vendor) -> None:
         assert "[noojee]" in place_call(product, "noojee/start").variables["NOOJEEREASON"]
@@ -359,6 +383,15 @@ class TestSighup:
 
 
 class TestTheStart:
+    def test_has_a_question_that_comes_before_all_is_loaded_wait_for_that(self, tmp_path: Path) -> None:
+        mor = '[mor]\nurl = "http://127.0.0.1:1"\nuser = "admin"\nkey = "secret1"\n'
+        path = write(tmp_path, f'[outbox]\npath = "{tmp_path}/outbox.db"\n{mor}')
+        server = Server(path, config.load(path)[0], listening.new(("127.0.0.1", 0)))
+        server.start()
+        session = run_fastagi(f"agi://127.0.0.1:{server.fastagi.address[1]}/mor/balance?wait=0.2", CALL, ["bob"])
+        server.stop()
+        assert session.variables["MORSTATUS"] == "UNREACHABLE", session.variables["MORREASON"]
+
     def test_says_what_can_be_done_through_a_port_that_is_open_to_all(self, tmp_path: Path, vendor: Vendor) -> None:
         with Product(tmp_path, vendor.section, listen='0.0.0.0:0"\nallow = ["0.0.0.0/0"]\n#') as product:
             assert sum("[server] allow: whoever reaches 0.0.0.0 can do there" in line for line in product.log) == 1

@@ -6,6 +6,8 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,14 +16,17 @@ from pathlib import Path
 import pytest
 
 from agi_lines import say_that_it_was_all
+from callsign.outbox.lock import FileLock
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
 from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.server.systemd import ServiceManager
 from product import ACCOUNTS, COMMAND, Product, vendor_sections
+from settings_file import write
 from waiting import wait_until
 
 WAIT_SECONDS = 20.0
+NOBODY = 65534
 WATCHDOG_SECONDS = 1.5  # it is fed five times in this time, or so
 BLOCK = b"agi_network: yes\nagi_network_script: ping\nagi_threadid: 1\n\n"
 KEEP = {"FDSTORE": "1", "FDNAME": "calls"}
@@ -350,3 +355,35 @@ def test_a_systemd_that_hears_nothing_any_more_holds_nobody_up(
     telling.join(WAIT_SECONDS)
     assert not telling.is_alive()
     assert "could not be told READY=1: timed out" in caplog.text
+
+
+@pytest.mark.parametrize("systemd", ["path"], indirect=True)
+def test_no_call_is_taken_before_the_store_is_open_for_it(systemd: Systemd, tmp_path: Path) -> None:
+    lock, made = FileLock(tmp_path / "outbox.db.lock"), list[Product]()
+    starting = threading.Thread(target=lambda: made.append(Product(tmp_path, "")))
+    with lock.held(WAIT_SECONDS):  # as a slow disk: it is waited for, though not for ever
+        starting.start()
+        assert systemd.hears_nothing_more(1.0)
+    starting.join(WAIT_SECONDS)
+    with made[0]:
+        systemd.hear_until("READY")
+    lock.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
+@pytest.mark.parametrize("systemd", ["path"], indirect=True)
+def test_a_server_that_root_starts_is_the_user_whose_the_store_is(systemd: Systemd, tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    folder.mkdir()
+    os.chown(folder, NOBODY, NOBODY)
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # so that it gets no further
+        server = f'[server]\nlisten = "127.0.0.1:{taken.getsockname()[1]}"\n'
+        settings = write(tmp_path, f'{server}[outbox]\npath = "{folder}/outbox.db"\n')
+        command = [sys.executable, str(COMMAND), "serve", "--config", str(settings)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, extra_groups=[NOBODY - 1]) as process:
+            assert process.stderr is not None
+            assert b"cannot be used" in process.stderr.readline()
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            process.terminate()
+    whose = {line.split(":")[0]: set(line.split()[1:]) for line in status.splitlines()}
+    assert (whose["Uid"], whose["Gid"], whose["Groups"]) == ({str(NOBODY)}, {str(NOBODY)}, set())
