@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from callsign import clocks, thread_starts
+from callsign.cluster.adopting import Adopting
 from callsign.cluster.connection import Database, Trouble
 from callsign.cluster.figures import Figures
 from callsign.cluster.ledger import Entry, Ledger
@@ -36,6 +37,8 @@ BLIND_SECONDS = 1.0
 LAPSED_SECONDS = 2.0
 """So long without a lease, and a job whose time is nearly over goes out: one that has just woken first joins again."""
 
+LookUp = Callable[[int], "tuple[State, str] | None"]
+
 log = logging.getLogger("callsign.cluster")
 
 
@@ -60,40 +63,44 @@ class ClusterGate(Gate):
 
     def start(self, lanes: Lanes) -> None:
         """Joins the others beside the calls."""
-        section, figures, adopting, trouble = self._section, self.figures, threading.Lock(), Trouble()
-        self._ledger = ledger = Ledger(lanes, figures)
-        self._membership = membership = Membership(section.host, section.lease)
-        self._store_id = store = self._reader.store_id()
-        self._publishing = publishing = Publishing(
-            Database(section, figures), ledger, section.host, self._digest_of, adopting, trouble, figures
-        )
-        reconciliation = Reconciliation(
-            section.host, store, ledger, lanes, publishing, self._reader.state_of, adopting, figures
-        )
-        self._slots = slots = Slots(membership, lanes, _limit_of, figures)
-        self._rounds = Rounds(
-            Database(section, figures),
-            membership,
-            ledger,
+        databases = Database(self._section, self.figures), Database(self._section, self.figures)
+        self.wire(lanes, self._reader.store_id(), self._state_of, *databases)
+        for name, work in (("publish", self.publishing.run), ("rounds", self.rounds.run), ("clock", self._run)):
+            thread_starts.begin(f"cluster-{name}", work)
+
+    def wire(self, lanes: Lanes, store: str, look_up: LookUp, publish: Database, beat: Database) -> None:
+        """Puts the parts together; `look_up` tells where a job of our own store stands."""
+        me, figures, lock, trouble = self._section.host, self.figures, threading.Lock(), Trouble()
+        self._store_id = store
+        self.ledger = Ledger(lanes, figures)
+        self.membership = Membership(me, self._section.lease)
+        self.publishing = Publishing(publish, self.ledger, me, self._digest_of, lock, trouble, figures)
+        adopting = Adopting(me, self.ledger, lanes, self.publishing, lock, self._patience_ends, figures)
+        self._slots = Slots(self.membership, lanes, _limit_of, figures)
+        self.rounds = Rounds(
+            beat,
+            self.membership,
+            self.ledger,
             lanes,
-            publishing,
-            reconciliation,
-            slots,
+            self.publishing,
+            Reconciliation(me, store, self.ledger, self.publishing, adopting, look_up),
+            self._slots,
             self._accounts,
             86400 * self._store.keep_days,
             adopting,
             trouble,
             figures,
         )
-        for name, work in (("publish", publishing.run), ("rounds", self._rounds.run), ("clock", self._run)):
-            thread_starts.begin(f"cluster-{name}", work)
+
+    def _patience_ends(self) -> float:
+        return self._awake + self._section.patience
 
     def stop(self, seconds: float) -> None:
         """What has ended is told within `seconds`."""
         self._stopping.set()
-        self._rounds.stop()
-        self._publishing.stop()
-        self._publishing.has_stopped.wait(seconds)
+        self.rounds.stop()
+        self.publishing.stop()
+        self.publishing.has_stopped.wait(seconds)
         self._reader.close()
 
     def admit(self, jobs: Sequence[Job]) -> None:
@@ -101,32 +108,32 @@ class ClusterGate(Gate):
         for job in jobs:
             patience = 2 * self._section.lease if job.recovered else self._section.patience
             entry = Entry(job, (self._store_id, job.id), self._section.host, self._awake + patience)
-            self._ledger.add(entry)
-            if self._publishing.is_silent and not job.recovered:
-                self._ledger.happen(entry, Event.SILENCE)
-            self._publishing.publish(entry)
+            self.ledger.add(entry)
+            if self.publishing.is_silent and not job.recovered:
+                self.ledger.happen(entry, Event.SILENCE)
+            self.publishing.publish(entry)
 
     def may_send(self, job: Job) -> bool:
         """Looks at the lease as late as possible."""
-        return self._ledger.may_send(job, clocks.steady() < self._membership.lease_until)
+        return self.ledger.may_send(job, clocks.steady() < self.membership.lease_until)
 
     def put_off(self, job: Job, seconds: float, reason: str) -> None:
         """The others would go on from there."""
-        entry = self._ledger.of(job)
+        entry = self.ledger.of(job)
         if entry is not None and entry.is_published:
-            self._publishing.note(Note(entry, clocks.steady() + seconds, reason))
+            self.publishing.note(Note(entry, clocks.steady() + seconds, reason))
 
     def ended(self, job: Job, state: State, reason: str) -> None:
         """So the others need not, and what stands behind it at one of them goes on."""
-        entry = self._ledger.end(job, state, reason)
+        entry = self.ledger.end(job, state, reason)
         if entry is not None and entry.is_published:
-            self._publishing.end(entry)
+            self.publishing.end(entry)
 
     def wait_known(self, job: Job) -> None:
         """While the database answers."""
-        entry = self._ledger.of(job)
-        if entry is not None and entry.is_published and not self._publishing.is_silent:
-            self._ledger.wait_known(job, self._section.patience)
+        entry = self.ledger.of(job)
+        if entry is not None and entry.is_published and not self.publishing.is_silent:
+            self.ledger.wait_known(job, self._section.patience)
 
     def _accounts(self) -> list[str]:
         """Whose jobs this host delivers."""
@@ -145,25 +152,32 @@ class ClusterGate(Gate):
         """What happens to a job when nobody says anything."""
         self._awake += min(now - self._ticked, MOST_OF_A_TICK_SECONDS)
         self._ticked = now
-        silent = self._publishing.is_silent
-        for entry in self._ledger.all(Life.NEW):
+        silent = self.publishing.is_silent
+        for entry in self.ledger.all(Life.NEW):
             if self._awake >= entry.patience_ends or (silent and not entry.job.recovered):
-                self._ledger.happen(entry, Event.SILENCE)
+                self.ledger.happen(entry, Event.SILENCE)
         if not silent:
             self._answered = self._awake
         elif self._awake > self._answered + BLIND_SECONDS:
-            for entry in self._ledger.all(Life.BEHIND):
-                self._ledger.happen(entry, Event.SILENCE)
-        is_valid = now < self._membership.lease_until
+            for entry in self.ledger.all(Life.BEHIND):
+                self.ledger.happen(entry, Event.SILENCE)
+        is_valid = now < self.membership.lease_until
         if is_valid:
             self._leased = self._awake
         else:
             self._slots.fall_back()
-        for entry in self._ledger.all(Life.HELD):
+        for entry in self.ledger.all(Life.HELD):
             if is_valid:
-                self._ledger.happen(entry, Event.RETURN)
+                self.ledger.happen(entry, Event.RETURN)
             elif entry.is_last_call(now) and self._awake > self._leased + LAPSED_SECONDS:
-                self._ledger.happen(entry, Event.LAST_CALL)
+                self.ledger.happen(entry, Event.LAST_CALL)
+
+    def _state_of(self, job: int) -> tuple[State, str] | None:
+        """Where a job of our own store stands; waiting, where that cannot be told."""
+        try:
+            return self._reader.state_of(job)
+        except OutboxError:
+            return State.WAITING, ""
 
     def _digest_of(self, entry: Entry) -> str | None:
         if entry.job.home or not entry.job.recovered:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
 from callsign.cluster import rows
 from callsign.cluster import statements as sql
+from callsign.cluster.adopting import Adopting
 from callsign.cluster.connection import Database
-from callsign.cluster.figures import Figures
 from callsign.cluster.ledger import Entry, Key, Ledger
 from callsign.cluster.publishing import Publishing
-from callsign.delivery.gate import Lanes
 from callsign.notification import State
 
 PAGE = 500
-
-log = logging.getLogger("callsign.cluster")
 
 
 class Reconciliation:
@@ -30,15 +25,13 @@ class Reconciliation:
         me: str,
         store: str,
         ledger: Ledger,
-        lanes: Lanes,
         publishing: Publishing,
+        adopting: Adopting,
         look_up: Callable[[int], tuple[State, str] | None],
-        adopting: threading.Lock,
-        figures: Figures,
     ) -> None:
         """`look_up` tells where a job of our own store stands, None where there is none."""
-        self._me, self._store, self._ledger, self._lanes = me, store, ledger, lanes
-        self._publishing, self._look_up, self._adopting, self._figures = publishing, look_up, adopting, figures
+        self._me, self._store, self._ledger = me, store, ledger
+        self._publishing, self._adopting, self._look_up = publishing, adopting, look_up
 
     def run(self, database: Database, forgetful: bool) -> None:
         """`forgetful`: it is another server, or was started anew, and may lack what was told last.
@@ -56,12 +49,11 @@ class Reconciliation:
             self._publishing.recent.clear()
         above: Key = ("", 0)
         while True:
-            with self._adopting:
+            with self._adopting.lock:
                 with database.exchange() as say:
                     mine = say(sql.HELD, {"me": self._me, "above_store": above[0], "above_n": above[1]})
                 found = mine.fetchall()
-                unknown = [row for row in found if self._is_unknown(row)]
-                take_in(unknown, self._me, self._ledger, self._lanes, self._figures)
+                self._adopting.take_in([row for row in found if self._is_unknown(row)], database)
             if len(found) < PAGE:
                 return
             above = found[-1][:2]
@@ -89,23 +81,7 @@ class Reconciliation:
         if ended is None:
             return True
         if ended[0] is not State.WAITING:
-            entry = rows.adopted(row, self._me)
+            entry = rows.adopted(row, self._me, 0.0)
             entry.end = ended
             self._publishing.end(entry)
         return False
-
-
-def take_in(found: list[tuple[Any, ...]], me: str, ledger: Ledger, lanes: Lanes, figures: Figures) -> None:
-    """Rows that are ours from now on: onto their lanes.  With `adopting` held."""
-    entries: list[Entry] = []
-    for row in found:
-        try:
-            entry = rows.adopted(row, me)
-        except (ValueError, TypeError, AttributeError):
-            log.error("job=%s:%s: its row in the database is damaged and left alone", row[8], row[1])
-            continue
-        ledger.add(entry)
-        entries.append(entry)
-        log.info("job=%s is taken over from host %s", entry.job.shown, entry.home)
-    figures.adopted += len(entries)
-    lanes.take_in([entry.job for entry in entries])

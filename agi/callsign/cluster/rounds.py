@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 
 from callsign import __version__, clocks
 from callsign.cluster import statements as sql
+from callsign.cluster.adopting import Adopting
 from callsign.cluster.connection import Database, DatabaseFault, Trouble
 from callsign.cluster.figures import Figures
 from callsign.cluster.ledger import Ledger
 from callsign.cluster.life import Event
 from callsign.cluster.membership import BEAT_SECONDS, HostRow, Membership
 from callsign.cluster.publishing import Publishing
-from callsign.cluster.reconcile import Reconciliation, take_in
+from callsign.cluster.reconcile import Reconciliation
 from callsign.cluster.slots import Slots
 from callsign.delivery.gate import Lanes
 from callsign.log_text import place_of
@@ -44,7 +45,7 @@ class Rounds:
         slots: Slots,
         accounts: Callable[[], Sequence[str]],
         keep_seconds: float,
-        adopting: threading.Lock,
+        adopting: Adopting,
         trouble: Trouble,
         figures: Figures,
     ) -> None:
@@ -146,10 +147,10 @@ class Rounds:
 
     def _adopt(self) -> None:
         me, dead = self._membership.me, sorted(self._membership.dead)
-        with self._adopting:  # no answer may let a job of ours go before these are on their lanes
+        with self._adopting.lock:  # no answer may let a job of ours go before these are on their lanes
             with self._database.exchange() as say:
                 taken = say(sql.ADOPT, {"me": me, "dead": dead, "systems": self._slots.with_some(self._accounts())})
-            take_in(taken.fetchall(), me, self._ledger, self._lanes, self._figures)
+            self._adopting.take_in(taken.fetchall(), self._database)
 
     def _hear(self, wishes: list[tuple[str, int]]) -> None:
         """What somebody has given up is not sent any more."""

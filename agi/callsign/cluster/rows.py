@@ -11,7 +11,6 @@ from typing import Any
 
 from callsign import clocks
 from callsign.cluster.ledger import Entry
-from callsign.cluster.life import Life
 from callsign.notification import Notification
 from callsign.outbox.jobs import StoredFacts
 from callsign.outbox.outbox import Job
@@ -102,8 +101,11 @@ def facts_text(notification: Notification) -> str:
     return facts.text if isinstance(facts, StoredFacts) else json.dumps(dict(facts))
 
 
-def adopted(row: tuple[Any, ...], me: str) -> Entry:
-    """A row of ADOPT or HELD as a job of ours.  Raises ValueError or TypeError where its facts are damaged."""
+def adopted(row: tuple[Any, ...], me: str, patience_ends: float) -> Entry:
+    """A row of ADOPT or HELD as a job of ours, held until it is known what stands before it.
+
+    Raises ValueError or TypeError where its facts are damaged.
+    """
     store, n, system, action, call, facts, age, left, home, attempts, doubt, pause, was_anothers = row
     if home == me:
         call = call.removeprefix(f"{home}/")
@@ -118,5 +120,6 @@ def adopted(row: tuple[Any, ...], me: str) -> Entry:
         recovered=was_anothers,
         in_doubt=doubt,  # what was under way when its host died is over by now
         home=f"{home}:{n}",
+        held=True,
     )
-    return Entry(job, (store, n), home, now, Life.MINE, is_published=True)
+    return Entry(job, (store, n), home, patience_ends, is_published=True)

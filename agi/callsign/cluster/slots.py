@@ -57,7 +57,8 @@ class Slots:
         me, living = self._membership.me, self._membership.living
         for account in accounts:
             wants = {name: host.wants.get(account, 0) for name, host in living.items() if account in host.systems}
-            target = shares(self._limit_of(account), wants).get(me, 0)
+            wants.setdefault(me, 0)
+            target = shares(self._limit_of(account), wants)[me]
             held = self._held.setdefault(account, set())
             if len(held) > target:
                 self._give(database, account, held, target)

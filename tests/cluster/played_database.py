@@ -1,0 +1,122 @@
+"""A database that a test plays: it answers at once, or not at all, and says of a job what the test wants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from callsign.cluster import statements as sql
+from callsign.cluster.connection import DatabaseFault
+
+Key = tuple[str, int]
+
+
+class Rows:
+    def __init__(self, rows: list[tuple[Any, ...]]) -> None:
+        self._rows = rows
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        return self._rows
+
+
+class PlayedDatabase:
+    """In place of cluster.connection.Database."""
+
+    def __init__(self) -> None:
+        self.openings = 1
+        self.is_silent = False
+        self.poison = ""  # a call that it cannot store
+        self.server = "first"
+        self.jobs: dict[Key, dict[str, Any]] = {}
+        self.behind: set[Key] = set()  # an earlier one of their call is open elsewhere
+        self.later: dict[Key, list[str]] = {}  # actions of later ones that share their key
+        self.known: set[str] = set()  # digests that other jobs have
+        self.hosts: dict[str, tuple[int, int, bool]] = {}  # life, beat, dead
+        self.free: list[tuple[Any, ...]] = []  # rows of ADOPT
+        self.wishes: list[Key] = []
+        self.said: list[str] = []
+        self.batches: list[int] = []  # how many jobs were published at once
+
+    @contextmanager
+    def exchange(self) -> Iterator[Any]:
+        if self.is_silent:
+            raise DatabaseFault("it is silent")
+        yield self._say
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def _say(self, statement: str, values: Mapping[str, Any] | None = None) -> Rows:
+        self.said.append(statement)
+        return Rows(self._answer(statement, values or {}))
+
+    def _answer(self, statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        keys = list(zip(values.get("store", ()), values.get("n", ()), strict=True))
+        me = values.get("me")
+        if statement == sql.PUBLISH:
+            self._publish(keys, values)
+        elif statement == sql.ANSWERS:
+            return [self._told_of(key) for key in keys if key in self.jobs]
+        elif statement == sql.END:
+            mine = [key for key in keys if key in self.jobs and self.jobs[key]["owner"] == me]
+            for key, state in zip(keys, values["state"], strict=True):
+                if key in mine:
+                    self.jobs[key]["state"] = state
+            return list(mine)
+        elif statement == sql.HELD and not values["above_store"]:
+            return [
+                self._row(key) for key, job in self.jobs.items() if job["owner"] == me and job["state"] == "waiting"
+            ]
+        elif statement == sql.JOIN:
+            self.hosts[str(me)] = self.hosts.get(str(me), (0, 0, False))[0] + 1, 0, False
+            return [(self.hosts[str(me)][0],)]
+        elif statement == sql.BEAT:
+            life, beat, dead = self.hosts[str(me)]
+            if dead or life != values["life"]:
+                return []
+            self.hosts[str(me)] = life, beat + 1, dead
+            return [(life,)]
+        elif statement == sql.HOSTS:
+            return [(name, *rest, {}, []) for name, rest in self.hosts.items()]
+        elif statement == sql.DECLARE_DEAD:
+            life, beat, _ = self.hosts[values["name"]]
+            self.hosts[values["name"]] = life, beat, True
+            return [(values["name"],)]
+        elif statement == sql.STARTED:
+            return [(self.server,)]
+        elif statement == sql.WISHES:
+            return list(self.wishes)
+        elif statement == sql.WISH_HEARD:
+            self.wishes = [key for key in self.wishes if key not in keys]
+        elif statement == sql.ADOPT:
+            taken, self.free = self.free, []
+            for row in taken:
+                self.jobs[row[0], row[1]] = {"home": row[8], "owner": me, "state": "waiting", "action": row[3]}
+            return taken
+        elif statement == sql.TAKE_SLOTS:
+            return [(values["system"], n) for n in range(values["number"])]
+        return []
+
+    def _publish(self, keys: list[Key], values: Mapping[str, Any]) -> None:
+        self.batches.append(len(keys))
+        if self.poison in values["call"]:
+            raise DatabaseFault("it does not take that", of_data=True)
+        columns = zip(keys, values["once"], values["home"], values["state"], values["action"], strict=True)
+        for key, once, home, state, action in columns:
+            if key not in self.jobs and once not in self.known:
+                self.jobs[key] = {"home": home, "owner": values["me"], "state": state, "action": action}
+                self.known |= {once} - {None}
+
+    def _told_of(self, key: Key) -> tuple[Any, ...]:
+        job = self.jobs[key]
+        return *key, job["home"], job["state"], job["owner"], "", key in self.behind, self.later.get(key, [])
+
+    def _row(self, key: Key) -> tuple[Any, ...]:
+        job = self.jobs[key]
+        return *key, "noojee", job["action"], "pbx-1.1", "{}", 1.0, 59.0, job["home"], 0, False, 0.0, True
+
+
+def free_row(n: int, action: str = "noojee/start", call: str = "pbx-1.1", home: str = "pbx2") -> tuple[Any, ...]:
+    """A dead host's job, as ADOPT gives it."""
+    return f"store of {home}", n, "noojee", action, call, "{}", 5.0, 55.0, home, 0, False, 0.0, True

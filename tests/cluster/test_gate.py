@@ -1,0 +1,494 @@
+"""What becomes of a host's jobs by what the database says, says late, or does not say; the clock is the test's."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from callsign import clocks
+from callsign.cluster.gate import MOST_OF_A_TICK_SECONDS, ClusterGate
+from callsign.cluster.life import Life
+from callsign.delivery.lane import Lane
+from callsign.notification import Notification, State
+from callsign.outbox.jobs import digest_of
+from callsign.outbox.outbox import Job
+from callsign.settings.secret import Secret
+from callsign.settings.sections import Cluster, Noojee, Settings, Skarabee
+from callsign.vendors import noojee
+from clocks_play import Clock
+from played_database import PlayedDatabase, free_row
+
+STORE = "0123456789abcdef"
+LIFETIME_SECONDS = 60.0
+PATIENCE_SECONDS = 1.0
+LEASE_SECONDS = 5.0
+
+
+class Lanes:
+    """One lane for all, and who was given up."""
+
+    def __init__(self) -> None:
+        self.lane = Lane(100, noojee.keys_of, noojee.undoes)
+        self.limits: dict[str, int] = {}
+
+    def let_go(self, job: Job) -> None:
+        self.lane.let_go(job)
+
+    def hold(self, job: Job) -> None:
+        self.lane.hold(job)
+
+    def give_up(self, job: Job, state: State, reason: str) -> None:
+        self.lane.give_up(job, state, reason)
+
+    def take_in(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self.lane.add(job)
+
+    def limit(self, account: str, most: int) -> None:
+        self.limits[account] = most
+
+    def waiting(self) -> dict[str, tuple[int, int]]:
+        return {}
+
+
+class Host:
+    """A host's gate without its threads: a test says when each of them does something."""
+
+    def __init__(self, clock: Clock, database: PlayedDatabase, name: str = "pbx1") -> None:
+        self.clock, self.database, self.lanes = clock, database, Lanes()
+        section = Cluster("dbname=callsign", host=name, patience=PATIENCE_SECONDS, lease=LEASE_SECONDS)
+        recorder = Noojee("https://pbx.example/rest", Secret("the key"))
+        office = Skarabee("https://crm.example", "8103", Secret("the key"))
+        settings = Settings(cluster=section, noojee=recorder, skarabee=office)
+        self.ended: dict[int, State] = {}  # what its own store says
+        self.gate = ClusterGate(lambda: settings)
+        self.gate.wire(self.lanes, STORE, lambda job: self._state(job), database, database)
+        self.numbers = 0
+
+    def _state(self, job: int) -> tuple[State, str] | None:
+        return (self.ended[job], "") if job in self.ended else None
+
+    def told(self, action: str = "noojee/start", call: str = "pbx-1.1", once: str = "", recovered: bool = False) -> Job:
+        """A job that was just stored, or found in the store."""
+        self.numbers += 1
+        facts = {"extenOrUniqueId": call}
+        notification = Notification("noojee", action, call, facts, self.clock.now, LIFETIME_SECONDS, once)
+        job = Job(self.numbers, notification, self.clock.now + LIFETIME_SECONDS, recovered=recovered, held=True)
+        self.lanes.lane.add(job)
+        self.gate.admit([job])
+        return job
+
+    def publish(self) -> None:
+        self.gate.publishing.gather(0)
+        self.gate.publishing.turn(self.clock.now)
+
+    def round(self) -> None:
+        self.gate.rounds.round(self.clock.now)
+
+    def wait(self, seconds: float) -> None:
+        """The time goes by, and the gate's clock sees it."""
+        end = self.clock.now + seconds
+        while self.clock.now < end:
+            self.clock.now = min(end, self.clock.now + 0.1)
+            self.gate.tick(self.clock.now)
+
+    def live(self, seconds: float) -> None:
+        """The time goes by with a round each second."""
+        for _ in range(round(seconds)):
+            self.wait(1.0)
+            self.round()
+
+    def sends(self) -> list[int]:
+        """What may be sent now, and is from now on under way."""
+        found = []
+        while (job := self.lanes.lane.take(self.clock.now)) is not None:
+            if job.over:
+                self.end(job, *(job.word or (State.EXPIRED, "")))
+            elif self.gate.may_send(job):
+                job.attempts += 1
+                found.append(job.id)
+            else:
+                self.lanes.lane.give_back(job)
+        return found
+
+    def end(self, job: Job, state: State = State.DELIVERED, reason: str = "") -> None:
+        self.ended[job.id] = state
+        self.gate.ended(job, state, reason)
+        self.lanes.lane.finish(job, state is State.DELIVERED)
+
+    def life(self, job: Job) -> Life | None:
+        entry = self.gate.ledger.of(job)
+        return entry and entry.life
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    standing = Clock()
+    monkeypatch.setattr(clocks, "steady", standing)
+    return standing
+
+
+@pytest.fixture
+def database() -> PlayedDatabase:
+    return PlayedDatabase()
+
+
+@pytest.fixture
+def host(clock: Clock, database: PlayedDatabase) -> Host:
+    """It has joined, and its lease is valid."""
+    found = Host(clock, database)
+    found.round()
+    return found
+
+
+# -- publishing ----------------------------------------------------------------------------------------
+
+
+def test_a_job_is_sent_when_the_database_has_it_and_not_before(host: Host) -> None:
+    job = host.told()
+    assert host.sends() == []
+    host.publish()
+    assert host.life(job) is Life.MINE
+    assert host.sends() == [job.id]
+
+
+def test_jobs_that_come_together_are_told_in_one_exchange(host: Host, database: PlayedDatabase) -> None:
+    jobs = [host.told(call=f"pbx-1.{n}") for n in range(250)]
+    host.publish()
+    host.publish()
+    assert database.batches == [200, 50]
+    assert host.sends() == [job.id for job in jobs][:100]  # as many as the lane lets go
+
+
+def test_a_job_goes_out_without_an_answer_when_its_patience_is_over_and_is_told_later(
+    host: Host, database: PlayedDatabase
+) -> None:
+    job = host.told()
+    host.wait(PATIENCE_SECONDS - 0.1)
+    assert host.sends() == []
+    host.wait(0.2)
+    assert host.sends() == [job.id]
+    assert host.gate.figures.alone == 1
+    host.end(job)
+    host.publish()
+    assert database.jobs[STORE, job.id]["state"] == "delivered"
+
+
+def test_while_the_database_is_silent_nobody_waits_for_it(host: Host, database: PlayedDatabase) -> None:
+    database.is_silent = True
+    host.told(call="pbx-1.1")
+    host.publish()
+    host.wait(0.1)
+    assert host.sends() == [1]
+    host.told(call="pbx-1.2")
+    assert host.sends() == [2]
+    assert host.gate.figures.unpublished == 1
+    database.is_silent = False
+    host.publish()
+    assert len(database.jobs) == 2
+
+
+def test_what_another_host_was_told_too_is_told_to_nobody(host: Host, database: PlayedDatabase) -> None:
+    job = host.told(once="the same")
+    again = host.told(once="the same")
+    host.publish()
+    assert host.sends() == [job.id]
+    assert host.ended == {again.id: State.DUPLICATE}
+    host.publish()
+    assert len(database.jobs) == 1
+
+
+def test_what_was_sent_without_an_answer_and_is_known_by_then_goes_on(host: Host, database: PlayedDatabase) -> None:
+    job = host.told(once="the same")
+    host.wait(PATIENCE_SECONDS + 0.1)
+    assert host.sends() == [job.id]
+    database.known = {digest_of(job.notification)}
+    host.publish()
+    assert host.life(job) is Life.ALONE
+
+
+def test_a_stop_waits_for_the_start_at_another_host(host: Host, database: PlayedDatabase) -> None:
+    stop = host.told("noojee/stop")
+    database.behind.add((STORE, stop.id))
+    host.publish()
+    assert (host.life(stop), host.sends()) == (Life.BEHIND, [])
+    host.wait(0.1)
+    host.publish()
+    assert host.sends() == []
+    database.behind.clear()
+    host.wait(0.1)
+    host.publish()
+    assert host.sends() == [stop.id]
+
+
+def test_and_not_for_ever_where_the_database_falls_silent(host: Host, database: PlayedDatabase) -> None:
+    stop = host.told("noojee/stop")
+    database.behind.add((STORE, stop.id))
+    host.publish()
+    database.is_silent = True
+    host.wait(0.1)
+    host.publish()
+    host.wait(0.9)
+    assert host.sends() == []
+    host.wait(0.3)
+    assert host.sends() == [stop.id]
+
+
+def test_a_start_that_is_published_late_behind_a_stop_is_superseded(host: Host, database: PlayedDatabase) -> None:
+    start = host.told()
+    database.later[STORE, start.id] = ["noojee/stop"]
+    host.publish()
+    assert host.sends() == []
+    assert host.ended == {start.id: State.SUPERSEDED}
+    host.publish()
+    assert database.jobs[STORE, start.id]["state"] == "superseded"
+
+
+def test_and_one_that_was_tried_already_is_not(host: Host, database: PlayedDatabase) -> None:
+    start = host.told()
+    database.later[STORE, start.id] = ["noojee/stop"]
+    host.wait(PATIENCE_SECONDS + 0.1)
+    assert host.sends() == [start.id]
+    host.publish()
+    assert host.life(start) is Life.MINE
+
+
+def test_a_job_that_the_database_cannot_take_holds_up_no_other(host: Host, database: PlayedDatabase) -> None:
+    database.poison = "odd"
+    odd, good = host.told(call="odd"), host.told(call="pbx-1.2")
+    for _ in range(3):
+        host.publish()
+    assert host.sends() == [odd.id, good.id]
+    assert list(database.jobs) == [(STORE, good.id)]
+
+
+def test_a_store_of_the_same_name_at_another_host_costs_nothing(
+    host: Host, database: PlayedDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = host.told()
+    database.jobs[STORE, job.id] = {"home": "pbx2", "owner": "pbx2", "state": "delivered", "action": ""}
+    host.publish()
+    assert host.sends() == [job.id]
+    assert "pbx2 has a store of the same name" in caplog.text
+
+
+# -- lease -----------------------------------------------------------------------------------------------
+
+
+def test_a_published_job_is_held_when_the_lease_is_over_and_goes_out_when_it_is_valid_again(
+    host: Host, database: PlayedDatabase
+) -> None:
+    job = host.told()
+    host.publish()
+    database.is_silent = True
+    host.wait(LEASE_SECONDS)
+    assert host.sends() == []
+    assert host.life(job) is Life.HELD
+    database.is_silent = False
+    host.round()
+    host.wait(0.1)
+    assert host.sends() == [job.id]
+
+
+def test_a_host_that_wakes_sends_nothing_that_others_took_over(host: Host, database: PlayedDatabase) -> None:
+    job, other = host.told(call="pbx-1.1"), host.told(call="pbx-1.2")
+    host.publish()
+    host.clock.now += 20  # it stands still
+    database.hosts["pbx1"] = 1, 1, True
+    database.jobs[STORE, job.id]["owner"] = "pbx2"
+    host.gate.tick(host.clock.now)
+    assert host.sends() == []
+    host.round()  # it hears of its death
+    assert host.sends() == []
+    host.round()
+    host.gate.tick(host.clock.now)
+    assert host.sends() == [other.id]
+    assert host.ended == {job.id: State.DUPLICATE}
+    assert host.gate.figures.lost == 1
+
+
+def test_what_stood_still_has_not_waited(host: Host) -> None:
+    host.told()
+    host.clock.now += 20
+    host.gate.tick(host.clock.now)
+    assert host.gate._awake <= MOST_OF_A_TICK_SECONDS
+    assert host.sends() == []
+
+
+def test_near_its_end_a_held_job_is_sent_rather_twice_than_never(host: Host, database: PlayedDatabase) -> None:
+    job = host.told()
+    host.publish()
+    database.is_silent = True
+    host.wait(LEASE_SECONDS)
+    assert host.sends() == []
+    host.wait(LIFETIME_SECONDS - LEASE_SECONDS - 5.5)
+    assert host.sends() == []
+    host.wait(0.7)
+    assert host.sends() == [job.id]
+
+
+def test_what_a_start_finds_waits_two_leases_for_an_answer(clock: Clock) -> None:
+    database = PlayedDatabase()
+    database.is_silent = True
+    host = Host(clock, database)
+    host.publish()
+    job = host.told(recovered=True)
+    host.wait(2 * LEASE_SECONDS - 0.2)
+    assert host.sends() == []
+    host.wait(0.3)
+    assert host.sends() == [job.id]
+
+
+# -- reconcile -------------------------------------------------------------------------------------------
+
+
+def test_an_end_that_was_lost_in_a_crash_is_said_again(clock: Clock, database: PlayedDatabase) -> None:
+    host = Host(clock, database)
+    host.ended[7] = State.DELIVERED
+    database.jobs[STORE, 7] = {"home": "pbx1", "owner": "pbx1", "state": "waiting", "action": "noojee/start"}
+    host.round()
+    host.publish()
+    assert database.jobs[STORE, 7]["state"] == "delivered"
+    assert host.sends() == []
+
+
+def test_what_is_ours_and_our_store_does_not_know_is_taken_in(clock: Clock, database: PlayedDatabase) -> None:
+    host = Host(clock, database)
+    database.jobs["a store that is lost", 7] = {
+        "home": "pbx1",
+        "owner": "pbx1",
+        "state": "waiting",
+        "action": "noojee/start",
+    }
+    host.round()
+    assert len(host.sends()) == 1
+    assert host.gate.figures.adopted == 1
+
+
+def test_what_is_open_in_our_store_is_left_to_it(clock: Clock, database: PlayedDatabase) -> None:
+    host = Host(clock, database)
+    host.ended[7] = State.WAITING
+    database.jobs[STORE, 7] = {"home": "pbx1", "owner": "pbx1", "state": "waiting", "action": "noojee/start"}
+    host.round()
+    assert host.sends() == []
+
+
+def test_a_failover_that_forgot_is_told_again_what_waits_and_what_has_just_ended(
+    host: Host, database: PlayedDatabase
+) -> None:
+    waits, ended = host.told(call="pbx-1.1"), host.told(call="pbx-1.2")
+    host.publish()
+    assert host.sends() == [waits.id, ended.id]
+    host.end(ended)
+    host.publish()
+    database.jobs.clear()
+    database.known.clear()
+    database.server = "another"
+    host.round()
+    host.publish()
+    assert {key: job["state"] for key, job in database.jobs.items()} == {
+        (STORE, waits.id): "waiting",
+        (STORE, ended.id): "delivered",
+    }
+
+
+def test_a_job_that_was_dropped_there_is_given_up_here(host: Host, database: PlayedDatabase) -> None:
+    job = host.told()
+    host.publish()
+    database.wishes.append((STORE, job.id))
+    database.jobs[STORE, job.id]["state"] = "dropped"
+    host.live(1)
+    assert host.sends() == []
+    assert host.ended == {job.id: State.DROPPED}
+    assert database.wishes == []
+
+
+# -- the dead --------------------------------------------------------------------------------------------
+
+
+def test_a_host_without_a_beat_for_a_lease_is_dead_and_its_jobs_go_out_from_here(
+    host: Host, database: PlayedDatabase
+) -> None:
+    database.hosts["pbx2"] = 1, 7, False
+    host.live(LEASE_SECONDS)
+    assert not database.hosts["pbx2"][2]
+    database.free = [free_row(3)]
+    host.live(1)
+    assert database.hosts["pbx2"][2]
+    assert len(host.sends()) == 1
+
+
+def test_nobody_is_dead_after_an_outage_of_the_database(host: Host, database: PlayedDatabase) -> None:
+    database.hosts["pbx2"] = 1, 7, False
+    host.live(3)
+    database.is_silent = True
+    host.live(10)
+    database.is_silent = False
+    host.live(LEASE_SECONDS)
+    assert not database.hosts["pbx2"][2]
+
+
+def test_an_adopted_start_goes_before_a_stop_of_ours_that_was_not_tried(host: Host, database: PlayedDatabase) -> None:
+    stop = host.told("noojee/stop")
+    database.behind.add((STORE, stop.id))
+    host.publish()
+    database.free = [free_row(3)]
+    host.live(1)
+    database.behind.clear()
+    host.publish()
+    (adopted,) = host.sends()
+    assert adopted < 0
+    host.lanes.lane.finish(next(job for job in host.lanes.lane._order if job.id == adopted), verdict=True)
+    assert host.sends() == [stop.id]
+
+
+def test_an_adopted_stop_waits_for_its_start_at_a_third_host(host: Host, database: PlayedDatabase) -> None:
+    database.free = [free_row(3, "noojee/stop")]
+    database.behind.add(("store of pbx2", 3))
+    host.live(1)
+    assert host.sends() == []
+    database.behind.clear()
+    host.publish()
+    assert len(host.sends()) == 1
+
+
+def test_while_jobs_are_taken_over_no_answer_lets_one_of_ours_go(host: Host) -> None:
+    job = host.told()
+    lock: threading.Lock = host.gate.publishing._adopting
+    with lock:
+        publishing = threading.Thread(target=host.publish)
+        publishing.start()
+        publishing.join(0.2)
+        assert host.sends() == []
+    publishing.join()
+    assert host.sends() == [job.id]
+
+
+# -- two of one name -------------------------------------------------------------------------------------
+
+
+def test_two_hosts_of_one_name_are_told_once_and_go_on_alone(
+    host: Host, database: PlayedDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(10):
+        life, beat, dead = database.hosts["pbx1"]
+        database.hosts["pbx1"] = life + 1, beat, dead  # the other one has joined
+        host.live(2)
+    assert caplog.text.count("another host calls itself pbx1") == 1
+    job = host.told()
+    assert host.sends() == [job.id]
+    host.publish()
+    assert not database.jobs
+
+
+def test_after_a_minute_it_tries_again(host: Host, database: PlayedDatabase) -> None:
+    for _ in range(3):
+        life, beat, dead = database.hosts["pbx1"]
+        database.hosts["pbx1"] = life + 1, beat, dead
+        host.live(2)
+    host.live(61)
+    job = host.told()
+    host.publish()
+    assert host.life(job) is Life.MINE
