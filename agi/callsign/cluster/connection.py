@@ -49,10 +49,13 @@ Say = Callable[..., "psycopg.Cursor[Any]"]
 class DatabaseFault(Exception):
     """The database does not answer, or not as it should; the text says why."""
 
-    def __init__(self, words: str, of_data: bool = False) -> None:
-        """`of_data`: it was something in the values, which another exchange need not have."""
+    def __init__(self, words: str, of_data: bool = False, of_connection: bool = False) -> None:
+        """`of_data`: it was something in the values, which another exchange need not have.
+
+        `of_connection`: there was one, which has ended, and another one may be had at once.
+        """
         super().__init__(words)
-        self.of_data = of_data
+        self.of_data, self.of_connection = of_data, of_connection
 
 
 class Database:
@@ -96,14 +99,17 @@ class Database:
     def _faults(self) -> Iterator[None]:
         """Opens the connection where there is none; drops it on any fault."""
         began = time.perf_counter()
+        known = self._connection
         try:
             if self._connection is None:
                 self._connect()
             yield
         except (psycopg.Error, OSError, UnicodeError, ValueError) as fault:
-            self.close()
             of_data = isinstance(fault, psycopg.DataError | psycopg.IntegrityError | UnicodeError)
-            raise DatabaseFault(_words(fault), of_data) from None
+            is_over = known is not None and known.broken and isinstance(fault, psycopg.Error)
+            self.close()
+            moved = isinstance(fault, psycopg.errors.ReadOnlySqlTransaction)
+            raise DatabaseFault(_words(fault), of_data, is_over or (moved and known is not None)) from None
         except BaseException:
             self.close()
             raise

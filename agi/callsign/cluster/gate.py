@@ -132,8 +132,8 @@ class ClusterGate(Gate):
     def wait_known(self, job: Job) -> None:
         """While the database answers."""
         entry = self.ledger.of(job)
-        if entry is not None and entry.is_published and not self.publishing.is_silent:
-            self.ledger.wait_known(job, self._section.patience)
+        if entry is not None and entry.is_published:
+            self.ledger.wait_known(job, self._section.patience, lambda: self.publishing.is_silent)
 
     def _accounts(self) -> list[str]:
         """Whose jobs this host delivers."""

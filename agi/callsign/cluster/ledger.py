@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from callsign import clocks
 from callsign.cluster.figures import Figures
@@ -139,11 +140,19 @@ class Ledger:
         self.happen(entry, Event.END)
         return entry
 
-    def wait_known(self, job: Job, seconds: float) -> None:
-        """Returns when the others know of its end, or after `seconds`."""
+    def wait_known(self, job: Job, seconds: float, is_silent: Callable[[], bool]) -> None:
+        """Returns when the others know of its end, or are not to hear of it soon, or after `seconds`."""
         end = clocks.steady() + seconds
         with self._guard:
             self._waiting += 1
-            while job.id in self._by_job and (left := end - clocks.steady()) > 0:
+            while job.id in self._by_job and not is_silent() and (left := end - clocks.steady()) > 0:
                 self._forgotten.wait(left)
             self._waiting -= 1
+
+    def silence(self) -> None:
+        """No answer is to be expected: nobody waits for one, but what a start has found."""
+        with self._guard:
+            self._forgotten.notify_all()
+        for entry in self.all(Life.NEW):
+            if not entry.job.recovered:
+                self.happen(entry, Event.SILENCE)

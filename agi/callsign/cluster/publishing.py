@@ -161,11 +161,14 @@ class Publishing:
         if self.is_out:
             self._put_back(new, ends)
             return
-        try:
-            answers, known = self._exchange(new, ends, notes, behind)
-        except DatabaseFault as fault:
-            self._fail(fault, new, ends)
-            return
+        for again in (True, False):
+            try:
+                answers, known = self._exchange(new, ends, notes, behind)
+                break
+            except DatabaseFault as fault:
+                if not (again and fault.of_connection) or self._has_failed:
+                    self._fail(fault, new, ends)
+                    return
         self._most = min(2 * self._most, MOST_AT_ONCE)
         self._has_failed = False
         self._trouble.is_over("publish")
@@ -244,6 +247,8 @@ class Publishing:
         if self.is_silent:
             self._trouble.has("publish", fault)
         self._put_back(new, ends)
+        if self.is_silent:
+            self._ledger.silence()
 
     def _put_back(self, new: list[Entry], ends: list[Entry]) -> None:
         self._late.extendleft(reversed(new))

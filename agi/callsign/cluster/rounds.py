@@ -82,17 +82,25 @@ class Rounds:
         if self._publishing.is_out:
             return
         try:
-            if self._membership.life is None:
-                self._join()
-            self._beat(now)
-            if now >= self._prune_at:
-                self._prune_at = now + PRUNE_SECONDS
-                with self._database.exchange() as say:
-                    say(sql.PRUNE, {"keep": self._keep_seconds})
+            try:
+                self._go_round(now)
+            except DatabaseFault as fault:
+                if not fault.of_connection:
+                    raise
+                self._go_round(now)
         except DatabaseFault as fault:
             self._trouble.has("rounds", fault)
         else:
             self._trouble.is_over("rounds")
+
+    def _go_round(self, now: float) -> None:
+        if self._membership.life is None:
+            self._join()
+        self._beat(now)
+        if now >= self._prune_at:
+            self._prune_at = now + PRUNE_SECONDS
+            with self._database.exchange() as say:
+                say(sql.PRUNE, {"keep": self._keep_seconds})
 
     def _join(self) -> None:
         with self._database.exchange() as say:

@@ -55,10 +55,11 @@ class Slots:
                 say(sql.MAKE_SLOTS, {"systems": new, "most": [self._limit_of(account) for account in new]})
             self._made.update(new)
         me, living = self._membership.me, self._membership.living
+        targets = {}
         for account in accounts:
             wants = {name: host.wants.get(account, 0) for name, host in living.items() if account in host.systems}
             wants.setdefault(me, 0)
-            target = shares(self._limit_of(account), wants)[me]
+            targets[account] = target = shares(self._limit_of(account), wants)[me]
             held = self._held.setdefault(account, set())
             if len(held) > target:
                 self._give(database, account, held, target)
@@ -70,7 +71,6 @@ class Slots:
                             "me": me,
                             "life": self._membership.life,
                             "system": account,
-                            "living": list(living),
                             "number": target - len(held),
                         },
                     )
@@ -79,7 +79,7 @@ class Slots:
             self._is_alone = False
             for account in accounts:
                 self._figures.slots[account] = len(self._held[account])
-                self._lanes.limit(account, len(self._held[account]))
+                self._lanes.limit(account, min(len(self._held[account]), targets[account]))
 
     def _give(self, database: Database, account: str, held: set[int], target: int) -> None:
         self._lanes.limit(account, target)

@@ -207,7 +207,8 @@ MY_SLOTS = "SELECT system, n FROM callsign.slot WHERE owner = %(me)s"
 TAKE_SLOTS = """
     UPDATE callsign.slot SET owner = %(me)s, life = %(life)s WHERE (system, n) IN (
         SELECT system, n FROM callsign.slot
-        WHERE system = %(system)s AND (owner IS NULL OR NOT owner = ANY(%(living)s))
+        WHERE system = %(system)s AND (
+            owner IS NULL OR NOT EXISTS (SELECT FROM callsign.host WHERE name = slot.owner AND NOT dead))
         ORDER BY n LIMIT %(number)s FOR UPDATE SKIP LOCKED)
     RETURNING system, n"""
 
