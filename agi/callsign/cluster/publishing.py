@@ -66,6 +66,8 @@ class Publishing:
     ) -> None:
         """With `adopting` held somebody puts others' jobs onto the lanes: no answer is heeded meanwhile."""
         self._has_failed = False
+        self.answers = threading.Event()
+        """Set when the database answers again: without a lease at once a job would be told, and held all the same."""
         self.has_stopped = threading.Event()
         self.is_out = False
         """Whether nothing is to be told, for who we are is not sure."""
@@ -170,7 +172,9 @@ class Publishing:
                     self._fail(fault, new, ends)
                     return
         self._most = min(2 * self._most, MOST_AT_ONCE)
-        self._has_failed = False
+        if self._has_failed:
+            self._has_failed = False
+            self.answers.set()
         self._trouble.is_over("publish")
         for note in notes:
             self._notes.pop(note.entry.key, None)

@@ -23,6 +23,9 @@ from callsign.delivery.gate import Lanes
 from callsign.log_text import place_of
 from callsign.notification import State
 
+LACK_SECONDS = 0.3
+"""Between two rounds, while slots of ours are still another's."""
+
 RECONCILE_SECONDS = 60.0
 PRUNE_SECONDS = 60.0
 LEAST_KEEP_SECONDS = 86400.0
@@ -64,6 +67,7 @@ class Rounds:
     def stop(self) -> None:
         """The thread ends with the round under way."""
         self._stopping.set()
+        self._publishing.answers.set()
 
     def run(self) -> None:
         """The thread's work."""
@@ -73,7 +77,9 @@ class Rounds:
                 self.round(began)
             except Exception as fault:  # our own fault must not end the thread
                 log.error("rounds: a fault in callsign itself: %s", place_of(fault))
-            self._stopping.wait(max(0.0, began + BEAT_SECONDS - clocks.steady()))
+            pause = LACK_SECONDS if self._slots.lacks else BEAT_SECONDS
+            self._publishing.answers.wait(max(0.0, began + pause - clocks.steady()))
+            self._publishing.answers.clear()
         self._database.close()
 
     def round(self, now: float) -> None:

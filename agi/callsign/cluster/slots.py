@@ -19,7 +19,9 @@ def shares(limit: int, wants: Mapping[str, int]) -> dict[str, int]:
     """How many of `limit` slots each host is to have, by how many jobs wait there.
 
     One for each, as far as they go; the rest evenly, or where some have more to do than all slots can take, by that.
+    One is left for a host that joins.
     """
+    limit -= len(wants) < limit
     heavy = {host: number if number >= limit else 0 for host, number in wants.items()}
     order = sorted(wants, key=lambda host: (-heavy[host], -wants[host] if len(wants) > limit else 0, host))
     found = {host: int(place < limit) for place, host in enumerate(order)}
@@ -37,6 +39,8 @@ class Slots:
         self._made: set[str] = set()
         self._guard = threading.Lock()
         self._is_alone = False
+        self.lacks = False
+        """Whether others have yet to give back what is to be ours."""
 
     def load(self, database: Database) -> None:
         """Which ones are ours: behind a join, or another connection.  Raises DatabaseFault."""
@@ -75,6 +79,7 @@ class Slots:
                         },
                     )
                 held |= {n for _, n in taken.fetchall()}
+        self.lacks = any(len(self._held[account]) < targets[account] for account in accounts)
         with self._guard:
             self._is_alone = False
             for account in accounts:
