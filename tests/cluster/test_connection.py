@@ -157,3 +157,18 @@ def test_behind_pgbouncer_no_statement_is_prepared(own: Postgres, pgbouncer_prog
         assert lives == list(range(1, 31))
         for database in databases:
             database.close()
+
+
+def test_a_connection_that_breaks_is_told_from_a_server_that_hangs(own: Postgres) -> None:
+    database = Database(section(own.where()), limit_seconds=0.2)
+    assert join(database) == 1
+    own.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'callsign'")
+    with pytest.raises(DatabaseFault) as broken:
+        join(database)
+    assert join(database) == 2
+    with pytest.raises(DatabaseFault) as hung, database.exchange() as say:
+        say("SELECT pg_sleep(30)")
+    assert (broken.value.of_connection, broken.value.timed_out) == (True, False)
+    assert hung.value.timed_out
+    assert join(database) == 3
+    database.close()

@@ -49,13 +49,13 @@ Say = Callable[..., "psycopg.Cursor[Any]"]
 class DatabaseFault(Exception):
     """The database does not answer, or not as it should; the text says why."""
 
-    def __init__(self, words: str, of_data: bool = False, of_connection: bool = False) -> None:
+    def __init__(self, words: str, of_data: bool = False, of_connection: bool = False, timed_out: bool = False) -> None:
         """`of_data`: it was something in the values, which another exchange need not have.
 
         `of_connection`: there was one, which has ended, and another one may be had at once.
         """
         super().__init__(words)
-        self.of_data, self.of_connection = of_data, of_connection
+        self.of_data, self.of_connection, self.timed_out = of_data, of_connection, timed_out
 
 
 class Database:
@@ -109,7 +109,8 @@ class Database:
             is_over = known is not None and known.broken and isinstance(fault, psycopg.Error)
             self.close()
             moved = isinstance(fault, psycopg.errors.ReadOnlySqlTransaction)
-            raise DatabaseFault(_words(fault), of_data, is_over or (moved and known is not None)) from None
+            timed_out = isinstance(fault, TimeoutError | psycopg.errors.ConnectionTimeout)
+            raise DatabaseFault(_words(fault), of_data, is_over or (moved and known is not None), timed_out) from None
         except BaseException:
             self.close()
             raise
@@ -165,7 +166,7 @@ class Database:
             yield self._connection
         except psycopg.Error as fault:
             if self._looks is None:
-                raise ValueError(f"no answer within {self._limit_seconds:g} s") from fault
+                raise TimeoutError(f"no answer within {self._limit_seconds:g} s") from fault
             raise
         finally:
             with self._guard:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from callsign import clocks, thread_starts
+from callsign.cluster import rows
 from callsign.cluster.adopting import Adopting
 from callsign.cluster.connection import Database, Trouble
 from callsign.cluster.figures import Figures
@@ -109,7 +110,7 @@ class ClusterGate(Gate):
             patience = 2 * self._section.lease if job.recovered else self._section.patience
             entry = Entry(job, (self._store_id, job.id), self._section.host, self._awake + patience)
             self.ledger.add(entry)
-            if self.publishing.is_silent and not job.recovered:
+            if self._goes_alone(entry):
                 self.ledger.happen(entry, Event.SILENCE)
             self.publishing.publish(entry)
 
@@ -154,7 +155,7 @@ class ClusterGate(Gate):
         self._ticked = now
         silent = self.publishing.is_silent
         for entry in self.ledger.all(Life.NEW):
-            if self._awake >= entry.patience_ends or (silent and not entry.job.recovered):
+            if self._goes_alone(entry):
                 self.ledger.happen(entry, Event.SILENCE)
         if not silent:
             self._answered = self._awake
@@ -171,6 +172,17 @@ class ClusterGate(Gate):
                 self.ledger.happen(entry, Event.RETURN)
             elif entry.is_last_call(now) and self._awake > self._leased + LAPSED_SECONDS:
                 self.ledger.happen(entry, Event.LAST_CALL)
+
+    def _goes_alone(self, entry: Entry) -> bool:
+        """Whether a new job waits no longer for its answer.
+
+        A stop does in the first seconds of a silence: its start may wait at a host that has not noticed it yet.
+        """
+        if self._awake >= entry.patience_ends:
+            return True
+        if entry.job.recovered or not self.publishing.is_silent:
+            return False
+        return not (self.publishing.is_silent_for_us_alone and rows.may_undo(entry.job.notification))
 
     def _state_of(self, job: int) -> tuple[State, str] | None:
         """Where a job of our own store stands; waiting, where that cannot be told."""

@@ -15,10 +15,11 @@ from typing import Any
 from callsign import clocks
 from callsign.cluster import rows
 from callsign.cluster import statements as sql
-from callsign.cluster.connection import Database, DatabaseFault, Trouble
+from callsign.cluster.connection import LIMIT_SECONDS, Database, DatabaseFault, Trouble
 from callsign.cluster.figures import Figures
 from callsign.cluster.ledger import Entry, Key, Ledger
 from callsign.cluster.life import Event, Life
+from callsign.cluster.membership import BEAT_SECONDS
 from callsign.log_text import place_of
 from callsign.notification import State
 from callsign.record import Record, replace
@@ -34,6 +35,9 @@ BEHIND_SECONDS = 0.05
 NOTE_SECONDS = 0.5
 AGAIN_SECONDS = 0.5
 """Behind a fault the next exchange is so much later."""
+
+APART_SECONDS = BEAT_SECONDS + LIMIT_SECONDS
+"""So much later than another one a host may notice that the database is silent: by its next beat at the latest."""
 
 REMEMBER_SECONDS = 60.0
 """What has ended and was told is told again where a failover may have forgotten it."""
@@ -66,6 +70,7 @@ class Publishing:
     ) -> None:
         """With `adopting` held somebody puts others' jobs onto the lanes: no answer is heeded meanwhile."""
         self._has_failed = False
+        self._failing_since = 0.0
         self.answers = threading.Event()
         """Set when the database answers again: without a lease at once a job would be told, and held all the same."""
         self.has_stopped = threading.Event()
@@ -88,6 +93,17 @@ class Publishing:
     def is_silent(self) -> bool:
         """Whether no answer is to be expected: nobody waits for one then."""
         return self._has_failed or self.is_out
+
+    @property
+    def is_silent_for_us_alone(self) -> bool:
+        """Whether another host may not have noticed yet that the database is silent."""
+        return self._has_failed and clocks.steady() < self._failing_since + APART_SECONDS
+
+    def has_no_answer(self) -> None:
+        """An exchange has had none, maybe one of the rounds: who has nothing to tell notices the silence, too."""
+        if not self._has_failed:
+            self._failing_since = clocks.steady()
+        self._has_failed = True
 
     def publish(self, entry: Entry) -> None:
         """A new job, or one that the database has forgotten."""
@@ -247,7 +263,10 @@ class Publishing:
             self._ledger.happen(new[0], Event.SILENCE)
             new = []
         self._most = 1 if fault.of_data else MOST_AT_ONCE
-        self._has_failed = not fault.of_data
+        if fault.of_data:
+            self._has_failed = False
+        else:
+            self.has_no_answer()
         if self.is_silent:
             self._trouble.has("publish", fault)
         self._put_back(new, ends)

@@ -96,6 +96,8 @@ class Rounds:
                 self._go_round(now)
         except DatabaseFault as fault:
             self._trouble.has("rounds", fault)
+            if fault.timed_out:
+                self._publishing.has_no_answer()
         else:
             self._trouble.is_over("rounds")
 

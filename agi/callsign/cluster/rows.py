@@ -34,6 +34,11 @@ def is_in_order(notification: Notification) -> bool:
     return VENDORS[system_of(notification.system)].in_order
 
 
+def may_undo(notification: Notification) -> bool:
+    """Whether it is a command that undoes an earlier one of its call."""
+    return notification.action in VENDORS[system_of(notification.system)].undoing
+
+
 def key_of(notification: Notification) -> str | None:
     """A digest of what an action and the one that undoes it share; None where there is no order."""
     vendor = VENDORS[system_of(notification.system)]

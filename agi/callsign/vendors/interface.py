@@ -82,6 +82,7 @@ class Vendor(Record):
     concurrency: int = 0  # deliveries at once, at most
     keys_of: Callable[[Notification], tuple[str, ...]] = lambda job: (job.call,)  # jobs that share one go out in order
     undoes: Callable[[Notification, Notification], bool] = lambda *_: False  # a newer an older, of the same last key
+    undoing: tuple[str, ...] = ()  # the actions that may undo an earlier one
     in_order: bool = False  # the next in order goes out when it is written what came of the one before: see delivery
     asks: Mapping[str, Ask] = field(default_factory=dict)
     prefetch: Prefetch | None = None

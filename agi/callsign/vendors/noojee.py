@@ -267,5 +267,6 @@ VENDOR = Vendor(
     concurrency=CONCURRENCY,
     keys_of=keys_of,
     undoes=undoes,
+    undoing=("noojee/stop",),
     in_order=True,
 )
