@@ -26,6 +26,7 @@ class PlayedDatabase:
     def __init__(self) -> None:
         self.openings = 1
         self.is_silent = False
+        self.hangs = False
         self.poison = ""  # a call that it cannot store
         self.server = "first"
         self.jobs: dict[Key, dict[str, Any]] = {}
@@ -42,6 +43,8 @@ class PlayedDatabase:
     def exchange(self) -> Iterator[Any]:
         if self.is_silent:
             raise DatabaseFault("it is silent")
+        if self.hangs:
+            raise DatabaseFault("no answer within 2 s", timed_out=True)
         yield self._say
 
     def close(self) -> None:

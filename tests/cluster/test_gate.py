@@ -10,6 +10,7 @@ import pytest
 from callsign import clocks
 from callsign.cluster.gate import MOST_OF_A_TICK_SECONDS, ClusterGate
 from callsign.cluster.life import Life
+from callsign.cluster.publishing import APART_SECONDS
 from callsign.delivery.lane import Lane
 from callsign.notification import Notification, State
 from callsign.outbox.jobs import digest_of
@@ -188,6 +189,34 @@ def test_while_the_database_is_silent_nobody_waits_for_it(host: Host, database: 
     database.is_silent = False
     host.publish()
     assert len(database.jobs) == 2
+
+
+def test_a_stop_does_while_another_host_may_not_have_noticed_and_still_hold_its_start(
+    host: Host, database: PlayedDatabase
+) -> None:
+    database.is_silent = True
+    host.told(call="pbx-1.1")
+    host.publish()
+    host.wait(0.1)
+    assert host.sends() == [1]
+    stop = host.told("noojee/stop", call="pbx-1.2")
+    host.wait(PATIENCE_SECONDS - 0.2)
+    assert host.sends() == []
+    host.wait(0.3)
+    assert host.sends() == [stop.id]
+    host.wait(APART_SECONDS)
+    late = host.told("noojee/stop", call="pbx-1.3")
+    assert host.sends() == [late.id]
+
+
+def test_who_has_nothing_to_tell_notices_by_its_rounds_that_nothing_is_answered(
+    host: Host, database: PlayedDatabase
+) -> None:
+    host.round()
+    database.hangs = True
+    host.round()
+    start = host.told()
+    assert host.sends() == [start.id]
 
 
 def test_what_another_host_was_told_too_is_told_to_nobody(host: Host, database: PlayedDatabase) -> None:
