@@ -662,3 +662,15 @@ def test_under_load_a_wal_that_is_in_the_database_is_cut_by_the_next_commit(
     assert max(sizes) > small
     assert min(sizes[sizes.index(max(sizes)) :]) <= small
     assert not caplog.records
+
+
+def test_a_store_that_comes_after_a_lost_one_has_its_name(path: Path) -> None:
+    outbox = Outbox(path)
+    outbox.add(call_from("0470000001"))
+    with closing(OutboxReader(path)) as reader:
+        name = reader.store_id()
+        for file in path.parent.glob(f"{path.name}*"):
+            file.unlink()
+        outbox.add(call_from("0470000002"))
+        assert reader.store_id() == name
+    outbox.close()

@@ -117,6 +117,14 @@ def keep(db: sqlite3.Connection, jobs: Iterable[Job]) -> int:
     return kept
 
 
+def name_kept(db: sqlite3.Connection, name: str) -> str:
+    """The store's name; it gets that of the lost one before it, if it comes after one: its jobs keep their numbers."""
+    if name:
+        db.execute(sql.KEEP_NAME, (name,))
+        return name
+    return str(db.execute(sql.STORE_NAME).fetchone()[0])
+
+
 def _row_to_keep(job: Job, boot_at: float) -> tuple[object, ...]:
     notification = job.notification
     facts = notification.facts

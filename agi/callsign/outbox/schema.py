@@ -97,6 +97,8 @@ HAS_NAME = "SELECT 1 FROM sqlite_master WHERE name = 'meta'"
 
 STORE_NAME = "SELECT store FROM meta"
 
+KEEP_NAME = "UPDATE meta SET store = ?"
+
 STATE_OF = """
     SELECT state, reason FROM ended WHERE id = :id AND at = coalesce(:at, at)
     UNION ALL SELECT 'waiting', reason FROM job WHERE id = :id AND at = coalesce(:at, at)"""

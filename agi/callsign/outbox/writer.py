@@ -16,7 +16,7 @@ from callsign.outbox.access import StoreAccess
 from callsign.outbox.check import StoreCheck
 from callsign.outbox.file import LOCK_SECONDS, NO_STORE
 from callsign.outbox.hand_over import AFTER_SECONDS, HandOver
-from callsign.outbox.jobs import insert, jobs_of, keep
+from callsign.outbox.jobs import insert, jobs_of, keep, name_kept
 from callsign.outbox.sync import WalSync
 from callsign.outbox.unwritten import Unwritten, ends_in
 from callsign.outbox.upkeep import Tidying
@@ -63,6 +63,7 @@ class OutboxWriter:
         self._hand_over = HandOver(path, self._store.file.report)
         self._seen = NOTHING_SEEN
         self._connection = (0, NO_STORE)  # which one, to which store
+        self._name = ""  # the store's, which one that comes after a lost one gets too
         self._complete = NO_STORE  # which store has all that is known to be open
         self._unwritten: list[Change] = []
         self._kept = Unwritten(path)
@@ -209,6 +210,8 @@ class OutboxWriter:
                 if self._hand_over.listener is not None:
                     seen = self._jobs_of_others(db, jobs)
                 is_new = self._store.file.identity != self._complete
+                if is_new:
+                    self._name = name_kept(db, self._name)
                 if is_new and self._hand_over.open:
                     kept = keep(db, self._hand_over.open.values())
                     seen = SeenUpTo(seen.data_version, max(seen.highest_id, self._store.highest_id))
