@@ -74,11 +74,12 @@ class Host:
         self.slots = Slots(self.membership, self.lanes, lambda _account: LIMIT, Figures())  # type: ignore[arg-type]
         self.slots.load(self.database)
 
-    def share(self, wants: dict[str, int]) -> int:
-        """What a round does among hosts of which these live, and how many slots it has then."""
+    def share(self, wants: dict[str, int], rounds: int = 3) -> int:
+        """What some rounds do among hosts of which these live, and how many slots it has then."""
         rows = {name: HostRow(name, 1, 0, False, {ACCOUNT: number}, [ACCOUNT]) for name, number in wants.items()}
         self.membership.living = rows
-        self.slots.share(self.database, [ACCOUNT])
+        for _ in range(rounds):
+            self.slots.share(self.database, [ACCOUNT])
         return self.lanes.most
 
 
@@ -103,6 +104,13 @@ def test_a_host_that_joins_has_a_slot_at_once_and_then_what_another_gives_back(
     assert second.share(both) == 1
     assert first.share(both) == 2
     assert second.share(both) == 2
+
+
+def test_hosts_that_join_at_once_have_one_each_at_once(new_host: Callable[[str], Host]) -> None:
+    first, second, third = new_host("a"), new_host("b"), new_host("c")
+    assert first.share({"a": IDLE}, rounds=1) == 2
+    assert second.share({"a": IDLE, "b": IDLE}, rounds=1) == 1
+    assert third.share({"a": IDLE, "b": IDLE, "c": IDLE}, rounds=1) == 1
 
 
 def test_a_slot_in_use_is_not_given_back_before_the_attempt_has_ended(new_host: Callable[[str], Host]) -> None:

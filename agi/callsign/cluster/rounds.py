@@ -24,7 +24,7 @@ from callsign.log_text import place_of
 from callsign.notification import State
 
 LACK_SECONDS = 0.3
-"""Between two rounds, while slots of ours are still another's."""
+"""Between two rounds, while we have no slot."""
 
 RECONCILE_SECONDS = 60.0
 PRUNE_SECONDS = 60.0

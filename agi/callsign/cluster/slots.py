@@ -40,7 +40,7 @@ class Slots:
         self._guard = threading.Lock()
         self._is_alone = False
         self.lacks = False
-        """Whether others have yet to give back what is to be ours."""
+        """Whether we have yet to get the first one of some account."""
 
     def load(self, database: Database) -> None:
         """Which ones are ours: behind a join, or another connection.  Raises DatabaseFault."""
@@ -75,11 +75,11 @@ class Slots:
                             "me": me,
                             "life": self._membership.life,
                             "system": account,
-                            "number": target - len(held),
+                            "number": (target - len(held) + 1) // 2,  # others may be joining, too
                         },
                     )
                 held |= {n for _, n in taken.fetchall()}
-        self.lacks = any(len(self._held[account]) < targets[account] for account in accounts)
+        self.lacks = any(targets[account] and not self._held[account] for account in accounts)
         with self._guard:
             self._is_alone = False
             for account in accounts:
