@@ -85,8 +85,11 @@ class Stage:
         return self.asterisk.start(DID, "from-trunk", variables={"ROUTE": ROUTES["record"], **given}, report=report)
 
     def told(self, count: int) -> list[tuple[str, str]]:
-        """Who called whom, as Skarabee was told.  One more is sent behind, so that a stray one has had its time."""
-        self.asterisk.call("056520000", "callsign-freepbx-from-trunk", callerid=("Last", "056520001"))
+        """Who called whom, as Skarabee was told.  One more is sent behind, whose job has the next number."""
+        last = self.asterisk.call(
+            "056520000", "callsign-freepbx-from-trunk", callerid=("Last", "056520001"), report=["SKARABEEJOB"]
+        ).variables["SKARABEEJOB"]
+        assert last == str(count + 1), f"{last} notifications were stored, {count + 1} expected"
 
         def told(seen: list[SeenRequest]) -> list[SeenRequest]:
             return [s for s in seen if s.system == "skarabee"]
