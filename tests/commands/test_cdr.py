@@ -185,6 +185,19 @@ def test_an_interrupt_leaves_no_part(settings: Path, box: Sandbox, tmp_path: Pat
     assert list(folder.iterdir()) == []
 
 
+def test_a_terminal_that_closes_does_not_end_it_under_nohup(settings: Path, box: Sandbox) -> None:
+    box.trouble["kalliope"] = Trouble(delay_seconds=1)
+    process = subprocess.Popen(
+        command(settings, *WHOLE),
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    assert box.wait_for(lambda seen: len(seen) == 1, LONG_SECONDS)
+    process.send_signal(signal.SIGHUP)
+    del box.trouble["kalliope"]
+    assert process.wait(LONG_SECONDS) == 0
+
+
 def test_a_terminal_sees_a_bar_and_the_file_does_not(settings: Path) -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))  # without columns nothing is drawn

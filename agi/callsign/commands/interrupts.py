@@ -6,15 +6,18 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Such a signal is a KeyboardInterrupt with its number meanwhile; see `shell.end`."""
+    """Such a signal is a KeyboardInterrupt with its number meanwhile (see `shell.end`), but not under nohup."""
 
     def end(number: int, _: object) -> None:
         raise KeyboardInterrupt(number)
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    heard = [number for number in NUMBERS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in heard}
     try:
         yield
     finally:
