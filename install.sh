@@ -16,7 +16,7 @@ changes=0
 changed=''   # whether the last step had something to change
 python=''    # none with --dialplan
 system_wide='' # whether the Python is to run as the service
-restart=''   # why the service has to be started anew
+restart=''   # why the service has to be restarted
 notes=''     # said at the end
 work=''      # a folder for files that are being made
 

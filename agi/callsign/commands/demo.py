@@ -105,7 +105,7 @@ ACTS = (
         {"KALLIOPESTATUS": "OK", "KALLIOPEEXTEN": "206"},
     ),
     Act(
-        "What does snom's SRAPS know of this phone? Each request is signed anew (Hawk).",
+        "What does snom's SRAPS know of this phone? Each request has its own signature (Hawk).",
         "sraps/endpoint",
         {"SRAPSSTATUS": "OK", "SRAPSNAME": "Reception", "SRAPSPROFILE": "Default"},
         (f"sraps /tokens/{SRAPS_KEY_ID}", SRAPS_COMPANY, SRAPS_PHONE, f"{SRAPS_COMPANY}/provisioning-profiles/"),

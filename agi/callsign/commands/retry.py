@@ -17,5 +17,5 @@ arguments = edit_jobs.arguments
 
 
 def run(options: common.Options) -> int:
-    """Stores each job anew."""
+    """Stores each job again."""
     return edit_jobs.run(options, edits.retry)

@@ -83,7 +83,7 @@ class _Stream(io.FileIO):
 
 
 def _end_by(number: int = signal.SIGINT) -> None:
-    """Who has called it sees that it was stopped: a shell gives it 130 for ^C, and goes on with no loop."""
+    """The caller sees that it was stopped: a shell then has status 130 for ^C, and ends its loop."""
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 

@@ -41,7 +41,7 @@ class Gate:
         """This process delivers from now on."""
 
     def stop(self, seconds: float) -> None:
-        """And no more; within `seconds` what has ended is told."""
+        """This process ends its delivery; within `seconds` the others are told what has ended."""
 
     def admit(self, jobs: Sequence[Job]) -> None:
         """They are on their lanes, held; must be quick."""

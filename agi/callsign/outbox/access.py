@@ -1,4 +1,4 @@
-"""The store behind its lock, for who writes: opened, looked at before each use, given up and made again.
+"""The store behind its lock, for the writer: opened, looked at before each use, given up and made again.
 
 The lock excludes every other process's writes and checkpoints: SQLite before 3.51.3 can lose a commit
 that races another connection's checkpoint (sqlite.org/wal.html#walresetbug).

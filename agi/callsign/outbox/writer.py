@@ -239,7 +239,7 @@ class OutboxWriter:
             self._hand_over.on_new_store()
 
     def _note_connection(self) -> None:
-        """A new connection counts its data_version anew, a new store its ids."""
+        """A new connection counts its data_version from the start, a new store its ids."""
         opened, store = self._store.file.openings, self._store.file.identity
         if (opened, store) != self._connection and self._seen is not NOTHING_SEEN:
             known = store == self._connection[1]

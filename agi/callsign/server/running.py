@@ -165,7 +165,7 @@ class Server:
         return self.outbox.is_alive and not self._delivery.hangs and self.fastagi.answers(seconds)
 
     def reload(self) -> None:
-        """SIGHUP: the settings anew; a faulty file is reported and changes nothing."""
+        """Reads the settings again (SIGHUP); a faulty file is reported and changes nothing."""
         self._note = "; the settings are faulty and stay as they were, see the log"
         try:
             settings, warnings = config.load(self._path, check_country=True)
@@ -235,6 +235,6 @@ def _metrics_of(settings: Settings, fastagi: FastAgiServer, gate: ClusterGate | 
 
         return Metrics(address, settings, lambda: fastagi.sessions, None if gate is None else gate.figures)
     except (ImportError, OSError) as fault:
-        words = fault.strerror if isinstance(fault, OSError) else f"{fault}; install agi/requirements.txt anew"
+        words = fault.strerror if isinstance(fault, OSError) else f"{fault}; install agi/requirements.txt again"
         log.error("[server] metrics: %s cannot be used: %s; going on without metrics", format_address(address), words)
         return None

@@ -58,7 +58,7 @@ class ServiceManager:
         os.close(ours)
 
     def ready(self, status: str) -> None:
-        """Calls are answered from now on, or again with the settings read anew; `status` is one line for a person."""
+        """Calls are answered from now on, or again with new settings; `status` is one line for a person."""
         self._tell(f"READY=1\nSTATUS={status}")
 
     def reloading(self) -> None:
@@ -84,7 +84,7 @@ class ServiceManager:
             if well:
                 self._tell("WATCHDOG=1")
             elif was_well:
-                log.error("calls are not answered or not delivered any more: if this lasts, callsign is started anew")
+                log.error("calls are not answered or not delivered any more: if this lasts, callsign is restarted")
             else:  # systemd need not wait until it knows by itself
                 self._tell("WATCHDOG=trigger")
                 self._stopping.wait(self._feed_seconds)

@@ -140,7 +140,7 @@ class Service:
         return url, reply
 
     def among_profiles(self, find: Callable[[Mapping[str, str]], Any]) -> Talk:
-        """What `find` finds among all profiles (id -> name), of which a list that was kept may lack one: then anew."""
+        """What `find` finds among all profiles (id -> name).  A kept list may lack one: then all are fetched again."""
         kept = self.known.profiles
         if kept is not None and self.memory.steady() - kept.at < PROFILES_SECONDS:
             found = find(kept.value)
