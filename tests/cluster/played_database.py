@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,6 +35,7 @@ class PlayedDatabase:
         self.known: set[str] = set()  # digests that other jobs have
         self.hosts: dict[str, tuple[int, int, bool]] = {}  # life, beat, dead
         self.free: list[tuple[Any, ...]] = []  # rows of ADOPT
+        self.on_adopt: Callable[[], object] = lambda: None
         self.wishes: list[Key] = []
         self.said: list[str] = []
         self.batches: list[int] = []  # how many jobs were published at once
@@ -93,6 +94,7 @@ class PlayedDatabase:
         elif statement == sql.WISH_HEARD:
             self.wishes = [key for key in self.wishes if key not in keys]
         elif statement == sql.ADOPT:
+            self.on_adopt()
             taken, self.free = self.free, []
             for row in taken:
                 self.jobs[row[0], row[1]] = {"home": row[8], "owner": me, "state": "waiting", "action": row[3]}

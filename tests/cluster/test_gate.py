@@ -483,9 +483,13 @@ def test_an_adopted_stop_waits_for_its_start_at_a_third_host(host: Host, databas
     assert len(host.sends()) == 1
 
 
-def test_while_jobs_are_taken_over_no_answer_lets_one_of_ours_go(host: Host) -> None:
+def test_while_jobs_are_taken_over_no_answer_lets_one_of_ours_go(host: Host, database: PlayedDatabase) -> None:
     job = host.told()
     lock: threading.Lock = host.gate.publishing._adopting
+    held: list[bool] = []
+    database.on_adopt = lambda: held.append(lock.locked())
+    host.round()
+    assert held == [True]
     with lock:
         publishing = threading.Thread(target=host.publish)
         publishing.start()
