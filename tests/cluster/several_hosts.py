@@ -247,6 +247,7 @@ class Scene:
         """A host for each of `databases`, all of which lead to `postgres`."""
         with hosts(self._folder, self.box, databases, pooled) as self.hosts:
             wait_until(lambda: len(self.rows("SELECT 1 FROM callsign.host")) == len(databases))
+            self.wait_for_beats()  # each has its lease, and room at the vendors
             with Calls(self.hosts, self._dice) as self.calls:
                 self.calls.wait_for_more(10)
                 yield self.calls
@@ -254,6 +255,9 @@ class Scene:
             wait_until(lambda: not self.rows("SELECT 1 FROM callsign.job WHERE state = 'waiting'"), 2 * LONG_SECONDS)
             self.count = settled(self.calls, self.box, self.hosts)
         print(self.count)
+        for call in self.count.disordered:
+            for host in self.hosts:
+                print(f"-- {host.folder.name}", *(line for line in host.log if f"call={call} " in line), sep="\n")
 
     def rows(self, statement: str, *values: object) -> list[Any]:
         return self.postgres.sql(statement, *values, database="callsign")

@@ -108,6 +108,8 @@ class ClusterGate(Gate):
         """They are told to the others, and go on by the answer, or without one when their patience is over."""
         for job in jobs:
             patience = 2 * self._section.lease if job.recovered else self._section.patience
+            if rows.may_undo(job.notification) and not job.recovered:
+                patience *= 2  # its start, elsewhere, waits for its own answer, and maybe for one of those before it
             entry = Entry(job, (self._store_id, job.id), self._section.host, self._awake + patience)
             self.ledger.add(entry)
             if self._goes_alone(entry):
