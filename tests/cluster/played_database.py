@@ -59,39 +59,39 @@ class PlayedDatabase:
         keys = list(zip(values.get("store", ()), values.get("n", ()), strict=True))
         me = values.get("me")
         if statement == sql.PUBLISH:
-            self._publish(keys, values)
-        elif statement == sql.ANSWERS:
+            return self._publish(keys, values)
+        if statement == sql.ANSWERS:
             return [self._told_of(key) for key in keys if key in self.jobs]
-        elif statement == sql.END:
+        if statement == sql.END:
             mine = [key for key in keys if key in self.jobs and self.jobs[key]["owner"] == me]
             for key, state in zip(keys, values["state"], strict=True):
                 if key in mine:
                     self.jobs[key]["state"] = state
             return list(mine)
-        elif statement == sql.HELD and not values["above_store"]:
+        if statement == sql.HELD and not values["above_store"]:
             return [
                 self._row(key) for key, job in self.jobs.items() if job["owner"] == me and job["state"] == "waiting"
             ]
-        elif statement == sql.JOIN:
+        if statement == sql.JOIN:
             self.hosts[str(me)] = self.hosts.get(str(me), (0, 0, False))[0] + 1, 0, False
             return [(self.hosts[str(me)][0],)]
-        elif statement == sql.BEAT:
+        if statement == sql.BEAT:
             life, beat, dead = self.hosts[str(me)]
             if dead or life != values["life"]:
                 return []
             self.hosts[str(me)] = life, beat + 1, dead
             return [(life,)]
-        elif statement == sql.HOSTS:
+        if statement == sql.HOSTS:
             return [(name, *rest, {}, []) for name, rest in self.hosts.items()]
-        elif statement == sql.DECLARE_DEAD:
+        if statement == sql.DECLARE_DEAD:
             life, beat, _ = self.hosts[values["name"]]
             self.hosts[values["name"]] = life, beat, True
             return [(values["name"],)]
-        elif statement == sql.STARTED:
+        if statement == sql.STARTED:
             return [(self.server,)]
-        elif statement == sql.WISHES:
+        if statement == sql.WISHES:
             return list(self.wishes)
-        elif statement == sql.WISH_HEARD:
+        if statement == sql.WISH_HEARD:
             self.wishes = [key for key in self.wishes if key not in keys]
         elif statement == sql.ADOPT:
             self.on_adopt()
@@ -103,7 +103,8 @@ class PlayedDatabase:
             return [(values["system"], n) for n in range(values["number"])]
         return []
 
-    def _publish(self, keys: list[Key], values: Mapping[str, Any]) -> None:
+    def _publish(self, keys: list[Key], values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        before = set(self.jobs)
         self.batches.append(len(keys))
         if self.poison in values["call"]:
             raise DatabaseFault("it does not take that", of_data=True)
@@ -112,6 +113,7 @@ class PlayedDatabase:
             if key not in self.jobs and once not in self.known:
                 self.jobs[key] = {"home": home, "owner": values["me"], "state": state, "action": action}
                 self.known |= {once} - {None}
+        return list(set(self.jobs) - before)
 
     def _told_of(self, key: Key) -> tuple[Any, ...]:
         job = self.jobs[key]

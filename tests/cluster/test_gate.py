@@ -275,6 +275,22 @@ def test_a_start_that_is_published_late_behind_a_stop_is_superseded(host: Host, 
     assert database.jobs[STORE, start.id]["state"] == "superseded"
 
 
+def test_so_is_one_that_a_start_finds_and_nobody_knew_of(host: Host, database: PlayedDatabase) -> None:
+    start = host.told(recovered=True)
+    database.later[STORE, start.id] = ["noojee/stop"]
+    host.publish()
+    assert host.sends() == []
+    assert host.ended == {start.id: State.SUPERSEDED}
+
+
+def test_where_the_others_knew_of_it_the_stop_has_waited(host: Host, database: PlayedDatabase) -> None:
+    database.jobs[STORE, 1] = {"home": "pbx1", "owner": "pbx1", "state": "waiting", "action": "noojee/start"}
+    start = host.told(recovered=True)
+    database.later[STORE, start.id] = ["noojee/stop"]
+    host.publish()
+    assert host.sends() == [start.id]
+
+
 def test_and_one_that_was_tried_already_is_not(host: Host, database: PlayedDatabase) -> None:
     start = host.told()
     database.later[STORE, start.id] = ["noojee/stop"]

@@ -181,7 +181,7 @@ class Publishing:
             return
         for again in (True, False):
             try:
-                answers, known = self._exchange(new, ends, notes, behind)
+                answers, known, inserted = self._exchange(new, ends, notes, behind)
                 break
             except DatabaseFault as fault:
                 if not (again and fault.of_connection) or self._has_failed:
@@ -199,7 +199,7 @@ class Publishing:
             self._look_at = now + BEHIND_SECONDS
         with self._adopting:
             for entry in new:
-                self._published(entry, answers.get(entry.key))
+                self._published(entry, answers.get(entry.key), entry.key in inserted)
             for entry in behind:
                 self.heed(entry, answers.get(entry.key))
         for entry in ends:
@@ -213,14 +213,15 @@ class Publishing:
 
     def _exchange(
         self, new: list[Entry], ends: list[Entry], notes: list[Note], behind: list[Entry]
-    ) -> tuple[dict[Key, tuple[Any, ...]], set[Key]]:
-        cursors, ended = [], None
+    ) -> tuple[dict[Key, tuple[Any, ...]], set[Key], set[Key]]:
+        """What is said of the jobs; whose end, and whose publication, was news."""
+        cursors, ended, published = [], None, None
         with self._database.exchange() as say:
             if new:
                 values = rows.publication(new, self._once_of, self._me)
                 say(sql.BEGIN)
                 say(sql.LOCK_KEYS, values)
-                say(sql.PUBLISH, values)
+                published = say(sql.PUBLISH, values)
                 cursors.append(say(sql.ANSWERS, values))
                 say(sql.COMMIT)
             if ends or notes:
@@ -234,7 +235,7 @@ class Publishing:
             if behind or not (new or ends or notes):
                 cursors.append(say(sql.ANSWERS, {**rows.names(behind), "me": self._me}))
         answers = {(store, n): tuple(rest) for cursor in cursors for store, n, *rest in cursor.fetchall()}
-        return answers, set(ended.fetchall() if ended is not None else ())
+        return answers, _keys(ended), _keys(published)
 
     def _noted(self, notes: list[Note]) -> dict[str, Any]:
         now = clocks.steady()
@@ -280,10 +281,10 @@ class Publishing:
             self._ledger.forget(self._late.popleft())
         self._figures.unpublished = len(self._new) + len(self._late)
 
-    def _published(self, entry: Entry, answer: tuple[Any, ...] | None) -> None:
+    def _published(self, entry: Entry, answer: tuple[Any, ...] | None, is_news: bool) -> None:
         entry.is_published = answer is not None and answer[0] == entry.home
         self._figures.published += entry.is_published
-        self.heed(entry, answer)
+        self.heed(entry, answer, is_news)
         if entry.end is None:
             return
         if answer is not None and entry.is_published and answer[1] == State.WAITING.value:
@@ -291,12 +292,12 @@ class Publishing:
         else:
             self._forget(entry)
 
-    def heed(self, entry: Entry, answer: tuple[Any, ...] | None) -> None:
-        """What the database says of a job happens to it."""
+    def heed(self, entry: Entry, answer: tuple[Any, ...] | None, is_news: bool = False) -> None:
+        """What the database says of a job happens to it; `is_news`: the others did not know of it until now."""
         if entry.life not in (Life.ENDED, Life.LOST, Life.DUPLICATE, Life.NEEDLESS):
-            self._ledger.happen(entry, *self._meaning(entry, answer))
+            self._ledger.happen(entry, *self._meaning(entry, answer, is_news))
 
-    def _meaning(self, entry: Entry, answer: tuple[Any, ...] | None) -> tuple[Event, tuple[State, str]]:
+    def _meaning(self, entry: Entry, answer: tuple[Any, ...] | None, is_news: bool) -> tuple[Event, tuple[State, str]]:
         nothing = (State.DUPLICATE, "")
         if answer is None:
             known = State.DUPLICATE, "another host was told of this call, too, and before"
@@ -315,7 +316,7 @@ class Publishing:
         told = entry.job.notification
         undoes = VENDORS[system_of(told.system)].undoes
         is_undone = any(undoes(replace(told, action=action), told) for action in later_actions)
-        if is_undone and not entry.job.recovered:
+        if is_undone and (is_news or not entry.job.recovered):  # else the later one waits for it
             return Event.UNDONE, (State.SUPERSEDED, STOPPED)
         return (Event.SECOND if is_behind else Event.FIRST), nothing
 
@@ -329,3 +330,7 @@ class Publishing:
     def has_told(self, key: Key) -> bool:
         """Whether the others were told of its end lately."""
         return any(entry.key == key for entry in tuple(self.recent))
+
+
+def _keys(cursor: Any) -> set[Key]:
+    return set() if cursor is None else set(cursor.fetchall())

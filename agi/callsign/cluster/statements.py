@@ -110,7 +110,7 @@ PUBLISH = """
                 %(home)s::text[], %(state)s::text[], %(attempts)s::int[], %(ended_ago)s::float8[], %(reason)s::text[])
          AS new (store, n, system, action, call, key, facts, once, age, time_left, home, state, attempts, ended_ago,
                  reason)
-    ON CONFLICT DO NOTHING"""
+    ON CONFLICT DO NOTHING RETURNING store, n"""
 """What has ended meanwhile goes there as such; `ended_ago` is NULL for the rest."""
 
 ANSWERS = """
