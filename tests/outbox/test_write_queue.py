@@ -9,9 +9,8 @@ import pytest
 from callsign.outbox import write_queue
 from callsign.outbox.jobs import new_job_of
 from callsign.outbox.values import Change, Listen
-from callsign.outbox.write_queue import Batch, Signal, WriteQueue
+from callsign.outbox.write_queue import Signal, WriteQueue
 from store_play import LONG_SECONDS, call_from
-from waiting import wait_until
 
 MOMENT = 1e-6
 
@@ -51,37 +50,6 @@ def test_many_go_in_several_groups() -> None:
     queue.put(new_job_of(call_from("0470000001")))
     assert len(queue.next_batch(LONG_SECONDS).changes) == write_queue.MOST_IN_A_BATCH
     assert len(queue.next_batch(LONG_SECONDS).new_jobs) == 1
-
-
-def test_changes_right_behind_a_batch_are_gathered_until_somebody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(write_queue, "GATHER_SECONDS", LONG_SECONDS)
-    queue = WriteQueue()
-    queue.put(change(1))
-    queue.next_batch(LONG_SECONDS)
-    found: list[Batch] = []
-    writer = threading.Thread(target=lambda: found.append(queue.next_batch(LONG_SECONDS)))
-    writer.start()
-    queue.put(change(2))
-    wait_until(lambda: queue.is_empty)  # the writer has it
-    queue.put(change(3))
-    assert not queue.is_waited_for  # a call commits beside it
-    new = new_job_of(call_from("0470000001"))
-    queue.put(new)
-    writer.join(LONG_SECONDS)
-    (batch,) = found
-    assert (batch.new_jobs, batch.changes) == ([new], change(2) + change(3))
-
-
-def test_who_waits_behind_a_full_batch_is_not_let_wait_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(write_queue, "GATHER_SECONDS", 10 * LONG_SECONDS)
-    queue = WriteQueue()
-    for number in range(write_queue.MOST_IN_A_BATCH):
-        queue.put(change(number))
-    queue.put(new_job_of(call_from("0470000001")))
-    assert len(queue.next_batch(LONG_SECONDS).new_jobs) == 0
-    assert queue.is_waited_for
-    assert len(queue.next_batch(LONG_SECONDS).new_jobs) == 1
-    assert not queue.is_waited_for
 
 
 def test_only_who_got_nothing_for_all_the_time_has_waited_in_vain() -> None:

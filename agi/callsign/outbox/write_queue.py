@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import queue
 import threading
-import time
 from enum import Enum, auto
 
 from callsign.outbox.values import Change, Listen, NewJob
 from callsign.record import Record, field
 
 MOST_IN_A_BATCH = 500  # rows; a larger transaction would make the calls behind it wait
-
-GATHER_SECONDS = 0.005
-"""How long what nobody waits for may be gathered where commits follow each other more quickly: each costs the calls."""
 
 
 class Signal(Enum):
@@ -55,24 +50,15 @@ class WriteQueue:
 
     def __init__(self) -> None:
         self._items: queue.SimpleQueue[Item] = queue.SimpleQueue()
-        self._is_waited_for = threading.Event()
-        self._last_batch = -math.inf
 
     def put(self, item: Item) -> None:
-        """The writer takes it as soon as it can; changes, a moment later where there are many."""
+        """The writer takes it as soon as it can."""
         self._items.put(item)
-        if not isinstance(item, list):
-            self._is_waited_for.set()
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing waits to be written."""
         return not self._items.qsize()
-
-    @property
-    def is_waited_for(self) -> bool:
-        """Whether somebody may wait until something of it is written."""
-        return self._is_waited_for.is_set()
 
     def next_batch(self, seconds: float) -> Batch:
         """Returns what is to be written now; waits up to `seconds` for it."""
@@ -81,14 +67,8 @@ class WriteQueue:
             self._sort(self._items.get(timeout=seconds), batch)
         except queue.Empty:
             batch.timed_out = True
-        if not batch.timed_out and time.monotonic() - self._last_batch < GATHER_SECONDS:
-            self._is_waited_for.wait(GATHER_SECONDS)
-        self._is_waited_for.clear()
         while self._items.qsize() and not batch.is_full:
             self._sort(self._items.get_nowait(), batch)
-        if self._items.qsize():
-            self._is_waited_for.set()
-        self._last_batch = time.monotonic()
         return batch
 
     def _sort(self, item: Item, batch: Batch) -> None:

@@ -137,7 +137,7 @@ class OutboxWriter:
         if not self._turn.acquire(blocking=False):
             return False
         try:
-            if self.queue.is_waited_for or self._unwritten or not self._store.file.is_open:
+            if not self.queue.is_empty or self._unwritten or not self._store.file.is_open:
                 return False
             ((_, new.added),), jobs, seen = self._write([new], [], patient=False)
             self._tidying.writes += 1
