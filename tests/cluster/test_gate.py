@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
-from callsign import clocks
+from callsign import clocks, thread_starts
 from callsign.cluster.gate import MOST_OF_A_TICK_SECONDS, ClusterGate
 from callsign.cluster.life import Life
 from callsign.cluster.publishing import APART_SECONDS
@@ -15,8 +16,9 @@ from callsign.delivery.lane import Lane
 from callsign.notification import Notification, State
 from callsign.outbox.jobs import digest_of
 from callsign.outbox.outbox import Job
+from callsign.outbox.reader import OutboxReader
 from callsign.settings.secret import Secret
-from callsign.settings.sections import Cluster, Noojee, Settings, Skarabee
+from callsign.settings.sections import Cluster, Noojee, OutboxSection, Settings, Skarabee
 from callsign.vendors import noojee
 from clocks_play import Clock
 from played_database import PlayedDatabase, free_row
@@ -62,7 +64,8 @@ class Host:
         section = Cluster("dbname=callsign", host=name, patience=PATIENCE_SECONDS, lease=LEASE_SECONDS)
         recorder = Noojee("https://pbx.example/rest", Secret("the key"))
         office = Skarabee("https://crm.example", "8103", Secret("the key"))
-        settings = Settings(cluster=section, noojee=recorder, skarabee=office)
+        store = OutboxSection(path=Path("/nowhere/outbox.db"))
+        settings = Settings(outbox=store, cluster=section, noojee=recorder, skarabee=office)
         self.ended: dict[int, State] = {}  # what its own store says
         self.gate = ClusterGate(lambda: settings)
         self.gate.wire(self.lanes, STORE, lambda job: self._state(job), database, database)
@@ -513,6 +516,42 @@ def test_while_jobs_are_taken_over_no_answer_lets_one_of_ours_go(host: Host, dat
         assert host.sends() == []
     publishing.join()
     assert host.sends() == [job.id]
+
+
+# -- our own faults --------------------------------------------------------------------------------------
+
+
+def test_without_a_thread_for_it_the_host_works_alone(
+    clock: Clock, database: PlayedDatabase, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = Host(clock, database)
+    monkeypatch.setattr(thread_starts, "begin", lambda *_: False)
+    monkeypatch.setattr(OutboxReader, "store_id", lambda _: STORE)
+    host.gate.start(host.lanes)
+    assert not host.gate.holds
+    job = host.told()
+    assert host.sends() == [job.id]
+    host.end(job)
+    assert "no thread for it; this host works alone" in caplog.text
+
+
+def test_a_store_without_a_name_costs_nothing_but_the_others(clock: Clock, database: PlayedDatabase) -> None:
+    host = Host(clock, database)
+    host.gate.start(host.lanes)  # its store is not there
+    job = host.told()
+    assert host.sends() == [job.id]
+
+
+def test_a_fault_of_our_own_holds_no_job(
+    host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = host.told(call="pbx-1.1")
+    monkeypatch.setattr(host.gate.ledger, "add", lambda _: 1 / 0)
+    job = host.told(call="pbx-1.2")
+    assert host.sends() == [job.id]
+    host.gate._run()  # its thread ends
+    assert host.sends() == [before.id]
+    assert caplog.text.count("this host works alone") == 1
 
 
 # -- two of one name -------------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from callsign import clocks, thread_starts
 from callsign.cluster import rows
@@ -58,6 +59,7 @@ class ClusterGate(Gate):
         self._settings = settings
         self._reader = OutboxReader(self._store.path)
         self._stopping = threading.Event()
+        self._is_given_up = False
         self._ticked = clocks.steady()
         self._awake = 0.0  # seconds in which this process ran
         self._answered = self._leased = 0.0  # when it was so last, in these seconds
@@ -65,12 +67,30 @@ class ClusterGate(Gate):
     def start(self, lanes: Lanes) -> None:
         """Joins the others beside the calls."""
         databases = Database(self._section, self.figures), Database(self._section, self.figures)
-        self.wire(lanes, self._reader.store_id(), self._state_of, *databases)
-        for name, work in (("publish", self.publishing.run), ("rounds", self.rounds.run), ("clock", self._run)):
-            thread_starts.begin(f"cluster-{name}", work)
+        with self._or_alone():
+            self.wire(lanes, self._reader.store_id(), self._state_of, *databases)
+            works = {"clock": self._run, "publish": self.publishing.run, "rounds": self.rounds.run}
+            if not all(thread_starts.begin(f"cluster-{name}", work) for name, work in works.items()):
+                raise RuntimeError("no thread for it")
+
+    @contextmanager
+    def _or_alone(self) -> Iterator[None]:
+        """Whatever is wrong in here, no job waits for it: this host then works as if there were no others."""
+        try:
+            yield
+        except Exception as fault:
+            if not self._is_given_up:
+                words = fault if isinstance(fault, OutboxError | RuntimeError) else place_of(fault)
+                log.error("[cluster]: a fault in callsign itself: %s; this host works alone from now on", words)
+            self._is_given_up, self.holds = True, False
+            self._stopping.set()
+            if hasattr(self, "rounds"):
+                self.rounds.stop()
+                self.publishing.stop()
 
     def wire(self, lanes: Lanes, store: str, look_up: LookUp, publish: Database, beat: Database) -> None:
         """Puts the parts together; `look_up` tells where a job of our own store stands."""
+        self._lanes = lanes
         me, figures, lock, trouble = self._section.host, self.figures, threading.Lock(), Trouble()
         self._store_id = store
         self.ledger = Ledger(lanes, figures)
@@ -99,13 +119,22 @@ class ClusterGate(Gate):
     def stop(self, seconds: float) -> None:
         """What has ended is told within `seconds`."""
         self._stopping.set()
-        self.rounds.stop()
-        self.publishing.stop()
-        self.publishing.has_stopped.wait(seconds)
+        if not self._is_given_up:
+            self.rounds.stop()
+            self.publishing.stop()
+            self.publishing.has_stopped.wait(seconds)
         self._reader.close()
 
     def admit(self, jobs: Sequence[Job]) -> None:
         """They are told to the others, and go on by the answer, or without one when their patience is over."""
+        with self._or_alone():
+            if not self._is_given_up:
+                self._admit(jobs)
+                return
+        for job in jobs:
+            self._lanes.let_go(job)
+
+    def _admit(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
             patience = 2 * self._section.lease if job.recovered else self._section.patience
             if rows.may_undo(job.notification) and not job.recovered:
@@ -118,22 +147,32 @@ class ClusterGate(Gate):
 
     def may_send(self, job: Job) -> bool:
         """Looks at the lease as late as possible."""
-        return self.ledger.may_send(job, clocks.steady() < self.membership.lease_until)
+        with self._or_alone():
+            if not self._is_given_up:
+                return self.ledger.may_send(job, clocks.steady() < self.membership.lease_until)
+        return True
 
     def put_off(self, job: Job, seconds: float, reason: str) -> None:
         """The others would go on from there."""
+        if self._is_given_up:
+            return
         entry = self.ledger.of(job)
         if entry is not None and entry.is_published:
             self.publishing.note(Note(entry, clocks.steady() + seconds, reason))
 
     def ended(self, job: Job, state: State, reason: str) -> None:
         """So the others need not, and what stands behind it at one of them goes on."""
-        entry = self.ledger.end(job, state, reason)
-        if entry is not None and entry.is_published:
-            self.publishing.end(entry)
+        with self._or_alone():
+            if self._is_given_up:
+                return
+            entry = self.ledger.end(job, state, reason)
+            if entry is not None and entry.is_published:
+                self.publishing.end(entry)
 
     def wait_known(self, job: Job) -> None:
         """While the database answers."""
+        if self._is_given_up:
+            return
         entry = self.ledger.of(job)
         if entry is not None and entry.is_published:
             self.ledger.wait_known(job, self._section.patience, lambda: self.publishing.is_silent)
@@ -146,10 +185,11 @@ class ClusterGate(Gate):
 
     def _run(self) -> None:
         while not self._stopping.wait(TICK_SECONDS):
-            try:
+            with self._or_alone():
                 self.tick(clocks.steady())
-            except Exception as fault:  # our own fault must not end the thread
-                log.error("the cluster's clock: a fault in callsign itself: %s", place_of(fault))
+        if self._is_given_up:
+            for entry in self.ledger.all():
+                self._lanes.let_go(entry.job)
 
     def tick(self, now: float) -> None:
         """What happens to a job when nobody says anything."""

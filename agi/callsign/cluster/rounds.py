@@ -159,7 +159,7 @@ class Rounds:
             declared = [say(sql.DECLARE_DEAD, {"name": it.name, "life": it.life, "beat": it.beat}) for it in late]
         for name in (name for cursor in declared for (name,) in cursor.fetchall()):
             log.warning("host %s has given no sign of life: its jobs go out from the others", name)
-        self._membership.dead |= {host.name for host in late}
+            self._membership.dead.add(name)
 
     def _adopt(self) -> None:
         me, dead = self._membership.me, sorted(self._membership.dead)

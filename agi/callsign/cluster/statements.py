@@ -181,10 +181,12 @@ _TAKEN = """
     coalesce(extract(epoch FROM next_try - now()), 0)::float8"""
 
 ADOPT = f"""
-    WITH taken AS (
+    WITH gone AS MATERIALIZED (
+        SELECT name FROM callsign.host WHERE dead AND name = ANY(%(dead)s) FOR SHARE),  -- who joins waits
+    taken AS (
         SELECT store AS of_store, n AS number, owner AS before FROM callsign.job
         WHERE state = 'waiting' AND system = ANY(%(systems)s)
-          AND (owner IS NULL OR owner = ANY(%(dead)s))
+          AND (owner IS NULL OR owner = ANY(ARRAY(SELECT name FROM gone)))
         ORDER BY born LIMIT 100 FOR UPDATE SKIP LOCKED)
     UPDATE callsign.job SET owner = %(me)s FROM taken
     WHERE store = of_store AND n = number RETURNING {_TAKEN}, before IS NOT NULL"""  # noqa: S608 (no value is in it)
