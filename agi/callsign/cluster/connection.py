@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL on which no exchange takes longer than two seconds, and that begins anew after any fault.
+"""A connection to PostgreSQL on which no exchange takes longer than two seconds, and that begins again after any fault.
 
 `statement_timeout` does not reach a server that is frozen, nor TCP's own limits one whose kernel still answers: so a
 thread shuts down the socket of an exchange that is over its time.

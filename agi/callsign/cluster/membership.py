@@ -15,7 +15,7 @@ from callsign.record import Record
 
 BEAT_SECONDS = 1.0
 GAP_SECONDS = 2 * BEAT_SECONDS + 0.5
-"""So long without a look of ours, and all watches begin anew: an outage of the database kills nobody."""
+"""So long without a look of ours, and all watches begin again: an outage of the database kills nobody."""
 
 EARLY_SECONDS = 0.5
 """So long before the others may take our jobs we stop sending them."""

@@ -34,7 +34,7 @@ class Reconciliation:
         self._publishing, self._adopting, self._look_up = publishing, adopting, look_up
 
     def run(self, database: Database, forgetful: bool) -> None:
-        """`forgetful`: it is another server, or was started anew, and may lack what was told last.
+        """`forgetful`: it is another server, or was started again, and may lack what was told last.
 
         Raises DatabaseFault.
         """

@@ -58,12 +58,6 @@ STEPS = (
         owner text, life bigint,
         PRIMARY KEY (system, n)
     ) WITH (fillfactor = 50);
-    CREATE TABLE callsign.shared (          -- what a vendor gave for all
-        system text NOT NULL, name text NOT NULL,
-        value text NOT NULL DEFAULT '', at timestamptz,
-        busy_by text, busy_until timestamptz,
-        PRIMARY KEY (system, name)
-    ) WITH (fillfactor = 50);
     """,
 )
 
@@ -162,7 +156,7 @@ BEAT = """
 HOSTS = "SELECT name, life, beat, dead, wants, systems FROM callsign.host"
 
 STARTED = "SELECT pg_postmaster_start_time()::text || pg_is_in_recovery()::text"
-"""Another text: another server, or the same one anew."""
+"""Another text: another server, or the same one started again."""
 
 WISHES = "SELECT store, n FROM callsign.job WHERE owner = %(me)s AND wish IS NOT NULL LIMIT 500"
 
@@ -215,11 +209,6 @@ TAKE_SLOTS = """
     RETURNING system, n"""
 
 GIVE_SLOTS = "UPDATE callsign.slot SET owner = NULL WHERE system = %(system)s AND n = ANY(%(n)s) AND owner = %(me)s"
-
-GIVE_JOBS = """
-    UPDATE callsign.job SET owner = NULL
-    WHERE owner = %(me)s AND state = 'waiting' AND attempts = 0 AND system = %(system)s
-    RETURNING store, n"""
 
 PRUNE = """
     DELETE FROM callsign.job WHERE (store, n) IN (
@@ -323,8 +312,7 @@ MISSING_RIGHTS = """
     SELECT need || ' on callsign.' || name
     FROM (VALUES ('meta', ARRAY['SELECT']), ('host', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
                  ('job', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
-                 ('slot', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
-                 ('shared', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'])) AS wanted (name, needs),
+                 ('slot', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'])) AS wanted (name, needs),
          unnest(needs) AS need
     WHERE NOT has_table_privilege('callsign.' || name, need)"""
 

@@ -109,7 +109,7 @@ class View:
         return rows[0][0] if rows else None
 
     def note_retried(self, job: SharedJob, reason: str) -> bool:
-        """Its own host has stored it anew; False where the others cannot be told."""
+        """Its own host has stored it again; False where the others cannot be told."""
         try:
             self._ask((sql.NOTE_RETRIED, {"store": job.store, "n": job.job, "reason": reason}))
         except DatabaseFault:
