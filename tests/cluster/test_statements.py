@@ -42,8 +42,8 @@ def beat(host: OtherHost, life: int = 1) -> list[Any]:
     return say(host, sql.BEAT, life=life, wants="{}", systems=["skarabee", "noojee"])
 
 
-def adopt(host: OtherHost, *dead: OtherHost, systems: tuple[str, ...] = ("skarabee", "noojee")) -> set[tuple[str, int]]:
-    rows = say(host, sql.ADOPT, systems=list(systems), dead=[one.name for one in dead])
+def adopt(host: OtherHost, systems: tuple[str, ...] = ("skarabee", "noojee")) -> set[tuple[str, int]]:
+    rows = say(host, sql.ADOPT, systems=list(systems))
     return {(store, n) for store, n, *_ in rows}
 
 
@@ -82,9 +82,25 @@ def test_what_a_dead_host_left_and_what_nobody_owns_is_taken_over_once(new_host:
     pbx1.publish(6, state="delivered")
     pbx3.publish(7)
     pbx1.die()
-    assert adopt(pbx2, pbx1) == {("store-of-pbx1", n) for n in (0, 1, 2, 3, 5)}
-    assert adopt(pbx3, pbx1) == set()
+    assert adopt(pbx2) == {("store-of-pbx1", n) for n in (0, 1, 2, 3, 5)}
+    assert adopt(pbx3) == set()
     assert {pbx3.row(n, "store-of-pbx1")["owner"] for n in (0, 1, 2, 3, 5)} == {"pbx2"}
+
+
+def test_who_has_joined_again_keeps_its_own_and_who_is_about_to_waits_until_it_is_known_what_was_taken(
+    new_host: NewHost,
+) -> None:
+    pbx1, pbx2 = new_host("pbx1"), new_host("pbx2")
+    pbx1.publish(1)
+    assert adopt(pbx2) == set()
+    pbx1.die()
+    with pbx2.connection.transaction():
+        assert adopt(pbx2) == {(pbx1.store, 1)}
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            pbx1.join("skarabee")
+    pbx1.join("skarabee")
+    pbx1.publish(2)
+    assert adopt(pbx2) == set()
 
 
 def test_two_who_take_over_at_once_share_and_do_not_wait_for_each_other(new_host: NewHost) -> None:
@@ -93,8 +109,8 @@ def test_two_who_take_over_at_once_share_and_do_not_wait_for_each_other(new_host
         pbx1.publish(n)
     pbx1.die()
     with pbx2.connection.transaction():
-        first = adopt(pbx2, pbx1)
-        second = adopt(pbx3, pbx1)
+        first = adopt(pbx2)
+        second = adopt(pbx3)
     assert (len(first), len(second)) == (100, 50)
     assert not first & second
 
@@ -104,7 +120,7 @@ def test_a_host_takes_over_nothing_for_a_vendor_that_it_has_no_section_for(new_h
     pbx1.publish(1)
     pbx1.publish(2, system="noojee", action="noojee/start")
     pbx1.die()
-    assert adopt(pbx2, pbx1, systems=("skarabee",)) == {("store-of-pbx1", 1)}
+    assert adopt(pbx2, systems=("skarabee",)) == {("store-of-pbx1", 1)}
     assert pbx2.row(2, "store-of-pbx1")["owner"] == "pbx1"
 
 
@@ -129,7 +145,7 @@ def test_a_job_that_is_published_again_changes_nothing(new_host: NewHost) -> Non
     pbx1, pbx2 = new_host("pbx1"), new_host("pbx2")
     pbx1.publish(1)
     pbx1.die()
-    adopt(pbx2, pbx1)
+    adopt(pbx2)
     pbx1.publish(1)
     assert pbx1.row(1)["owner"] == "pbx2"
 

@@ -47,7 +47,6 @@ class Membership:
         """None: it has to join, and to reconcile before its lease is valid."""
         self.lease_until = -math.inf
         """Steady seconds; not before all is known that others did meanwhile."""
-        self.dead: set[str] = set()
         self.living: dict[str, HostRow] = {}
         self._lease_seconds = lease_seconds
         self._watched: dict[str, tuple[tuple[int, int], float]] = {}  # (life, beat), and since when it is so
@@ -99,6 +98,5 @@ class Membership:
             if seen == sign and now - since >= self._lease_seconds:
                 late.append(host)
         self._watched = watched
-        self.dead = {host.name for host in hosts if host.dead and host.name != self.me}
         self.living = {host.name: host for host in hosts if not host.dead}
         return late

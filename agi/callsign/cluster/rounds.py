@@ -159,13 +159,12 @@ class Rounds:
             declared = [say(sql.DECLARE_DEAD, {"name": it.name, "life": it.life, "beat": it.beat}) for it in late]
         for name in (name for cursor in declared for (name,) in cursor.fetchall()):
             log.warning("host %s has given no sign of life: its jobs go out from the others", name)
-            self._membership.dead.add(name)
 
     def _adopt(self) -> None:
-        me, dead = self._membership.me, sorted(self._membership.dead)
+        me = self._membership.me
         with self._adopting.lock:  # no answer may let a job of ours go before these are on their lanes
             with self._database.exchange() as say:
-                taken = say(sql.ADOPT, {"me": me, "dead": dead, "systems": self._slots.with_some(self._accounts())})
+                taken = say(sql.ADOPT, {"me": me, "systems": self._slots.with_some(self._accounts())})
             self._adopting.take_in(taken.fetchall(), self._database)
 
     def _hear(self, wishes: list[tuple[str, int]]) -> None:

@@ -176,7 +176,7 @@ _TAKEN = """
 
 ADOPT = f"""
     WITH gone AS MATERIALIZED (
-        SELECT name FROM callsign.host WHERE dead AND name = ANY(%(dead)s) FOR SHARE),  -- who joins waits
+        SELECT name FROM callsign.host WHERE dead AND name <> %(me)s FOR SHARE),  -- who joins waits
     taken AS (
         SELECT store AS of_store, n AS number, owner AS before FROM callsign.job
         WHERE state = 'waiting' AND system = ANY(%(systems)s)
@@ -184,7 +184,10 @@ ADOPT = f"""
         ORDER BY born LIMIT 100 FOR UPDATE SKIP LOCKED)
     UPDATE callsign.job SET owner = %(me)s FROM taken
     WHERE store = of_store AND n = number RETURNING {_TAKEN}, before IS NOT NULL"""  # noqa: S608 (no value is in it)
-"""The last column: whether somebody had it before, who may have begun with it."""
+"""The last column: whether somebody had it before, who may have begun with it.
+
+Who has joined again keeps its own; who is about to waits until this is done, and then sees what was taken.
+"""
 
 HELD = f"""
     SELECT {_TAKEN}, true FROM callsign.job
