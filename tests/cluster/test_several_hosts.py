@@ -74,11 +74,11 @@ def outage(scene: Scene) -> Iterator[None]:
     scene.in_outages |= {told.wanted for told in scene.calls.told[max(0, began - SOME) : ended] if told.passes}
 
 
-def assert_outage_survived(scene: Scene) -> None:
+def assert_outage_survived(scene: Scene, most_disordered: int = 0) -> None:
     assert_none_lost(scene)
     assert set(scene.count.twice) <= scene.in_outages
     assert {word.partition(" ")[0] for word in scene.count.twice} <= {"skarabee"}
-    assert scene.count.disordered == []
+    assert len(scene.count.disordered) <= most_disordered
 
 
 # -- hosts -----------------------------------------------------------------------------------------------
@@ -187,7 +187,8 @@ def test_postgresql_is_frozen_for_longer_than_a_lease(scene: Scene) -> None:
         scene.postgres.freeze()
         calls.wait_for_more(6 * SOME)
         scene.postgres.wake()
-    assert_outage_survived(scene)
+    # Until it is noticed a start may wait for those before it, each for its patience: longer than its stop elsewhere.
+    assert_outage_survived(scene, most_disordered=3)
 
 
 def test_postgresql_takes_nothing_but_questions(scene: Scene) -> None:

@@ -73,6 +73,8 @@ class Publishing:
         self._failing_since = 0.0
         self.answers = threading.Event()
         """Set when the database answers again: without a lease at once a job would be told, and held all the same."""
+        self.may_begin = threading.Event()
+        """Set when we have joined, or cannot: what a host tells that counts as dead is taken from it at once."""
         self.has_stopped = threading.Event()
         self.is_out = False
         """Whether nothing is to be told, for who we are is not sure."""
@@ -120,10 +122,12 @@ class Publishing:
     def stop(self) -> None:
         """The thread ends when all is told, or cannot be."""
         self._stopping = True
+        self.may_begin.set()
         self._incoming.put(None)
 
     def run(self) -> None:
         """The thread's work."""
+        self.may_begin.wait(LIMIT_SECONDS)
         while not (self._stopping and (self.is_silent or not self._has_work(clocks.steady()))):
             try:
                 self.gather(self._pause(clocks.steady()))

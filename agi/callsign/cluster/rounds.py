@@ -77,6 +77,7 @@ class Rounds:
                 self.round(began)
             except Exception as fault:  # our own fault must not end the thread
                 log.error("rounds: a fault in callsign itself: %s", place_of(fault))
+            self._publishing.may_begin.set()
             pause = LACK_SECONDS if self._slots.lacks else BEAT_SECONDS
             self._publishing.answers.wait(max(0.0, began + pause - clocks.steady()))
             self._publishing.answers.clear()
