@@ -40,6 +40,10 @@ def scene(tmp_path: Path, own_postgres: Postgres, box: Vendors, dice: random.Ran
     return Scene(tmp_path, own_postgres, box, dice)
 
 
+SETTLED = """
+    SELECT 1 FROM pg_stat_activity WHERE usename = 'callsign' AND backend_start < now() - interval '1 second'"""
+
+
 def assert_none_lost(scene: Scene, *destroyed: Host) -> None:
     """But what was accepted by a host whose disk has died, and which nobody else knew of."""
     promised = scene.calls.promised
@@ -177,6 +181,7 @@ def test_postgresql_is_killed_and_comes_back(scene: Scene) -> None:
 def test_connections_that_break_while_postgresql_is_well_are_no_outage(scene: Scene) -> None:
     with scene.calls_on(*[scene.postgres.where()] * HOSTS) as calls:
         for _ in range(4):
+            wait_until(lambda: len(scene.rows(SETTLED)) >= 2 * HOSTS)  # one that breaks as it is opened is an outage
             scene.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'callsign'")
             calls.wait_for_more(SOME // 2)
     assert_kept(scene)
