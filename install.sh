@@ -706,9 +706,6 @@ main() {
     shift
   done
   [ -z "$wheels" ] || [ -d "$wheels" ] || usage_error "--wheels: there is no folder $wheels"
-  case $wheels:$half:$what in
-    ?*:dialplan:* | ?*:*:uninstall) usage_error "--wheels goes with what needs Python packages" ;;
-  esac
   [ -z "$purge" ] || [ "$what" = uninstall ] || usage_error "--purge goes with --uninstall"
   case $what in
     install | uninstall) on_a_pbx "$what" ;;

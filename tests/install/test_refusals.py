@@ -168,8 +168,6 @@ def test_who_is_not_root(machine: Machine) -> None:
         ["demo", "--uninstall"],
         ["--server", "--dialplan"],
         ["--server", "--local"],
-        ["--dialplan", "--dry-run", "--wheels", "/"],
-        ["--uninstall", "--dry-run", "--wheels", "/"],
     ],
     ids=" ".join,
 )
