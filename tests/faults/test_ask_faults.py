@@ -123,7 +123,7 @@ def test_a_vendor_that_says_more_than_its_answer_answers_each_call_its_own(
         played.assert_well()
         for _ in range(CALLS):
             for name, status in (("demo", "OK"), ("unknown", "REFUSED")):
-                told, _ = played.ask(Act("", "mor/balance", (name,), {}, ()), LONG_SECONDS)
+                told, _ = played.ask(Act("", "mor/balance", {}, arguments=(name,)), LONG_SECONDS)
                 assert told["MORSTATUS"] == status, told
 
 
