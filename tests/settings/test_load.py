@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import zoneinfo
+from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -100,6 +103,11 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> N
     assert load(tmp_path, "\ufeff" + SKARABEE.replace("\n", "\r\n")).skarabee is not None
 
 
+def play_sleep(monkeypatch: pytest.MonkeyPatch, sleep: Callable[[float], object]) -> None:
+    """For who reads the settings alone: other threads of this process sleep as ever."""
+    monkeypatch.setattr(config, "time", SimpleNamespace(time=time.time, sleep=sleep))
+
+
 def test_a_file_that_is_being_written_is_read_when_it_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path, "")
     parts = ["", SKARABEE, SKARABEE + NOOJEE, SKARABEE + NOOJEE]
@@ -110,7 +118,7 @@ def test_a_file_that_is_being_written_is_read_when_it_is_whole(tmp_path: Path, m
         if not parts:
             os.utime(path, (0, 0))  # a while ago by now
 
-    monkeypatch.setattr(config.time, "sleep", write_on)
+    play_sleep(monkeypatch, write_on)
     path.write_text("")  # just now
     read, _ = config.load(path)
     assert parts == []
@@ -120,7 +128,7 @@ def test_a_file_that_is_being_written_is_read_when_it_is_whole(tmp_path: Path, m
 def test_a_file_that_is_written_without_end_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path, SKARABEE)
     waits: list[float] = []
-    monkeypatch.setattr(config.time, "sleep", lambda seconds: waits.append(seconds) or path.write_text(SKARABEE))
+    play_sleep(monkeypatch, lambda seconds: waits.append(seconds) or path.write_text(SKARABEE))
     path.write_text(SKARABEE)
     assert config.load(path)[0].skarabee is not None
     assert sum(waits) <= config.MOST_LOOKS * config.SETTLE_SECONDS
@@ -131,7 +139,7 @@ def test_a_clock_that_was_wrong_when_the_file_was_written_keeps_nobody_waiting(
 ) -> None:
     path = write(tmp_path, SKARABEE)
     os.utime(path, (4e9, 4e9))
-    monkeypatch.setattr(config.time, "sleep", lambda _: pytest.fail("it waits"))
+    play_sleep(monkeypatch, lambda _: pytest.fail("it waits"))
     assert config.load(path)[0].skarabee is not None
 
 
