@@ -205,19 +205,24 @@ def test_a_job_that_is_dropped_before_it_was_ever_tried_is_not_sent(
     vendor.answers["start"] = gate
     delivery = Delivery(outbox, lambda: SETTINGS, vendor.send)
     commands = recording("start", "7.1"), recording("stop", "7.1")
-    if not found:
+    start, stop = (replace(one, created_at=one.created_at - age) for one in commands)
+    if found:
+        outbox.add(start, LONG_SECONDS)
+    else:
         assert delivery.try_start()
-    _, stop = [outbox.add(replace(one, created_at=one.created_at - age), LONG_SECONDS).job for one in commands]
+        outbox.add(start, LONG_SECONDS)
+        assert gate.reached.wait(LONG_SECONDS)  # else the stop supersedes it
+    stop_job = outbox.add(stop, LONG_SECONDS).job
     if found:
         assert delivery.try_start()
     assert gate.reached.wait(LONG_SECONDS)
-    assert eventually(lambda: delivery.newest_seen == stop)
-    assert drop(path, [stop])[0].done
+    assert eventually(lambda: delivery.newest_seen == stop_job)
+    assert drop(path, [stop_job])[0].done
     gate.open()
     last = outbox.add(recording("start", "7.1"), LONG_SECONDS).job
     assert delivery.wait_for(last, LONG_SECONDS) == (State.DELIVERED, "")
     assert vendor.asked == ["start 7.1", "start 7.1"]
-    assert reader.state_of(stop) == (State.DROPPED, "given up by the administrator")
+    assert reader.state_of(stop_job) == (State.DROPPED, "given up by the administrator")
     delivery.stop(LONG_SECONDS)
 
 
