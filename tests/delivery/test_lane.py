@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from callsign.delivery import lane as lanes
+from callsign.delivery import doubts
 from callsign.delivery.lane import (
     BACKLOG_PAUSE_SECONDS,
     CONCURRENCY_IN_TROUBLE,
@@ -411,14 +411,14 @@ def test_a_start_that_waits_already_is_not_stopped_by_a_repetition_and_the_doubt
 
 
 def test_a_doubt_that_is_old_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes, "DOUBT_SECONDS", 0.0)
+    monkeypatch.setattr(doubts, "DOUBT_SECONDS", 0.0)
     lane = a_lane()
     started(lane, 1, call="a")
     assert not lane.has_to_be_repeated(stopped(lane, 2, call="a"))
 
 
 def test_no_more_doubts_are_held_than_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes, "MOST_DOUBTS", 3)
+    monkeypatch.setattr(doubts, "MOST_DOUBTS", 3)
     lane = a_lane()
     for number in range(1, 6):
         started(lane, number)

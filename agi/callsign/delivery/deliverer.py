@@ -11,9 +11,10 @@ from contextlib import contextmanager, suppress
 from callsign import clocks
 from callsign.delivery.attempts import Attempts
 from callsign.delivery.conversation import Send
+from callsign.delivery.doubts import DOUBT_SECONDS, MOST_DOUBTS
 from callsign.delivery.election import Election
 from callsign.delivery.gate import Gate
-from callsign.delivery.lane import DOUBT_SECONDS, MOST_DOUBTS, Lane
+from callsign.delivery.lane import Lane
 from callsign.delivery.outcomes import LOOK_SECONDS, Outcomes
 from callsign.delivery.workers import LaneWorkers
 from callsign.notification import State
@@ -87,7 +88,7 @@ class Delivery:
                 vendor, workers = VENDORS.get(system_of(expired.system)), self._workers_of(expired.system)
                 if vendor is not None and vendor.in_order and workers is not None:
                     with workers.lane.guard:
-                        workers.lane.note_doubt(expired)
+                        workers.lane.doubts.note(expired)
 
     @property
     def hangs(self) -> bool:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import heapq
 import math
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 
+from callsign.delivery.doubts import Doubts
 from callsign.delivery.order import JobOrder
 from callsign.notification import Notification, State
 from callsign.outbox.outbox import Job
@@ -26,11 +27,6 @@ BACKLOG_PAUSE_SECONDS = 1 / 200
 SWEEP_SECONDS = 1.0
 """So often at most all that waits is looked through for jobs whose time is over."""
 
-DOUBT_SECONDS = 3600.0
-"""So long after a command that may still be carried out, one that undoes it is sent twice."""
-
-MOST_DOUBTS = 4096
-
 
 class Lane:
     """The open jobs of one vendor.  All methods are called with `guard` held."""
@@ -41,7 +37,7 @@ class Lane:
         keys_of: Callable[[Notification], tuple[str, ...]],
         undoes: Callable[[Notification, Notification], bool],
     ) -> None:
-        """For `keys_of` and `undoes` see vendors.shape."""
+        """For `keys_of` and `undoes` see vendors.interface."""
         self.guard = threading.Lock()
         self.ready = threading.Condition(self.guard)
         self.concurrency = concurrency
@@ -58,7 +54,8 @@ class Lane:
         self._without_verdict = 0
         self._is_known_well = False  # by a verdict since the start, and since the last trouble
         self._returns = 0  # how often it became so
-        self._doubts: OrderedDict[str, Notification] = OrderedDict()  # by last key: what may still be carried out
+        self.doubts = Doubts(keys_of, undoes)
+        """What has ended, and may still be carried out."""
         self._first_deadline = math.inf  # of all jobs here, or earlier
         self._swept = -math.inf
 
@@ -236,19 +233,10 @@ class Lane:
         """
         if job.word or self._undoes_a_later_one(job):
             return False
-        return self._is_in_doubt(job.notification)
+        return self.doubts.has_undone_by(job.notification)
 
     def _undoes_a_later_one(self, job: Job) -> bool:
         return any(self._undoes(job.notification, later.notification) for later in self._order.behind(job))
-
-    def _is_in_doubt(self, notification: Notification) -> bool:
-        """Whether what `notification` undoes may still be carried out."""
-        older = self._doubts.get(self._keys_of(notification)[-1])
-        return (
-            older is not None
-            and self._undoes(notification, older)
-            and notification.created_at - older.created_at < DOUBT_SECONDS
-        )
 
     def held_up(self, job: Job) -> list[int]:
         """The ids of `job` and of those behind it where the vendor is away, or was for what stands first; else none."""
@@ -287,22 +275,13 @@ class Lane:
         if verdict:
             self._note_verdict()
         if job.in_doubt:
-            self.note_doubt(job.notification)
-        if job.word and not job.over and self._is_in_doubt(job.notification):
-            del self._doubts[self._keys_of(job.notification)[-1]]  # it was repeated
+            self.doubts.note(job.notification)
+        if job.word and not job.over:  # it was repeated
+            self.doubts.drop_undone_by(job.notification)
         job.over = True
         for one in self._order.remove(job):
             if not one.over:
                 self._offer(one)
-
-    def note_doubt(self, notification: Notification) -> None:
-        """It has ended, and the vendor may still carry it out."""
-        key = self._keys_of(notification)[-1]
-        older = self._doubts.pop(key, None)
-        is_hidden = older is not None and self._undoes(notification, older)  # a stop in doubt does not hide its start
-        self._doubts[key] = older if older is not None and is_hidden else notification
-        while len(self._doubts) > MOST_DOUBTS:
-            self._doubts.popitem(last=False)
 
     def _note_verdict(self) -> None:
         """The vendor is well: what waits because it was not is due from now on, at the pace of a backlog."""
