@@ -12,10 +12,10 @@ from callsign.cluster import rows
 from callsign.cluster.adopting import Adopting
 from callsign.cluster.connection import Database, Trouble
 from callsign.cluster.figures import Figures
-from callsign.cluster.ledger import Entry, Ledger
+from callsign.cluster.ledger import Entry, Ledger, Note
 from callsign.cluster.life import Event, Life
 from callsign.cluster.membership import Membership
-from callsign.cluster.publishing import Note, Publishing
+from callsign.cluster.publishing import Publishing
 from callsign.cluster.reconcile import Reconciliation
 from callsign.cluster.rounds import Rounds
 from callsign.cluster.slots import Slots

@@ -43,6 +43,14 @@ class Entry(Record, frozen=False):
         return now >= self.job.steady_deadline - min(LAST_SECONDS, LAST_SHARE * lifetime)
 
 
+class Note(Record):
+    """An attempt without a verdict."""
+
+    entry: Entry
+    due: float  # steady seconds: the next attempt
+    reason: str
+
+
 class Ledger:
     """For any thread.  What a life has become is told to the lanes one after the other, and never under `_guard`."""
 

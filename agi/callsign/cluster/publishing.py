@@ -15,16 +15,14 @@ from typing import Any
 from callsign import clocks
 from callsign.cluster import rows
 from callsign.cluster import statements as sql
+from callsign.cluster.answers import Answer, meaning
 from callsign.cluster.connection import LIMIT_SECONDS, Database, DatabaseFault, Trouble
 from callsign.cluster.figures import Figures
-from callsign.cluster.ledger import Entry, Key, Ledger
+from callsign.cluster.ledger import Entry, Key, Ledger, Note
 from callsign.cluster.life import Event, Life
 from callsign.cluster.membership import BEAT_SECONDS
 from callsign.log_text import place_of
 from callsign.notification import State
-from callsign.record import Record, replace
-from callsign.settings.accounts import system_of
-from callsign.vendors.registry import VENDORS
 
 MOST_AT_ONCE = 200
 MOST_ENDS = 400
@@ -42,17 +40,7 @@ APART_SECONDS = BEAT_SECONDS + LIMIT_SECONDS
 REMEMBER_SECONDS = 60.0
 """What has ended and was told is told again where a failover may have forgotten it."""
 
-STOPPED = "a stop came before it was tried"
-
 log = logging.getLogger("callsign.cluster")
-
-
-class Note(Record):
-    """An attempt without a verdict."""
-
-    entry: Entry
-    due: float  # steady seconds: the next attempt
-    reason: str
 
 
 class Publishing:
@@ -232,35 +220,14 @@ class Publishing:
                 say(sql.BEGIN)
                 say(sql.NO_WAIT_FOR_DISK)
                 if notes:
-                    say(sql.NOTE_ATTEMPTS, self._noted(notes))
+                    say(sql.NOTE_ATTEMPTS, rows.attempts(notes, self._me))
                 if ends:
-                    ended = say(sql.END, self._ended(ends))
+                    ended = say(sql.END, rows.ends(ends, self._me))
                 say(sql.COMMIT)
             if behind or not (new or ends or notes):
                 cursors.append(say(sql.ANSWERS, {**rows.names(behind), "me": self._me}))
         answers = {(store, n): tuple(rest) for cursor in cursors for store, n, *rest in cursor.fetchall()}
         return answers, _keys(ended), _keys(published)
-
-    def _noted(self, notes: list[Note]) -> dict[str, Any]:
-        now = clocks.steady()
-        return {
-            **rows.names([note.entry for note in notes]),
-            "attempts": [note.entry.job.attempts for note in notes],
-            "reason": [note.reason for note in notes],
-            "doubt": [note.entry.job.in_doubt for note in notes],
-            "pause": [note.due - now for note in notes],
-            "me": self._me,
-        }
-
-    def _ended(self, ends: list[Entry]) -> dict[str, Any]:
-        how = [entry.end or (State.DROPPED, "") for entry in ends]
-        return {
-            **rows.names(ends),
-            "state": [state.value for state, _ in how],
-            "reason": [reason for _, reason in how],
-            "attempts": [entry.job.attempts for entry in ends],
-            "me": self._me,
-        }
 
     def _fail(self, fault: DatabaseFault, new: list[Entry], ends: list[Entry]) -> None:
         if fault.of_data and len(new) == 1:
@@ -285,7 +252,7 @@ class Publishing:
             self._ledger.forget(self._late.popleft())
         self._figures.unpublished = len(self._new) + len(self._late)
 
-    def _published(self, entry: Entry, answer: tuple[Any, ...] | None, is_news: bool) -> None:
+    def _published(self, entry: Entry, answer: Answer | None, is_news: bool) -> None:
         entry.is_published = answer is not None and answer[0] == entry.home
         self._figures.published += entry.is_published
         self.heed(entry, answer, is_news)
@@ -296,33 +263,10 @@ class Publishing:
         else:
             self._forget(entry)
 
-    def heed(self, entry: Entry, answer: tuple[Any, ...] | None, is_news: bool = False) -> None:
+    def heed(self, entry: Entry, answer: Answer | None, is_news: bool = False) -> None:
         """What the database says of a job happens to it; `is_news`: the others did not know of it until now."""
         if entry.life not in (Life.ENDED, Life.LOST, Life.DUPLICATE, Life.NEEDLESS):
-            self._ledger.happen(entry, *self._meaning(entry, answer, is_news))
-
-    def _meaning(self, entry: Entry, answer: tuple[Any, ...] | None, is_news: bool) -> tuple[Event, tuple[State, str]]:
-        nothing = (State.DUPLICATE, "")
-        if answer is None:
-            known = State.DUPLICATE, "another host was told of this call, too, and before"
-            return (Event.SILENCE, nothing) if entry.tried else (Event.KNOWN, known)
-        home, state, owner, reason, is_behind, later_actions = answer
-        if home != entry.home:
-            log.error("job=%s: %s has a store of the same name: is one a copy of the other?", entry.job.shown, home)
-            return Event.SILENCE, nothing
-        if state != State.WAITING.value and owner == self._me:
-            return Event.TAKEN, (State(state), reason)
-        if state != State.WAITING.value or owner != self._me:
-            what = f"{owner or 'another host'} has it" + ("" if state == State.WAITING.value else f": {state}")
-            return Event.TAKEN, (State.DUPLICATE, what)
-        if entry.tried:
-            return Event.FIRST, nothing
-        told = entry.job.notification
-        undoes = VENDORS[system_of(told.system)].undoes
-        is_undone = any(undoes(replace(told, action=action), told) for action in later_actions)
-        if is_undone and (is_news or not entry.job.recovered):  # else the later one waits for it
-            return Event.UNDONE, (State.SUPERSEDED, STOPPED)
-        return (Event.SECOND if is_behind else Event.FIRST), nothing
+            self._ledger.happen(entry, *meaning(entry, answer, self._me, is_news))
 
     def _forget(self, entry: Entry) -> None:
         if entry.is_published:

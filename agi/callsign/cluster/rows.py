@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from callsign import clocks
-from callsign.cluster.ledger import Entry
-from callsign.notification import Notification
+from callsign.cluster.ledger import Entry, Note
+from callsign.notification import Notification, State
 from callsign.outbox.jobs import StoredFacts
 from callsign.outbox.outbox import Job
 from callsign.settings.accounts import system_of
@@ -128,3 +128,28 @@ def adopted(row: tuple[Any, ...], me: str, patience_ends: float) -> Entry:
         held=True,
     )
     return Entry(job, (store, n), home, patience_ends, is_published=True)
+
+
+def attempts(notes: list[Note], me: str) -> dict[str, Any]:
+    """Values for NOTE_ATTEMPTS."""
+    now = clocks.steady()
+    return {
+        **names([note.entry for note in notes]),
+        "attempts": [note.entry.job.attempts for note in notes],
+        "reason": [note.reason for note in notes],
+        "doubt": [note.entry.job.in_doubt for note in notes],
+        "pause": [note.due - now for note in notes],
+        "me": me,
+    }
+
+
+def ends(entries: list[Entry], me: str) -> dict[str, Any]:
+    """Values for END."""
+    how = [entry.end or (State.DROPPED, "") for entry in entries]
+    return {
+        **names(entries),
+        "state": [state.value for state, _ in how],
+        "reason": [reason for _, reason in how],
+        "attempts": [entry.job.attempts for entry in entries],
+        "me": me,
+    }

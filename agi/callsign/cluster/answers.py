@@ -1,0 +1,49 @@
+"""What the database's answer about a job means for it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from callsign.cluster.ledger import Entry
+from callsign.cluster.life import Event
+from callsign.notification import State
+from callsign.record import replace
+from callsign.settings.accounts import system_of
+from callsign.vendors.registry import VENDORS
+
+STOPPED = "a stop came before it was tried"
+
+log = logging.getLogger("callsign.cluster")
+
+Answer = tuple[Any, ...]
+"""A row of `statements.ANSWERS` behind its key: home, state, owner, reason, is it behind another, later actions."""
+
+
+def meaning(entry: Entry, answer: Answer | None, me: str, is_news: bool) -> tuple[Event, tuple[State, str]]:
+    """Returns what happens to the job, and how it ends where it does.
+
+    None is the answer where another job has told the vendor the same.  `is_news`: the others did not know of the job
+    until now.
+    """
+    nothing = (State.DUPLICATE, "")
+    if answer is None:
+        known = State.DUPLICATE, "another host was told of this call, too, and before"
+        return (Event.SILENCE, nothing) if entry.tried else (Event.KNOWN, known)
+    home, state, owner, reason, is_behind, later_actions = answer
+    if home != entry.home:
+        log.error("job=%s: %s has a store of the same name: is one a copy of the other?", entry.job.shown, home)
+        return Event.SILENCE, nothing
+    if state != State.WAITING.value and owner == me:
+        return Event.TAKEN, (State(state), reason)
+    if state != State.WAITING.value or owner != me:
+        what = f"{owner or 'another host'} has it" + ("" if state == State.WAITING.value else f": {state}")
+        return Event.TAKEN, (State.DUPLICATE, what)
+    if entry.tried:
+        return Event.FIRST, nothing
+    notification = entry.job.notification
+    undoes = VENDORS[system_of(notification.system)].undoes
+    is_undone = any(undoes(replace(notification, action=action), notification) for action in later_actions)
+    if is_undone and (is_news or not entry.job.recovered):  # else the later one waits for it
+        return Event.UNDONE, (State.SUPERSEDED, STOPPED)
+    return (Event.SECOND if is_behind else Event.FIRST), nothing
