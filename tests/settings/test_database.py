@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from callsign.settings.load import ConfigError
 from callsign.settings.secret import Secret
 from settings_file import faults, load, write
 
@@ -76,3 +77,46 @@ def test_a_host_has_a_plain_name_and_limits_have_their_ranges(tmp_path: Path) ->
         "[cluster] lease",
         "[cluster] pooled",
     ]
+
+
+@pytest.mark.parametrize("lines", ["patience = 3.1\nlease = 3\n", "patience = 6\n"])
+def test_a_delivery_waits_no_longer_than_a_lease_for_the_answer(lines: str, tmp_path: Path) -> None:
+    (fault,) = faults(tmp_path, section(VERIFIED, lines))
+    assert fault.startswith("[cluster] patience: is longer than lease = ")
+
+
+def test_and_is_told_which_file_says_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "callsign.d").mkdir()
+    write(tmp_path / "callsign.d", section(VERIFIED, "patience = 6\n"), "cluster.toml")
+    write(tmp_path / "callsign.d", "[numbers]\n", "numbers.toml")
+    with pytest.raises(ConfigError, match=r"callsign.d/cluster.toml: \[cluster\] patience: is longer than lease = 5"):
+        load(tmp_path, "")
+
+
+def test_a_patience_as_long_as_the_lease_is_none_too_long(tmp_path: Path) -> None:
+    assert load(tmp_path, section(VERIFIED, "patience = 3\nlease = 3\n")).cluster is not None
+
+
+@pytest.mark.parametrize(
+    ("line", "is_good"),
+    [
+        ("lease = 3", True),
+        ("lease = 2.99", False),
+        ("lease = 60", True),
+        ("lease = 60.1", False),
+        ("lease = nan", False),
+        ("lease = true", False),
+        ("patience = 0.05", True),
+        ("patience = 0.04", False),
+        ("patience = -1", False),
+        ("patience = 10\nlease = 10", True),
+        ("patience = 10.1\nlease = 60", False),
+        ("patience = inf\nlease = 60", False),
+    ],
+)
+def test_the_ends_of_the_ranges(line: str, is_good: bool, tmp_path: Path) -> None:
+    if is_good:
+        load(tmp_path, section(VERIFIED, line))
+    else:
+        (fault,) = faults(tmp_path, section(VERIFIED, line))
+        assert fault.startswith(f"[cluster] {line.split()[0]}: wanted a number from ")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from callsign.settings import readers as read
-from callsign.settings.sections import Office, Server, Settings
+from callsign.settings.sections import Cluster, Office, Server, Settings
 from callsign.settings.walk import Walk
 
 
@@ -28,6 +28,12 @@ def cross_check(settings: Settings, walk: Walk) -> None:
             zones.setdefault(section.timezone, f"[{account}] timezone")
     for zone, where in zones.items():
         walk.keep({}, "timezone", where, read.timezone, zone)
+
+
+def check_cluster(cluster: Cluster | None, walk: Walk) -> None:
+    """A delivery waits no longer for the database than until others may take its job."""
+    if cluster is not None and cluster.patience > cluster.lease:
+        walk.fault("[cluster] patience", f"is longer than lease = {cluster.lease:g}: wanted that much at most")
 
 
 def check_offices(file: Path, main: str, offices: Sequence[tuple[Path, str, Office]], walk: Walk) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from callsign.record import Record, fields, replace
 from callsign.settings import readers as read
 from callsign.settings.accounts import account_of, name_of, system_of
-from callsign.settings.cross_check import check_offices
+from callsign.settings.cross_check import check_cluster, check_offices
 from callsign.settings.sections import HAVE_ACCOUNTS, SECTIONS, Office, Settings, Skarabee
 from callsign.settings.walk import Walk, name_shown, nearest
 
@@ -46,6 +46,8 @@ def put_together(trees: Mapping[Path, Mapping[str, Any]], walk: Walk) -> Setting
         is_below = account != system and system in stand
         above = found.get(system) if is_below else None
         found[account] = walk.section(SECTIONS[system], section.label, section.keys, above, is_below)
+        if account == "cluster":
+            check_cluster(found[account], walk)
     if offices and "skarabee" not in stand:
         walk.file, walk.place = offices[0].file, offices[0].place
         walk.fault(OFFICE, "wants a section [skarabee], with url, businessid, key")
