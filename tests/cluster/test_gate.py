@@ -571,6 +571,24 @@ def test_two_hosts_of_one_name_are_told_once_and_go_on_alone(
     assert not database.jobs
 
 
+def test_what_was_told_before_and_behind_another_goes_out_then_too(host: Host, database: PlayedDatabase) -> None:
+    start, stop = host.told(call="pbx-1.1"), host.told("noojee/stop", call="pbx-1.2")
+    database.behind.add((STORE, stop.id))
+    host.publish()
+    for _ in range(3):
+        life, beat, dead = database.hosts["pbx1"]
+        database.hosts["pbx1"] = life + 1, beat, dead
+        host.round()
+        assert host.sends() == []  # it may have been taken by whoever declared us dead
+        host.live(1)
+    host.wait(0.1)
+    assert host.sends() == [start.id]
+    host.wait(1.0)
+    assert host.sends() == []
+    host.wait(0.1)
+    assert host.sends() == [stop.id]
+
+
 def test_after_a_minute_it_tries_again(host: Host, database: PlayedDatabase) -> None:
     for _ in range(3):
         life, beat, dead = database.hosts["pbx1"]

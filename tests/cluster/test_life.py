@@ -17,6 +17,7 @@ EDGES = [
     (Life.MINE, Event.LAPSE, Life.HELD),
     (Life.HELD, Event.RETURN, Life.MINE),
     (Life.HELD, Event.LAST_CALL, Life.ALONE),
+    (Life.HELD, Event.SILENCE, Life.ALONE),
     *((life, Event.KNOWN, Life.DUPLICATE) for life in OPEN),
     *((life, Event.UNDONE, Life.NEEDLESS) for life in OPEN),
     *((life, Event.TAKEN, Life.LOST) for life in OPEN),

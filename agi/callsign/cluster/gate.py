@@ -212,6 +212,8 @@ class ClusterGate(Gate):
         for entry in self.ledger.all(Life.HELD):
             if is_valid:
                 self.ledger.happen(entry, Event.RETURN)
+            elif self.publishing.is_out:  # for a minute no lease is to be had
+                self.ledger.happen(entry, Event.SILENCE)
             elif entry.is_last_call(now) and self._awake > self._leased + LAPSED_SECONDS:
                 self.ledger.happen(entry, Event.LAST_CALL)
 

@@ -49,6 +49,7 @@ TABLE: dict[tuple[Life, Event], Life] = {
     (Life.MINE, Event.LAPSE): Life.HELD,
     (Life.HELD, Event.RETURN): Life.MINE,
     (Life.HELD, Event.LAST_CALL): Life.ALONE,
+    (Life.HELD, Event.SILENCE): Life.ALONE,
 }
 """What is not here changes nothing."""
 
