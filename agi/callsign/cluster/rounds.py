@@ -24,7 +24,7 @@ from callsign.log_text import place_of
 from callsign.notification import State
 
 LACK_SECONDS = 0.3
-"""Between two rounds, while we have no slot."""
+"""Between two rounds, while a host has no slot, or another one waits for one of ours."""
 
 RECONCILE_SECONDS = 60.0
 PRUNE_SECONDS = 60.0

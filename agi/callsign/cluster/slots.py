@@ -1,6 +1,7 @@
 """A vendor's limit over all hosts: it has so many slots, and a host attempts no more at once than it holds.
 
 Each works out the same shares from the same rows.  Who has too many gives back, who has too few takes what is free.
+None is kept free: a host that joins has its first one as soon as another host has heard of it.
 """
 
 from __future__ import annotations
@@ -18,13 +19,12 @@ from callsign.delivery.gate import Lanes
 def shares(limit: int, wants: Mapping[str, int]) -> dict[str, int]:
     """How many of `limit` slots each host is to have, by how many jobs wait there.
 
-    One for each, as far as they go; the rest evenly, or where some have more to do than all slots can take, by that.
-    One is left for a host that joins.
+    One for each, as far as they go, by name, so that who has one keeps it.  The rest evenly, or where some have more to
+    do than all slots can take, by that.
     """
-    limit -= len(wants) < limit
     heavy = {host: number if number >= limit else 0 for host, number in wants.items()}
-    order = sorted(wants, key=lambda host: (-heavy[host], -wants[host] if len(wants) > limit else 0, host))
-    found = {host: int(place < limit) for place, host in enumerate(order)}
+    order = sorted(wants, key=lambda host: (-heavy[host], host))
+    found = {host: int(place < limit) for place, host in enumerate(sorted(wants))}
     for _ in range(limit - len(order)):
         found[min(order, key=lambda host: (found[host] / (heavy[host] + 0.5), order.index(host)))] += 1
     return found
@@ -40,7 +40,7 @@ class Slots:
         self._guard = threading.Lock()
         self._is_alone = False
         self.lacks = False
-        """Whether we have yet to get the first one of some account."""
+        """Whether it is urgent: we have no slot of some account yet, or one that is to go to another host."""
 
     def load(self, database: Database) -> None:
         """Which ones are ours: behind a join, or another connection.  Raises DatabaseFault."""
@@ -79,7 +79,7 @@ class Slots:
                         },
                     )
                 held |= {n for _, n in taken.fetchall()}
-        self.lacks = any(targets[account] and not self._held[account] for account in accounts)
+        self.lacks = any(len(self._held[it]) > most or (most and not self._held[it]) for it, most in targets.items())
         with self._guard:
             self._is_alone = False
             for account in accounts:

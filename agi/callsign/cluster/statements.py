@@ -204,10 +204,11 @@ MAKE_SLOTS = """
 MY_SLOTS = "SELECT system, n FROM callsign.slot WHERE owner = %(me)s"
 
 TAKE_SLOTS = """
+    WITH gone AS MATERIALIZED (
+        SELECT name FROM callsign.host WHERE dead AND name <> %(me)s FOR SHARE)  -- who joins waits
     UPDATE callsign.slot SET owner = %(me)s, life = %(life)s WHERE (system, n) IN (
         SELECT system, n FROM callsign.slot
-        WHERE system = %(system)s AND (
-            owner IS NULL OR NOT EXISTS (SELECT FROM callsign.host WHERE name = slot.owner AND NOT dead))
+        WHERE system = %(system)s AND (owner IS NULL OR owner = ANY(ARRAY(SELECT name FROM gone)))
         ORDER BY n LIMIT %(number)s FOR UPDATE SKIP LOCKED)
     RETURNING system, n"""
 
