@@ -6,7 +6,7 @@ line; interrupts is what ^C does; common is what commands share.
     serve         the server             sandbox         the stand-ins
     check         of checks; where a FreePBX is also of freepbx, where are more hosts of check_cluster; root's also
                   of tried_as: as the service's user and Asterisk's see it, within unit_limits of the service; with
-                  --online also of check_online
+                  --online also of check_online and check_database
     status        of health and questions; with --check as nagios judges it
     jobs          as job_rows; and retry, drop by edit_jobs; moments is what --since and --until name, job_names a job
     cluster       the PostgreSQL of several hosts; all_hosts is what status says of it, all_jobs what jobs, retry and

@@ -1,6 +1,8 @@
-"""`callsign check`: what is wrong in the settings, for root also as those find it who need them; the vendors online."""
+"""`callsign check`: what is wrong in the settings, for root also as those find it who need them; online."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from callsign.commands import checks, common, freepbx, tried_as
 from callsign.record import asdict
@@ -12,14 +14,16 @@ examples:
   callsign check --config new.toml
 
 Root's check also looks as the service's user and as Asterisk's.
-exit status: 0 good, 1 a vendor is not well (--online), 2 faulty settings or wrong usage"""
+exit status: 0 good, 1 somebody asked is not well (--online), 2 faulty settings or wrong usage"""
 
 
 def arguments(parser: common.Parser) -> None:
     """What may stand on the command line."""
     common.settings_option(parser)
     common.json_option(parser)
-    parser.add_argument("--online", action="store_true", help="also asks each vendor something harmless")
+    parser.add_argument(
+        "--online", action="store_true", help="also asks each vendor something harmless, and PostgreSQL"
+    )
 
 
 def run(options: common.Options) -> int:
@@ -34,14 +38,21 @@ def run(options: common.Options) -> int:
         else:
             common.print_lines([*others["faults"], *(f"warning: {line}" for line in found.warnings)])
         return common.MISUSED
-    online = []
+    online, database = [], None
     if options.online:
         from callsign.commands.check_online import check_online
 
         online = check_online(settings)
-    good = all(vendor.good for vendor in online)
+        if settings.cluster is not None:
+            from callsign.commands.check_database import ask
+
+            database = ask(settings.cluster)
+            found.warnings.extend(f"[cluster] database: {words}" for words in database.warnings)
+    good = all(vendor.good for vendor in online) and (database is None or database.good)
     if options.json:
-        asked = {"online": [asdict(vendor) for vendor in online]} if options.online else {}
+        asked: dict[str, Any] = {"online": [asdict(vendor) for vendor in online]} if options.online else {}
+        if database is not None:
+            asked["cluster"] = asdict(database)
         common.print_json({"ok": good, **asdict(found), **asked})
         return common.DONE if good else common.FAILED
     print(f"{found.settings}: good; vendors: {', '.join(found.systems) or 'none'}")
@@ -53,4 +64,6 @@ def run(options: common.Options) -> int:
         print(f"warning: {line}")
     for vendor in online:
         print(vendor.line())
+    if database is not None:
+        print(database.line())
     return common.DONE if good else common.FAILED
