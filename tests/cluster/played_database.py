@@ -82,7 +82,7 @@ class PlayedDatabase:
             self.hosts[str(me)] = life, beat + 1, dead
             return [(life,)]
         if statement == sql.HOSTS:
-            return [(name, *rest, {}, []) for name, rest in self.hosts.items()]
+            return [(name, *rest, {}, [], []) for name, rest in self.hosts.items()]
         if statement == sql.DECLARE_DEAD:
             life, beat, _ = self.hosts[values["name"]]
             self.hosts[values["name"]] = life, beat, True

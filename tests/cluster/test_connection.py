@@ -48,7 +48,7 @@ def test_what_is_said_together_is_answered_together(where: str) -> None:
     with database.exchange() as say:
         first, second = say(sql.JOIN, JOINED), say(sql.HOSTS)
     assert first.fetchall() == [(1,)]
-    assert second.fetchall() == [("pbx1", 1, 0, False, {}, ["skarabee"])]
+    assert second.fetchall() == [("pbx1", 1, 0, False, {}, ["skarabee"], [])]
     assert database.openings == 1
     database.close()
 

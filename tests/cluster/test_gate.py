@@ -12,6 +12,7 @@ from callsign import clocks, thread_starts
 from callsign.cluster.gate import MOST_OF_A_TICK_SECONDS, ClusterGate
 from callsign.cluster.life import Life
 from callsign.cluster.publishing import APART_SECONDS
+from callsign.delivery.gate import Load
 from callsign.delivery.lane import Lane
 from callsign.notification import Notification, State
 from callsign.outbox.jobs import digest_of
@@ -49,10 +50,10 @@ class Lanes:
         for job in jobs:
             self.lane.add(job)
 
-    def limit(self, account: str, most: int) -> None:
+    def limit(self, account: str, most: int, hosts: int, stands_aside: bool) -> None:
         self.limits[account] = most
 
-    def waiting(self) -> dict[str, tuple[int, int]]:
+    def loads(self) -> dict[str, Load]:
         return {}
 
 

@@ -16,6 +16,7 @@ from callsign.cluster.connection import Database
 from callsign.cluster.figures import Figures
 from callsign.cluster.membership import HostRow, Membership
 from callsign.cluster.slots import Slots, shares
+from callsign.delivery.gate import Load
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Cluster
 from cluster_settings import upgrade
@@ -58,11 +59,11 @@ class Lanes:
         self.most = LIMIT
         self.under_way = 0
 
-    def limit(self, _account: str, most: int) -> None:
-        self.most = most
+    def limit(self, _account: str, most: int, hosts: int, stands_aside: bool) -> None:
+        self.most, self.hosts, self.stands_aside = most, hosts, stands_aside
 
-    def waiting(self) -> dict[str, tuple[int, int]]:
-        return {ACCOUNT: (self.under_way, self.under_way)}
+    def loads(self) -> dict[str, Load]:
+        return {ACCOUNT: Load(self.under_way, self.under_way, False)}
 
 
 class Host:
@@ -212,6 +213,19 @@ def test_through_joins_deaths_and_returns_there_are_never_more_attempts_than_slo
         host.lanes.under_way = 0
         host.share({one.name: IDLE for one in alive}, rounds=1)
     assert sum(one.lanes.most for one in alive) == LIMIT
+
+
+def test_the_hosts_that_share_a_vendor_share_its_pace_and_one_tries_it_while_it_is_away(
+    new_host: Callable[[str], Host],
+) -> None:
+    first, second = new_host("a"), new_host("b")
+    living = {name: HostRow(name, 1, 0, False, {ACCOUNT: 9}, [ACCOUNT], [ACCOUNT]) for name in "ab"}
+    for host in (first, second):
+        host.membership.living = living
+        host.slots.share(host.database, [ACCOUNT])
+    assert [(host.lanes.hosts, host.lanes.stands_aside) for host in (first, second)] == [(2, False), (2, True)]
+    second.slots.fall_back()
+    assert (second.lanes.hosts, second.lanes.stands_aside) == (2, False)
 
 
 def test_while_the_database_is_silent_the_limit_is_divided_by_the_hosts_known_last(

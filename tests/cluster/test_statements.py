@@ -39,7 +39,7 @@ def say(host: OtherHost, statement: str, **values: object) -> list[Any]:
 
 
 def beat(host: OtherHost, life: int = 1) -> list[Any]:
-    return say(host, sql.BEAT, life=life, wants="{}", systems=["skarabee", "noojee"])
+    return say(host, sql.BEAT, life=life, wants="{}", systems=["skarabee", "noojee"], troubled=[])
 
 
 def adopt(host: OtherHost, systems: tuple[str, ...] = ("skarabee", "noojee")) -> set[tuple[str, int]]:

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from callsign.delivery import doubts
 from callsign.delivery.lane import (
+    ASIDE_PAUSE_SECONDS,
     BACKLOG_PAUSE_SECONDS,
     CONCURRENCY_IN_TROUBLE,
     PAUSE_IN_TROUBLE_SECONDS,
@@ -551,6 +552,49 @@ def test_a_job_that_ends_without_the_vendors_word_ends_no_trouble() -> None:
     lane = filled(troubled(), [job(10)])
     lane.finish(taken(lane), verdict=False)
     assert lane.in_trouble
+
+
+def test_where_another_host_tries_the_vendor_in_trouble_it_is_seldom_tried_here() -> None:
+    lane = filled(troubled(), [job(n) for n in range(10, 90)])
+    lane.limit(100, hosts=3, stands_aside=True)
+    now, tried = NOW, 0
+    while now < NOW + 3 * ASIDE_PAUSE_SECONDS:
+        while (one := lane.take(now)) is not None:
+            assert lane.take(now) is None
+            lane.put_back(one, NOW + 10_000)
+            tried += 1
+        assert (lane.seconds_to_next(now) or 0.0) <= ASIDE_PAUSE_SECONDS
+        now += 1
+    assert 3 <= tried <= 4
+
+
+def test_and_at_once_when_it_is_well_there() -> None:
+    lane = filled(troubled(), [job(n) for n in range(10, 90)])
+    lane.limit(100, hosts=3, stands_aside=True)
+    while (one := lane.take(NOW)) is not None:
+        lane.put_back(one, NOW + 10_000)
+    lane.limit(100, hosts=3, stands_aside=False)
+    assert lane.seconds_to_next(NOW) == 0
+    lane.finish(taken(lane), verdict=True)
+    assert len(numbers(lane)) > 70
+
+
+def test_one_that_stood_aside_and_finds_it_well_goes_on_at_once() -> None:
+    lane = filled(troubled(), [job(n, recovered=True) for n in range(10, 20)])
+    lane.limit(100, hosts=3, stands_aside=True)
+    attempted(lane, due=NOW + 10_000)
+    lane.finish(taken(lane), verdict=True)
+    assert lane.seconds_to_next(NOW) == 0
+
+
+def test_hosts_share_the_pace_of_a_backlog() -> None:
+    lane = filled(a_lane(concurrency=1000), [job(n, recovered=True) for n in range(1000)])
+    lane.limit(1000, hosts=4, stands_aside=False)
+    now, out = NOW, 0
+    while now < NOW + 1:
+        out += len(numbers(lane, now))
+        now += 0.001
+    assert 40 <= out <= 1 / (4 * BACKLOG_PAUSE_SECONDS) + 2
 
 
 def test_one_lanes_trouble_is_its_own() -> None:

@@ -36,6 +36,7 @@ class HostRow(Record):
     dead: bool
     wants: Mapping[str, int]  # how many jobs wait there, by account
     systems: Sequence[str]  # the accounts that it delivers
+    troubled: Sequence[str] = ()  # those whose vendor seems to be away
 
 
 class Membership:

@@ -122,7 +122,8 @@ class Rounds:
 
     def _beat(self, now: float) -> None:
         me = self._membership.me
-        waiting = {account: jobs for account, (jobs, _) in self._lanes.waiting().items() if jobs}
+        loads = self._lanes.loads()
+        waiting = {account: load.jobs for account, load in loads.items() if load.jobs}
         with self._database.exchange() as say:
             beat = say(
                 sql.BEAT,
@@ -131,6 +132,7 @@ class Rounds:
                     "life": self._membership.life,
                     "wants": json.dumps(waiting),
                     "systems": list(self._accounts()),
+                    "troubled": [account for account, load in loads.items() if load.in_trouble],
                 },
             )
             all_hosts = say(sql.HOSTS)

@@ -13,6 +13,7 @@ from callsign.cluster import statements as sql
 from callsign.cluster.connection import Database
 from callsign.cluster.figures import Figures
 from callsign.cluster.membership import Membership
+from callsign.cluster.trying import Trying
 from callsign.delivery.gate import Lanes
 
 
@@ -39,6 +40,7 @@ class Slots:
         self._made: set[str] = set()
         self._guard = threading.Lock()
         self._is_alone = False
+        self._trying = Trying(membership.me)
         self.lacks = False
         """Whether it is urgent: we have no slot of some account yet, or one that is to go to another host."""
 
@@ -59,14 +61,15 @@ class Slots:
                 say(sql.MAKE_SLOTS, {"systems": new, "most": [self._limit_of(account) for account in new]})
             self._made.update(new)
         me, living = self._membership.me, self._membership.living
-        targets = {}
+        targets, manners = {}, {}
         for account in accounts:
             wants = {name: host.wants.get(account, 0) for name, host in living.items() if account in host.systems}
             wants.setdefault(me, 0)
             targets[account] = target = shares(self._limit_of(account), wants)[me]
+            manners[account] = min(len(wants), self._limit_of(account)), self._trying.stands_aside(account, living)
             held = self._held.setdefault(account, set())
             if len(held) > target:
-                self._give(database, account, held, target)
+                self._give(database, account, held, target, manners[account])
             elif len(held) < target:
                 with database.exchange() as say:
                     taken = say(
@@ -84,12 +87,12 @@ class Slots:
             self._is_alone = False
             for account in accounts:
                 self._figures.slots[account] = len(self._held[account])
-                self._lanes.limit(account, min(len(self._held[account]), targets[account]))
+                self._lanes.limit(account, min(len(self._held[account]), targets[account]), *manners[account])
 
-    def _give(self, database: Database, account: str, held: set[int], target: int) -> None:
-        self._lanes.limit(account, target)
-        _, under_way = self._lanes.waiting().get(account, (0, 0))
-        spare = sorted(held)[max(target, under_way) :]
+    def _give(self, database: Database, account: str, held: set[int], target: int, manner: tuple[int, bool]) -> None:
+        self._lanes.limit(account, target, *manner)
+        load = self._lanes.loads().get(account)
+        spare = sorted(held)[max(target, load.under_way if load else 0) :]
         if spare:
             held.difference_update(spare)
             with database.exchange() as say:
@@ -105,5 +108,6 @@ class Slots:
             if self._is_alone:
                 return
             self._is_alone = True
+            hosts = max(1, len(self._membership.living))
             for account in tuple(self._made):
-                self._lanes.limit(account, max(1, self._limit_of(account) // max(1, len(self._membership.living))))
+                self._lanes.limit(account, max(1, self._limit_of(account) // hosts), hosts, stands_aside=False)

@@ -28,7 +28,8 @@ STEPS = (
         seen timestamptz NOT NULL,
         version text NOT NULL,
         systems text[] NOT NULL,            -- the accounts that it delivers
-        wants jsonb NOT NULL DEFAULT '{}'   -- how many jobs wait there, by account
+        wants jsonb NOT NULL DEFAULT '{}',  -- how many jobs wait there, by account
+        troubled text[] NOT NULL DEFAULT '{}'   -- the accounts whose vendor seems to be away there
     ) WITH (fillfactor = 50);
     CREATE TABLE callsign.job (
         store text NOT NULL, n bigint NOT NULL,
@@ -150,10 +151,11 @@ JOIN = """
     RETURNING life"""
 
 BEAT = """
-    UPDATE callsign.host SET beat = beat + 1, seen = now(), wants = %(wants)s::jsonb, systems = %(systems)s
+    UPDATE callsign.host SET beat = beat + 1, seen = now(), wants = %(wants)s::jsonb, systems = %(systems)s,
+        troubled = %(troubled)s
     WHERE name = %(me)s AND life = %(life)s AND NOT dead RETURNING life"""
 
-HOSTS = "SELECT name, life, beat, dead, wants, systems FROM callsign.host"
+HOSTS = "SELECT name, life, beat, dead, wants, systems, troubled FROM callsign.host"
 
 STARTED = "SELECT pg_postmaster_start_time()::text || pg_is_in_recovery()::text"
 """Another text: another server, or the same one started again."""

@@ -13,7 +13,7 @@ from callsign.delivery.attempts import Attempts
 from callsign.delivery.conversation import Send
 from callsign.delivery.doubts import DOUBT_SECONDS, MOST_DOUBTS
 from callsign.delivery.election import Election
-from callsign.delivery.gate import Gate
+from callsign.delivery.gate import Gate, Load
 from callsign.delivery.lane import Lane
 from callsign.delivery.outcomes import LOOK_SECONDS, Outcomes
 from callsign.delivery.workers import LaneWorkers
@@ -191,17 +191,17 @@ class Delivery:
             with self._calling(job.notification.system) as lane:
                 lane.add(job)
 
-    def limit(self, account: str, most: int) -> None:
-        """No more of that account's at once."""
+    def limit(self, account: str, most: int, hosts: int, stands_aside: bool) -> None:
+        """What this host may do at a vendor that it shares with others."""
         with self._calling(account) as lane:
-            lane.concurrency = most
+            lane.limit(most, hosts, stands_aside)
 
-    def waiting(self) -> dict[str, tuple[int, int]]:
-        """By account: how many jobs are open, and how many of these are being attempted."""
+    def loads(self) -> dict[str, Load]:
+        """By account: what is to do."""
         found = {}
         for account, workers in tuple(self._workers.items()):
             with workers.lane.guard:
-                found[account] = workers.lane.open_jobs, workers.lane.in_flight
+                found[account] = Load(workers.lane.open_jobs, workers.lane.in_flight, workers.lane.in_trouble)
         return found
 
     @contextmanager

@@ -7,6 +7,15 @@ from typing import Protocol
 
 from callsign.notification import State
 from callsign.outbox.outbox import Job
+from callsign.record import Record
+
+
+class Load(Record):
+    """What is to do for an account."""
+
+    jobs: int  # open
+    under_way: int  # those of them that are being attempted
+    in_trouble: bool  # the vendor seems to be away
 
 
 class Lanes(Protocol):
@@ -24,11 +33,14 @@ class Lanes(Protocol):
     def take_in(self, jobs: Sequence[Job]) -> None:
         """Jobs of another host: by their age, before those of ours that were not tried."""
 
-    def limit(self, account: str, most: int) -> None:
-        """No more of that account's at once."""
+    def limit(self, account: str, most: int, hosts: int, stands_aside: bool) -> None:
+        """No more than `most` of that account's at once; `hosts` share it, each at its part of a backlog's pace.
 
-    def waiting(self) -> Mapping[str, tuple[int, int]]:
-        """By account: how many jobs are open, and how many of these are being attempted."""
+        While the vendor is in trouble one of them tries it, and the rest, which stand aside, hardly ever.
+        """
+
+    def loads(self) -> Mapping[str, Load]:
+        """By account."""
 
 
 class Gate:

@@ -21,6 +21,9 @@ TROUBLE_AFTER = 3
 
 CONCURRENCY_IN_TROUBLE = 2
 PAUSE_IN_TROUBLE_SECONDS = 0.2
+ASIDE_PAUSE_SECONDS = 10.0
+"""So seldom, and one at a time, a vendor in trouble is tried where another host does so for all: in case it cannot."""
+
 BACKLOG_PAUSE_SECONDS = 1 / 200
 """A backlog goes out at 200 a second at most, so that a vendor just back is not run over."""
 
@@ -42,6 +45,8 @@ class Lane:
         self.ready = threading.Condition(self.guard)
         self.concurrency = concurrency
         """How many may be attempted at once."""
+        self._hosts = 1  # that share the vendor: each has its part of a backlog's pace
+        self._stands_aside = False  # while the vendor is in trouble: another host tries it
         self._keys_of = keys_of
         self._undoes = undoes
         self._order = JobOrder(keys_of)
@@ -81,8 +86,17 @@ class Lane:
 
     @property
     def _is_full(self) -> bool:
-        most = min(CONCURRENCY_IN_TROUBLE, self.concurrency) if self.in_trouble else self.concurrency
+        most = self.concurrency
+        if self.in_trouble:
+            most = min(1 if self._stands_aside else CONCURRENCY_IN_TROUBLE, most)
         return self.in_flight >= most
+
+    def limit(self, most: int, hosts: int, stands_aside: bool) -> None:
+        """What this host may do at the vendor that it shares with others (see gate.Lanes.limit)."""
+        self.concurrency, self._hosts = most, hosts
+        if self._stands_aside and not stands_aside:
+            self._opens = 0.0
+        self._stands_aside = stands_aside
 
     def add(self, job: Job) -> None:
         """A job just stored, or found in the store."""
@@ -165,9 +179,15 @@ class Lane:
                 return None
             job, paced = due, True
         if paced:
-            pause = PAUSE_IN_TROUBLE_SECONDS if self.in_trouble else BACKLOG_PAUSE_SECONDS
+            pause = self._pause
             self._opens = max(self._opens, now - pause) + pause
         return job
+
+    @property
+    def _pause(self) -> float:
+        if self.in_trouble:
+            return ASIDE_PAUSE_SECONDS if self._stands_aside else PAUSE_IN_TROUBLE_SECONDS
+        return BACKLOG_PAUSE_SECONDS * self._hosts
 
     def _due(self, now: float) -> Job | None:
         while self._hurried:
@@ -285,6 +305,8 @@ class Lane:
 
     def _note_verdict(self) -> None:
         """The vendor is well: what waits because it was not is due from now on, at the pace of a backlog."""
+        if self.in_trouble:
+            self._opens = 0.0
         self._without_verdict = 0
         if not self._is_known_well:
             self._is_known_well = True
