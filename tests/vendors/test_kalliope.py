@@ -284,19 +284,17 @@ def test_a_refusal_tells_how_far_the_clocks_are_apart(desk: Desk) -> None:
 # -- rows --------------------------------------------------------------------------------------------
 
 ONE = row(NOON)
-XML = "".join(f"<{name}>{value}</{name}>" for name, value in ONE.items())
 SHAPES = {
     "csv": ("text/csv; charset=UTF-8", as_csv([ONE]).decode()),
     "csv with CR LF": ("text/csv", as_csv([ONE]).decode().replace("\n", "\r\n")),
     "csv without a header": ("text/csv", as_csv([ONE]).decode().partition("\n")[2]),
     "json": ("application/json", json.dumps([{**ONE, "bill_secs": 0, "answer_time": None}], indent=2)),
-    "xml": ("application/xml", f'<?xml version="1.0"?>\n<cdr>\n <call>\n{XML}</call>\n</cdr>\n'),
 }
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("told", [True, False])
-def test_a_register_is_read_in_every_form_by_its_type_or_its_first_character(shape: str, told: bool) -> None:
+def test_a_register_is_read_as_csv_and_as_json_whatever_its_type_says(shape: str, told: bool) -> None:
     kind, text = SHAPES[shape]
     headers = {"content-type": kind if told else "text/plain"}
     (found,) = rows_of(Answer(200, headers, text.encode()))
@@ -318,9 +316,7 @@ def test_no_calls_have_many_shapes(body: str) -> None:
         "<!DOCTYPE html><html/>",
         '<?xml version="1.0"?><!DOCTYPE cdr [<!ENTITY a "aa"><!ENTITY b "&a;">]><cdr><call><id>&b;</id></call></cdr>',
         '<!DOCTYPE cdr SYSTEM "file:///etc/passwd"><cdr/>',
-        "<cdr><call><id>1</id></call>",
-        "<cdr><other/></cdr>",
-        "<cdr><call><a><b><c><d><e><f><g/></f></e></d></c></b></a></call></cdr>",
+        "<cdr><call><id>1</id></call></cdr>",
         '{"error":"no"}',
         '[{"id":"1"}',
         '[{"id":"1"} {"id":"2"}]',
@@ -334,7 +330,6 @@ def test_no_calls_have_many_shapes(body: str) -> None:
         f"#{',' * 100}\n{',' * 100}\n",
         HEADER + "\n" + "x" * 70000 + "," * 13 + "\n",
         "[" + '{"id":"1"},' * 800_000 + '{"id":"1"}]',
-        "<cdr><call>" + "".join(f"<c{number}/>" for number in range(100)) + "</call></cdr>",
     ],
     ids=repr_of,
 )
@@ -343,11 +338,9 @@ def test_what_is_no_register_is_told_so(body: str) -> None:
         list(rows_of(Answer(200, {}, body.encode())))
 
 
-def test_a_comma_in_quotes_and_a_letter_cut_in_xml_chunks_are_one_value() -> None:
+def test_a_comma_in_quotes_is_of_one_value() -> None:
     (found,) = rows_of(Answer(200, {}, as_csv([{**ONE, "gateway_name": '"a, b"'}])))
     assert found["gateway_name"] == "a, b"
-    many = f"<cdr>{f'<call>{XML}<destination>é &amp; è</destination></call>' * 500}</cdr>"
-    assert {one["destination"] for one in rows_of(Answer(200, {}, many.encode()))} == {"é & è"}
 
 
 @given(st.binary() | st.text().map(str.encode) | st.from_regex(r"\[(\{.*\},?)*\]|<cdr>.*|#id,.*").map(str.encode))
