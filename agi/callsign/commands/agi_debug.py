@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from callsign.commands import asterisk_conf
+from callsign.commands import asterisk_conf, common
 from callsign.commands.parser import CommandParser
 from callsign.sandbox.asterisk.behaviour import Conduct, Session
 from callsign.sandbox.asterisk.call import AgiUrl, Call, is_agi_url, unique_id
@@ -68,10 +68,10 @@ def parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
         "--var", metavar="N=V", type=_assignment, action="append", default=[], help="a channel variable set before"
     )
     facts.add_argument(
-        "--hangup-after", metavar="N", type=_count, help="the caller hangs up after N answers (0: at once)"
+        "--hangup-after", metavar="N", type=_answers, help="the caller hangs up after N answers (0: at once)"
     )
     parser.add_argument(
-        "--timeout", metavar="S", type=_seconds, default=30.0, help="give up after so many seconds (%(default)g)"
+        "--timeout", metavar="S", type=common.seconds, default=30.0, help="give up after so many seconds (%(default)g)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the session")
     return parser
@@ -118,9 +118,7 @@ def _as_json(session: Session) -> str:
 def _printable(text: str) -> str:
     """`text` with stray bytes and control characters as escapes, fit for any terminal."""
     whole = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in whole)
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    return shown.encode(encoding, "backslashreplace").decode(encoding)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in whole)
 
 
 def _target(text: str) -> str:
@@ -141,17 +139,5 @@ def _assignment(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of commands, 0 or more")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= 86400:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time in seconds, above 0")
-    return seconds
+def _answers(text: str) -> int:
+    return common.whole_number(text, "number of answers", 1000)

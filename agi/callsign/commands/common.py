@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # argparse is loaded where a command line is parsed
     Options = argparse.Namespace
 
 DONE, FAILED, MISUSED = 0, 1, 2
+MOST_SECONDS = 1_000_000  # eleven days: the longest wait that is meant
 
 
 class UsageFault(Exception):
@@ -110,3 +111,16 @@ def whole_number(text: str, what: str, most: int, least: int = 0) -> int:
 
         raise ArgumentTypeError(f"{text} is no {what}, wanted {least} to {most}")
     return int(text)
+
+
+def seconds(text: str) -> float:
+    """An argument's type.  Raises argparse.ArgumentTypeError."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= MOST_SECONDS:
+        from argparse import ArgumentTypeError
+
+        raise ArgumentTypeError(f"{text} is no number of seconds, wanted 0 to {MOST_SECONDS}")
+    return number

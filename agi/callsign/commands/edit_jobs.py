@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from callsign.commands import common, jobs
 from callsign.commands.job_names import host_option, job_name, refuse_hosts
-from callsign.outbox.edits import Edit, Wish
+from callsign.outbox.edits import Wish
 from callsign.outbox.reader import OutboxReader
 from callsign.record import asdict
 
@@ -32,15 +33,17 @@ def arguments(parser: common.Parser) -> None:
 
 def run(options: common.Options, wish: Wish) -> int:
     """Prints what became of each."""
-    if words := misuse(options):
-        raise common.UsageFault(words)
+    if options.failed == bool(options.jobs):
+        raise common.UsageFault("wanted the numbers of jobs, or --failed")
+    if not options.failed and (options.system or options.since or options.host):
+        raise common.UsageFault("--system, --since and --host go with --failed")
     settings = common.settings_and_store(options)
     refuse_hosts(settings, options.host, *(name.host for name in options.jobs))
     store = settings.outbox.path
     edits: Sequence[Any]
     try:
         if settings.cluster is None:
-            edits = edit(store, wanted(options, store), wish)
+            edits = wish(store, wanted(options, store))
         else:
             from callsign.commands import all_jobs
 
@@ -55,35 +58,18 @@ def run(options: common.Options, wish: Wish) -> int:
     return common.DONE if all(one.done for one in edits) else common.FAILED
 
 
-def misuse(options: Any) -> str:
-    """What is wrong with the command line, empty if nothing is."""
-    if options.failed == bool(options.jobs):
-        return "wanted the numbers of jobs, or --failed"
-    if not options.failed and (options.system or options.since or options.host):
-        return "--system, --since and --host go with --failed"
-    return ""
-
-
 def wanted(options: Any, store: Path) -> list[int]:
     """The jobs meant, each once, the oldest first where all failed ones are.  Raises ValueError, OutboxError."""
     if not options.failed:
         return list(dict.fromkeys(name.number for name in options.jobs))
-    reader = OutboxReader(store)
-    try:
+    with closing(OutboxReader(store)) as reader:
         rows = reader.jobs(state="failed", system=options.system, since=period_of(options), most=-1)
-    finally:
-        reader.close()
     return sorted(row.job for row in rows)
 
 
 def period_of(options: Any) -> float | None:
     """Since when.  Raises ValueError."""
     return jobs.period(options.since).get("since")
-
-
-def edit(store: Path, numbers: Sequence[int], wish: Wish) -> list[Edit]:
-    """What became of each.  Raises OutboxError."""
-    return wish(store, numbers) if numbers else []
 
 
 def say(edits: Sequence[Any], failed: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -118,15 +119,12 @@ def _summaries(store: Path) -> tuple[dict[str, Summary], dict[str, Questions]]:
             return {}, {}
     except PermissionError as fault:
         raise OutboxError(f"this user may not look into {store.parent}") from fault
-    reader = OutboxReader(store)
-    try:
+    with closing(OutboxReader(store)) as reader:
         found = reader.summaries()
         for system, count in reader.failed_since(clocks.wall() - HOUR_SECONDS).items():
             if system in found:
                 found[system].failed_last_hour = count
         return found, reader.questions(clocks.wall() - HOUR_SECONDS)
-    finally:
-        reader.close()
 
 
 def _in_order(account: str) -> tuple[int, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -127,15 +128,12 @@ def _has_number(number: str, country: str) -> Callable[[Mapping[str, str]], bool
 
 def found(store: Path, wanted: Mapping[str, Any], show_numbers: bool = False) -> list[dict[str, Any]]:
     """The jobs that fit, each with its life if one is asked for by id.  Raises OutboxError."""
-    reader = OutboxReader(store)
-    try:
+    with closing(OutboxReader(store)) as reader:
         jobs = [values_of(row, show_numbers) for row in reader.jobs(**wanted)]
         if wanted.get("job") is not None:
             for row in jobs:
                 row["life"] = life_of(reader, row["job"])
         return jobs
-    finally:
-        reader.close()
 
 
 def say_what_is_missing(jobs: Sequence[object], options: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -38,21 +37,10 @@ def arguments(parser: common.Parser) -> None:
     form = parser.add_mutually_exclusive_group()
     common.json_option(form)
     form.add_argument("--check", action="store_true", help="one line and an exit status for Nagios")
-    for level, seconds in (("WARNING", WARN_AGE_SECONDS), ("CRITICAL", CRIT_AGE_SECONDS)):
+    for level, age in (("WARNING", WARN_AGE_SECONDS), ("CRITICAL", CRIT_AGE_SECONDS)):
         text = f"with --check: {level} when a job waits for longer (default %(default)g)"
-        parser.add_argument(f"--{level[:4].lower()}-age", type=_seconds, default=seconds, metavar="SECONDS", help=text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < math.inf:
-        from argparse import ArgumentTypeError
-
-        raise ArgumentTypeError(f"{text} is no number of seconds, wanted 0 or more")
-    return number
+        option = f"--{level[:4].lower()}-age"
+        parser.add_argument(option, type=common.seconds, default=age, metavar="SECONDS", help=text)
 
 
 def run(options: common.Options) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -115,13 +115,11 @@ class ScriptDelivery:
 
     def _is_something_new(self) -> bool:
         """Whether a job was stored that no look of ours has found yet."""
-        reader = OutboxReader(self._outbox.path)
-        try:
-            newest = reader.newest_open()
-        except OutboxError:
-            return False
-        finally:
-            reader.close()
+        with closing(OutboxReader(self._outbox.path)) as reader:
+            try:
+                newest = reader.newest_open()
+            except OutboxError:
+                return False
         is_new = newest > self._newest_known
         self._newest_known = max(self._newest_known, newest)
         return is_new
