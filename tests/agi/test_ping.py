@@ -101,7 +101,7 @@ def test_one_connection_is_its_own_call_and_no_second_one(server: FastAgiServer)
 
 @pytest.mark.parametrize("server", ["127.0.0.1"], indirect=True)
 def test_its_own_call_may_ask_for_ping_alone(server: FastAgiServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ping, "BLOCK", BLOCK.replace(b"ping\n\n", b"noojee/start\n\n"))
+    monkeypatch.setattr(ping, "BLOCK", BLOCK.replace(ping.REQUEST, b"agi://own/noojee/start"))
     assert server.answers(LONG_SECONDS)  # agi_request: Asterisk's own words, which nobody asks
     monkeypatch.setattr(ping, "BLOCK", BLOCK.replace(b"script: ping", b"script: noojee/start"))
     assert not server.answers(LONG_SECONDS)
@@ -194,7 +194,7 @@ def test_a_call_that_is_admitted_by_allow_hears_what_a_call_of_asterisks_hears(
 ) -> None:
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(server, "_allow", lambda: (ip_network("127.0.0.1"),))
-    assert play(server.address, LONG_SECONDS).endswith('\nSET VARIABLE "CALLSIGNSTATUS" "ping"\n')
+    assert play(server.address, LONG_SECONDS).endswith('\nSET VARIABLE "CALLSIGNSTATUS" "ping/settings"\n')
     wait_until(lambda: bool(caplog.records))
     assert [record.levelname for record in caplog.records] == ["INFO"], caplog.text
 
@@ -218,5 +218,5 @@ def test_what_makes_sure_of_the_block_is_answered_as_asterisk_answers_it() -> No
             sock.sendall(b"GET FULL VARIABLE 1f${CHANNEL(appdata)}1f\n")
             with sock.makefile("rb") as lines:
                 assert lines.read(len(BLOCK)) == BLOCK
-                assert lines.readline() == b"200 result=1 (1fagi://own/ping1f)\n"
+                assert lines.readline() == b"200 result=1 (1fagi://own/ping/settings1f)\n"
         assert said.result(LONG_SECONDS) == "GET FULL VARIABLE 1f${CHANNEL(appdata)}1f\n"

@@ -10,15 +10,12 @@ from contextlib import suppress
 Address = tuple[str, int]
 
 LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (where a server that listens everywhere is reached)
-PATH = "ping"
-WITH_SETTINGS = "ping/settings"
-"""The same with CALLSIGNSETTINGS, which changes when the settings are others, and of a cluster's host CALLSIGNLEASE.
+PATH = "ping/settings"
+"""A ping that also gets CALLSIGNSETTINGS, which changes when the settings are others, and of a cluster's host
+CALLSIGNLEASE: see `steps/answer`."""
 
-See `steps/answer`.
-"""
-
-REQUEST = b"agi://own/ping"
-BLOCK = b"agi_network: yes\nagi_network_script: ping\nagi_request: %s\n\n" % REQUEST
+REQUEST = b"agi://own/ping/settings"
+BLOCK = b"agi_network: yes\nagi_network_script: ping/settings\nagi_request: %s\n\n" % REQUEST
 MOST_BYTES = 4096  # of the commands in a ping, which are two short lines
 
 
@@ -30,7 +27,7 @@ def is_answered(server: Address, seconds: float, expect: Callable[[Address], Non
         return False
 
 
-def play(server: Address, seconds: float, expect: Callable[[Address], None] | None = None, path: str = PATH) -> str:
+def play(server: Address, seconds: float, expect: Callable[[Address], None] | None = None) -> str:
     """The commands of a whole `ping` session; none where `server` closes the connection without.
 
     `expect` gets the address that the call comes from, before it comes.
@@ -46,12 +43,12 @@ def play(server: Address, seconds: float, expect: Callable[[Address], None] | No
         sock.settimeout(seconds)
         sock.connect((host, server[1]))
         with suppress(ConnectionError):
-            sock.sendall(BLOCK.replace(b"ping", path.encode()))
-            return _commands(sock, end, REQUEST.replace(b"ping", path.encode()))
+            sock.sendall(BLOCK)
+            return _commands(sock, end)
     return ""
 
 
-def _commands(sock: socket.socket, end: float, request: bytes) -> str:
+def _commands(sock: socket.socket, end: float) -> str:
     """Asterisk's half: answers each command, until the server closes the connection."""
     said = b""
     while (left := end - time.monotonic()) > 0 and len(said) < MOST_BYTES:
@@ -61,12 +58,12 @@ def _commands(sock: socket.socket, end: float, request: bytes) -> str:
             return said.decode(errors="replace")
         said += data
         if data.endswith(b"\n"):
-            sock.sendall(b"".join(_answer(command, request) for command in data.splitlines()))
+            sock.sendall(b"".join(map(_answer, data.splitlines())))
     raise TimeoutError("the session did not end in time")
 
 
-def _answer(command: bytes, request: bytes) -> bytes:
+def _answer(command: bytes) -> bytes:
     """What Asterisk says to it: to what makes sure of the block, its text with the variable in it."""
     if command.startswith(b"GET FULL VARIABLE "):
-        return b"200 result=1 (%s)\n" % command.split()[-1].replace(b"${CHANNEL(appdata)}", request)
+        return b"200 result=1 (%s)\n" % command.split()[-1].replace(b"${CHANNEL(appdata)}", REQUEST)
     return b"200 result=0\n"

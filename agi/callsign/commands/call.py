@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from callsign.commands import common
 from callsign.sandbox.asterisk.call import Call, unique_id
-from callsign.script.one_step import answer_one_step
+from callsign.script.main import answer_one_step
 
 EPILOG = """\
 examples:

@@ -82,7 +82,7 @@ def _check(settings: Settings) -> Told:
     warnings += care.warnings
     hosts: list[dict[str, Any]] = []
     if not care.faults:
-        found = all_hosts.figures(settings, health.what_it_runs_with(settings))
+        found = all_hosts.figures(settings, health.server(settings)[1])
         hosts = found["hosts"]
         lines += all_hosts.lines(found)
     lines += [f"fault: PostgreSQL: {words}" for words in care.faults] + _warned(warnings)

@@ -23,6 +23,7 @@ from callsign.settings.sections import Settings
 
 PING_SECONDS = 2.0  # a server that is well answers within milliseconds
 HOUR_SECONDS = 3600.0
+_SAID = re.compile(r"CALLSIGN(VERSION|SETTINGS|LEASE)=([^,\"\n]+)")
 FAILED = (State.REFUSED.value, State.EXPIRED.value, State.SUPERSEDED.value)
 
 
@@ -31,7 +32,7 @@ def status(settings: Settings, faults: Sequence[str] = ()) -> dict[str, Any]:
 
     Raises OutboxError if the store may not be read.
     """
-    running = server(settings)
+    running, said = server(settings)
     known: dict[str, Summary] = {}
     asked: dict[str, Questions] = {}
     trouble = store_troubles(settings.outbox.path)
@@ -49,7 +50,6 @@ def status(settings: Settings, faults: Sequence[str] = ()) -> dict[str, Any]:
         for account in accounts
     }
     totals = {what: sum(entry[what] for entry in systems.values()) for what in ("waiting", "delivered", "failed")}
-    said = what_it_runs_with(settings) if running["running"] else {}
     differ = bool(settings.stamp) and "SETTINGS" in said and said["SETTINGS"] != settings.stamp
     about = {"settings": settings.source, "settings_differ": differ, "settings_faults": list(faults)}
     found = {**running, **about, "store_trouble": "; ".join(trouble), **totals, "systems": systems}
@@ -88,28 +88,18 @@ def _missing(settings: Settings, is_running: bool) -> list[str]:
     return [f"the store {path} is not there though the server runs: it cannot be made; see [outbox] path"]
 
 
-def server(settings: Settings) -> dict[str, Any]:
-    """Whether the server answers."""
-    address = settings.server.listen
-    shown = listening.format_address(address)
-    version = trouble = ""
+def server(settings: Settings) -> tuple[dict[str, Any], dict[str, str]]:
+    """Whether the server answers; and what it says of itself: VERSION, SETTINGS, of a cluster's host LEASE."""
+    shown = listening.format_address(settings.server.listen)
+    said: dict[str, str] = {}
     try:
-        said = ping.play(address, PING_SECONDS)
+        said = dict(_SAID.findall(ping.play(settings.server.listen, PING_SECONDS)))
     except OSError as fault:
         trouble = f"agi://{shown}/ping: {fault}"
     else:
-        version = "".join(re.findall(r"CALLSIGNVERSION=([^,\"\n]+)", said))
-        trouble = "" if version else "it listens but does not admit this machine: see [server] allow"
-    return {"running": bool(version), "address": shown, "version": version, "trouble": trouble}
-
-
-def what_it_runs_with(settings: Settings) -> dict[str, str]:
-    """What the server says of itself besides its version: SETTINGS, LEASE; nothing where it does not say."""
-    try:
-        said = ping.play(settings.server.listen, PING_SECONDS, path=ping.WITH_SETTINGS)
-    except OSError:
-        return {}
-    return dict(re.findall(r"CALLSIGN(SETTINGS|LEASE)=([0-9a-f.]+)", said))
+        trouble = "" if said else "it listens but does not admit this machine: see [server] allow"
+    version = said.get("VERSION", "")
+    return {"running": bool(version), "address": shown, "version": version, "trouble": trouble}, said
 
 
 def _summaries(store: Path) -> tuple[dict[str, Summary], dict[str, Questions]]:

@@ -41,7 +41,7 @@ def check(settings: Settings, warn_age: float, crit_age: float, faults: Sequence
     try:
         found = health.status(settings, faults)
     except OutboxError as fault:  # broken, or only not for this user's eyes
-        server = health.server(settings)
+        server, _ = health.server(settings)
         return Verdict(UNKNOWN, str(fault)) if server["running"] else Verdict(CRITICAL, f"{_down(server)}; {fault}")
     return judge(found, warn_age, crit_age)
 

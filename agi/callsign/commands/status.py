@@ -53,7 +53,7 @@ def run(options: common.Options) -> int:
     except OutboxError as fault:
         if not faults:
             raise
-        found = {**server(settings), "settings_faults": faults, "store_trouble": str(fault), "systems": {}}
+        found = {**server(settings)[0], "settings_faults": faults, "store_trouble": str(fault), "systems": {}}
     if options.json:
         common.print_json(found)
     else:

@@ -27,7 +27,7 @@ from callsign.settings.sections import Settings
 from callsign.stderr_queue import queue_stderr
 from callsign.steps.answer import Services, answer, note_question, status_variables
 from callsign.steps.attend import Attendant, leave_status
-from callsign.steps.step import Step
+from callsign.steps.step import Step, read_step
 
 if TYPE_CHECKING:
     from callsign.script.rounds import ScriptDelivery
@@ -74,8 +74,8 @@ def _confirm(session: AgiSession) -> None:
 class _Script:
     """What one run holds open: the store, once the settings are read, and its share in the delivery."""
 
-    def __init__(self) -> None:
-        self._settings: Settings | None = None
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._settings = settings
         self._outbox: Outbox | None = None
         self._share: ScriptDelivery | None = None
         self._stored = False
@@ -100,7 +100,7 @@ class _Script:
             note_question(step, variables, self._answered_with)
 
     def _services(self) -> Services:
-        self._settings = settings = load(path_of(None))[0]
+        self._settings = settings = self._settings or load(path_of(None))[0]
         become_owner(settings.outbox.path)
         self._outbox = Outbox(settings.outbox.path, settings.outbox.durability, settings.outbox.keep_days)
         return Services(lambda: settings, self._outbox, self._wait_for, self._ask)
@@ -127,11 +127,23 @@ class _Script:
             self._share = ScriptDelivery(self._outbox, self._settings)
         return self._share
 
-    def end(self, deliver: bool) -> None:
+    def end(self, deliver: bool, linger: bool = True) -> None:
         if deliver and self._stored:
-            self._delivering().deliver_rest()
+            self._delivering().deliver_rest(linger)
         if self._outbox is not None:
             self._outbox.close()
+
+
+def answer_one_step(request: str, args: Sequence[str], env: Mapping[str, str], settings: Settings) -> dict[str, str]:
+    """The variables that a step sets, without Asterisk.  Delivers what it has stored, unless another process does."""
+    script = _Script(settings)
+    try:
+        step = read_step(env, args, request=request)
+        variables = script.answer(step)
+        script.note(step, variables)
+        return variables
+    finally:
+        script.end(deliver=True, linger=False)
 
 
 def _own_standard_output() -> BinaryIO:
