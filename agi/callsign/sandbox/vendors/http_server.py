@@ -31,8 +31,7 @@ class HttpSide(ThreadingHTTPServer):
         OSError: the address cannot be had, or the certificate cannot be read.
     """
 
-    # The library would track only non-daemon threads; those would keep a program alive that forgot to stop.
-    daemon_threads = True
+    daemon_threads = False  # those it joins in `server_close`
     request_queue_size = 128
 
     def __init__(
@@ -51,7 +50,6 @@ class HttpSide(ThreadingHTTPServer):
             self._tls.load_cert_chain(*certificate)
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
-        self._connection_threads: list[threading.Thread] = []
         self._acceptor = threading.Thread(
             target=self.serve_forever, args=(STOP_POLL_SECONDS,), name="sandbox-accept", daemon=True
         )
@@ -73,8 +71,6 @@ class HttpSide(ThreadingHTTPServer):
             # Not SSLSocket's own shutdown: that one pulls the TLS state from under the reading thread.
             with suppress(OSError):
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
-        for thread in self._connection_threads:
-            thread.join()
         self.server_close()
 
     def server_bind(self) -> None:
@@ -90,18 +86,6 @@ class HttpSide(ThreadingHTTPServer):
         with self._lock:
             self._open.add(connection)
         return connection, address
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """One thread a connection, remembered so that `stop` can join it."""
-        thread = threading.Thread(
-            target=self.process_request_thread,
-            args=(request, client_address),
-            name="sandbox-connection",
-            daemon=True,
-        )
-        alive = [other for other in self._connection_threads if other.is_alive()]
-        self._connection_threads = [*alive, thread]
-        thread.start()
 
     def shutdown_request(self, request: Any) -> None:
         """A connection has ended."""
