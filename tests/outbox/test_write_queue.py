@@ -9,7 +9,7 @@ import pytest
 from callsign.outbox import write_queue
 from callsign.outbox.jobs import new_job_of
 from callsign.outbox.values import Change, Listen
-from callsign.outbox.write_queue import Signal, WriteQueue
+from callsign.outbox.write_queue import Item, WriteQueue
 from store_play import LONG_SECONDS, call_from
 
 MOMENT = 1e-6
@@ -30,16 +30,16 @@ def test_what_waits_goes_together_in_the_order_in_which_it_came() -> None:
     assert queue.is_empty
 
 
-@pytest.mark.parametrize("item", [Listen(None), threading.Event(), Signal.LAST])
+@pytest.mark.parametrize("item", [Listen(None), threading.Event(), None])
 def test_who_waits_until_all_is_written_stands_behind_all_that_came_before(
-    item: Listen | threading.Event | Signal,
+    item: Item,
 ) -> None:
     queue = WriteQueue()
     for number in range(2 * write_queue.MOST_IN_A_BATCH):
         queue.put(change(number))
     queue.put(item)
     batches = [queue.next_batch(LONG_SECONDS) for _ in range(3)]
-    assert [bool(batch.waiting or batch.last) for batch in batches] == [False, False, True]
+    assert [bool(batch.listens or batch.waiting or batch.last) for batch in batches] == [False, False, True]
     assert sum(len(batch.changes) for batch in batches) == 2 * write_queue.MOST_IN_A_BATCH
 
 
@@ -57,7 +57,7 @@ def test_only_who_got_nothing_for_all_the_time_has_waited_in_vain() -> None:
     batch = queue.next_batch(MOMENT)
     assert batch.timed_out
     assert batch.is_empty
-    queue.put(Signal.LOOK)
+    queue.put(threading.Event())
     batch = queue.next_batch(MOMENT)
     assert not batch.timed_out
     assert not batch.is_empty

@@ -19,7 +19,6 @@ from callsign.notification import Notification, State
 from callsign.outbox import schema as sql
 from callsign.outbox.jobs import new_job_of
 from callsign.outbox.values import Added, Job, Listen, OnJobs, OnNewStore, OutboxError
-from callsign.outbox.write_queue import Signal
 from callsign.outbox.writer import OutboxWriter
 
 __all__ = ["ADD_SECONDS", "COMMIT_SECONDS", "Added", "Job", "OnJobs", "Outbox", "OutboxError"]
@@ -118,9 +117,8 @@ class Outbox:
 
     def stop_listening(self, seconds: float) -> None:
         """The jobs are somebody else's from now on; waits up to `seconds` until all that was ended is written."""
-        end = Listen(None)
-        self._queue.put(end)
-        end.done.wait(seconds)
+        self._queue.put(Listen(None))
+        self.wait_written(seconds)
 
     @property
     def is_alive(self) -> bool:
@@ -133,7 +131,7 @@ class Outbox:
 
     def poll(self) -> None:
         """Lets the writer look for jobs that another process stored."""
-        self._queue.put(Signal.LOOK)
+        self._queue.put(threading.Event())
 
     def close(self) -> None:
         """Writes what is still to be written and closes the store."""

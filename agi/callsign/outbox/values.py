@@ -84,4 +84,3 @@ class Listen(Record):
 
     on_jobs: OnJobs | None
     on_new_store: OnNewStore | None = None  # the store was lost and made again: what lay beside it may be gone too
-    done: threading.Event = field(default_factory=threading.Event)  # set when all before it is written

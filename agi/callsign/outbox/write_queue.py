@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 import threading
-from enum import Enum, auto
 
 from callsign.outbox.values import Change, Listen, NewJob
 from callsign.record import Record, field
@@ -12,15 +11,9 @@ from callsign.record import Record, field
 MOST_IN_A_BATCH = 500  # rows; a larger transaction would make the calls behind it wait
 
 
-class Signal(Enum):
-    """What else the writer gets."""
-
-    LOOK = auto()  # another process may have stored something
-    LAST = auto()  # no more will come
-
-
-Item = NewJob | Listen | threading.Event | Signal | list[Change]
-"""Changes that came together are written in one transaction; an event is set when all before it is written."""
+Item = NewJob | Listen | threading.Event | list[Change] | None
+"""Changes that came together are written in one transaction; an event is set when all before it is written, and what
+other processes have stored is seen; None: no more will come."""
 
 
 class Batch(Record, frozen=False):
@@ -30,14 +23,13 @@ class Batch(Record, frozen=False):
     changes: list[Change] = field(default_factory=list)
     listens: list[Listen] = field(default_factory=list)
     waiting: list[threading.Event] = field(default_factory=list)  # of those who wait until all before them is written
-    look: bool = False
     last: bool = False
     timed_out: bool = False  # nothing came in all the time given
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self.new_jobs or self.changes or self.waiting or self.look or self.last)
+        return not (self.new_jobs or self.changes or self.listens or self.waiting or self.last)
 
     @property
     def is_full(self) -> bool:
@@ -77,11 +69,8 @@ class WriteQueue:
         elif isinstance(item, list):
             batch.changes += item
         elif isinstance(item, Listen):
-            batch.waiting.append(item.done)
             batch.listens.append(item)
         elif isinstance(item, threading.Event):
             batch.waiting.append(item)
-        elif item is Signal.LAST:
+        else:
             batch.last = True
-        elif item is Signal.LOOK:
-            batch.look = True

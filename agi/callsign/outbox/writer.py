@@ -21,7 +21,7 @@ from callsign.outbox.sync import WalSync
 from callsign.outbox.unwritten import Unwritten, ends_in
 from callsign.outbox.upkeep import Tidying
 from callsign.outbox.values import Added, Change, Job, Listen, NewJob
-from callsign.outbox.write_queue import Batch, Signal, WriteQueue
+from callsign.outbox.write_queue import Batch, WriteQueue
 from callsign.record import Record
 
 QUIET_SECONDS = 1.0  # without work, after which the writer looks for jobs of other processes and tidies up
@@ -86,7 +86,7 @@ class OutboxWriter:
         """Writes what is queued, closes the store and ends."""
         if self._check is not None:
             self._check.close()
-        self.queue.put(Signal.LAST)
+        self.queue.put(None)
         self._thread.join(CLOSE_SECONDS)
         if self._sync is not None:
             self._sync.close()
