@@ -17,7 +17,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Protocol
 
 from callsign import thread_starts
 from callsign.agi import fault_status, ping
@@ -54,17 +53,8 @@ Peer = tuple[str, int] | tuple[str, int, int, int]
 """As accept() gives it for IPv4 and IPv6."""
 
 
-class Attend(Protocol):
-    """Reads, answers and ends a session; see steps.attend."""
-
-    def __call__(
-        self,
-        connection: Connection,
-        confirm: Callable[[AgiSession], None],
-        waits: Callable[[], AbstractContextManager[None]],
-        *,
-        is_logged: bool,
-    ) -> None: ...
+Attend = Callable[[Connection, Callable[[AgiSession], None], Callable[[], AbstractContextManager[None]], bool], None]
+"""Reads, answers and ends a session; see steps.attend, whose first arguments these are."""
 
 
 class FastAgiServer:
@@ -262,7 +252,7 @@ class FastAgiServer:
                 raise BadPeer("it came from where our own call comes from, and is none")
 
         try:
-            self._attend(SocketConnection(sock), confirm, lambda: self._waiting.wait(sock), is_logged=not is_own)
+            self._attend(SocketConnection(sock), confirm, lambda: self._waiting.wait(sock), not is_own)
         except BadPeer as fault:
             self._peers.closed(peer, f": {fault}")
             sock.close()  # at once: what it may still send is nobody's

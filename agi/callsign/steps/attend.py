@@ -54,8 +54,8 @@ class Attendant:
         connection: Connection,
         confirm: Callable[[AgiSession], None],
         waits: Callable[[], AbstractContextManager[None]] = nullcontext,
-        line: Sequence[str] | None = None,
         is_logged: bool = True,
+        line: Sequence[str] | None = None,
     ) -> None:
         """Reads what is asked, answers it and ends the session.  Raises BadPeer, and then nothing was ended.
 
