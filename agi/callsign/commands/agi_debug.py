@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from callsign.commands import asterisk_conf, common
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         variables=dict(options.var),
     )
     conduct = Conduct(timeout_seconds=options.timeout, hangup_after=options.hangup_after)
-    show = None if options.json else _LineShower(call.channel)
+    show = None if options.json else partial(_show_line, call.channel)
     if is_agi_url(options.target):
         session = run_fastagi(options.target, call, options.args, conduct, show)
     else:
@@ -84,16 +85,11 @@ def _found(script: str) -> str:
     return str(there[0]) if there else script
 
 
-class _LineShower:
-    """Prints each line at once, as res_agi does: agi_network lines come before the channel is known to it."""
-
-    def __init__(self, channel: str) -> None:
-        self._channel = channel
-
-    def __call__(self, direction: str, text: str) -> None:
-        arrow = ">>" if direction == "Tx" else "<<"
-        channel = "" if direction == "Tx" and text.startswith("agi_network") else f"<{self._channel}>"
-        print(f"{channel}AGI {direction} {arrow} {_printable(text)}", flush=True)
+def _show_line(channel: str, direction: str, text: str) -> None:
+    """Prints it at once, as res_agi does: agi_network lines come before the channel is known to it."""
+    arrow = ">>" if direction == "Tx" else "<<"
+    whose = "" if direction == "Tx" and text.startswith("agi_network") else f"<{channel}>"
+    print(f"{whose}AGI {direction} {arrow} {_printable(text)}", flush=True)
 
 
 def _summary(session: Session) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from xml.parsers import expat
 
 _PROLOG = re.compile(rb"\s*(?:<\?xml[^>]*\?>)?\s*(?:<!--(?:(?!-->).)*-->\s*)*", re.DOTALL)
+# What stands behind it cannot be a DTD, which no register has, and in which an entity could grow.
 _ROOT = re.compile(rb"<([A-Za-z_][\w.-]*)(?:\s[^>]*)?(?:/>|>(.*)</\1\s*>)\s*", re.DOTALL)
 _BOM = b"\xef\xbb\xbf"
 
@@ -79,12 +80,15 @@ class Joined:
     def _xml(self, body: bytes) -> Iterator[bytes]:
         if not body.strip():
             return
-        refuse_bad_xml(body)
         prolog = _PROLOG.match(body)
         assert prolog is not None  # noqa: S101  it may be empty
         root = _ROOT.fullmatch(body, prolog.end())
         if root is None:
             raise BadPart("it is no XML of calls")
+        try:
+            expat.ParserCreate().Parse(body, True)
+        except (expat.ExpatError, LookupError, ValueError):
+            raise BadPart("it is no XML") from None
         if self._root not in (None, root[1]):
             raise BadPart("its root differs from that of the part before")
         if not self._began:
@@ -93,17 +97,3 @@ class Joined:
         if root[2] and root[2].strip():
             self.has_calls = True
             yield root[2].strip() + b"\n"
-
-
-def refuse_bad_xml(body: bytes) -> None:
-    """Raises BadPart."""
-
-    def doctype(*_: object) -> None:
-        raise BadPart("it is XML with a DTD, which no register has")
-
-    parser = expat.ParserCreate()
-    parser.StartDoctypeDeclHandler = doctype
-    try:
-        parser.Parse(body, True)
-    except (expat.ExpatError, LookupError, ValueError):
-        raise BadPart("it is no XML") from None

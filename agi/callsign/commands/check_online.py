@@ -11,7 +11,7 @@ from callsign.http.transport import HttpTransport
 from callsign.log_text import place_of
 from callsign.notification import Refused, TryLater
 from callsign.question import Invalid
-from callsign.record import Record, field
+from callsign.record import Record
 from callsign.settings.accounts import account_of, name_of, place_named, system_of
 from callsign.settings.sections import Settings
 from callsign.vendors.interface import Probed
@@ -50,21 +50,6 @@ class Finding(Record):
         return f"{account_of(self.system, self.account)}: {'; '.join(words)}: {self.words}"
 
 
-class _Listening(Record, frozen=False):
-    """Sends, and keeps what came."""
-
-    send: Send
-    address: str = ""
-    answers: list[Answer] = field(default_factory=list)
-
-    def __call__(self, request: Request, seconds: float) -> Reply:
-        self.address = self.address or request.host()
-        reply = self.send(request, seconds)
-        if isinstance(reply, Answer):
-            self.answers.append(reply)
-        return reply
-
-
 def check_online(settings: Settings) -> list[Finding]:
     """Asks the vendor of each account, side by side.  Never raises."""
     transport = HttpTransport()
@@ -77,7 +62,14 @@ def check_online(settings: Settings) -> list[Finding]:
 
 def _check(settings: Settings, account: str, send: Send) -> Finding:
     vendor, section = VENDORS[system_of(account)], settings.section(account)
-    heard = _Listening(send)
+    answers: list[Answer] = []
+
+    def heard(request: Request, seconds: float) -> Reply:
+        reply = send(request, seconds)
+        if isinstance(reply, Answer):
+            answers.append(reply)
+        return reply
+
     probed: Probed | Refused | TryLater | Invalid
     try:
         end = clocks.steady() + CHECK_SECONDS
@@ -87,18 +79,18 @@ def _check(settings: Settings, account: str, send: Send) -> Finding:
     except Exception as fault:  # our own fault in one vendor must not hide the others
         probed = TryLater(f"a fault in callsign itself: {place_of(fault)}")
     words = place_named(account, probed.words if isinstance(probed, Probed) else probed.reason)
-    skew = next((s for answer in heard.answers if (s := answer.clock_skew_seconds()) is not None), None)
+    skew = next((s for answer in answers if (s := answer.clock_skew_seconds()) is not None), None)
     clock_good = skew is None or abs(skew) < vendor.clock_seconds
     return Finding(
         system_of(account),
         name_of(account),
         isinstance(probed, Probed) and probed.is_well and clock_good,
-        heard.address,
-        bool(heard.answers),
-        bool(heard.answers) and section.url.startswith("https://"),
+        Request("GET", section.url).host(),
+        bool(answers),
+        bool(answers) and section.url.startswith("https://"),
         None if skew is None else round(skew, 1),
         clock_good,
-        _credentials(probed, heard.answers),
+        _credentials(probed, answers),
         words,
     )
 
