@@ -698,19 +698,6 @@ def test_asterisk_waits_for_a_script_that_has_closed_its_output(tmp_path: Path) 
         os.kill(int(session.variables["PID"]), 0)
 
 
-def test_a_script_may_be_let_go_on_after_its_output(script: Callable[[str], Path], tmp_path: Path) -> None:
-    path = script(f"""
-ask('NOOP')
-os.close(1)
-sys.stdin.read()
-open({str(tmp_path / "later")!r}, "w").write("done")
-""")
-    session = run_script(path, conduct=Conduct(exit_wait_seconds=0))
-    assert (session.status, session.ended_well) == ("SUCCESS", True)
-    wait_for_scripts()
-    assert (tmp_path / "later").read_text() == "done"
-
-
 def test_a_script_that_forks_and_exits_holds_nobody(script: Callable[[str], Path], tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)

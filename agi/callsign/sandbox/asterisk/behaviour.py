@@ -35,8 +35,6 @@ class Conduct:
     (None: execute it). `b""` leaves the peer waiting."""
     cut: Cut | None = None
     cut_at_command: int = 1  # which command AFTER_COMMAND and IN_REPLY mean, counted from 1
-    exit_wait_seconds: float | None = None
-    """How long to wait for a script's exit once its output has ended; None: until the timeout."""
 
     def given_reply(self, line: str) -> bytes | None:
         """The bytes a test wants `line` to be answered with, if any."""

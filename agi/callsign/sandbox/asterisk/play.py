@@ -78,8 +78,7 @@ def run_script(
 
     Never raises. A relative path starts in the current directory, not in Asterisk's agi-bin; standard error stays ours.
     As with Asterisk, an exit status other than 0 is FAILURE, and the dialplan waits for the *process*, also
-    after it has closed its output: a script that wants to go on must fork (`Conduct.exit_wait_seconds` lets
-    one go on without). A script that outlasts the timeout is killed.
+    after it has closed its output: a script that wants to go on must fork. One that outlasts the timeout is killed.
     """
     began, script = time.monotonic(), os.fspath(path)
     if not os.path.exists(script):
@@ -101,22 +100,19 @@ def run_script(
     side.channel.runs(script, arguments)
     try:
         side.run(call.environment(script, arguments, network=False))
-        _part(process, side, wire, conduct)
+        _part(process, side, wire)
     finally:
         wire.close()
         _reap(process)
     return side.session(time.monotonic() - began)
 
 
-def _part(process: subprocess.Popen[bytes], side: AsteriskSide, wire: Wire, conduct: Conduct) -> None:
+def _part(process: subprocess.Popen[bytes], side: AsteriskSide, wire: Wire) -> None:
     """Wait for a script's exit as Asterisk does, its standard input still open; end one that is too late."""
     if side.peer_ended:
-        let_go = conduct.exit_wait_seconds
         try:
-            process.wait(wire.remaining_seconds if let_go is None else min(let_go, wire.remaining_seconds))
+            process.wait(wire.remaining_seconds)
         except subprocess.TimeoutExpired:
-            if let_go is not None and wire.remaining_seconds:
-                return
             side.fail("its output has ended, but the process runs on: Asterisk holds the call until it exits")
         else:
             hung_up = side.status == "HANGUP"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import socket
-import socketserver
 import ssl
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -24,7 +24,7 @@ STOP_POLL_SECONDS = 0.02
 """How long `stop` may wait for the accepting thread to notice."""
 
 
-class HttpSide(ThreadingHTTPServer):
+class HttpSide(ThreadingTCPServer):  # an HTTPServer would ask the DNS for its own name
     """Reads requests, has them answered by `attend`, and sends that answer when its time has come.
 
     Raises:
@@ -32,6 +32,7 @@ class HttpSide(ThreadingHTTPServer):
     """
 
     daemon_threads = False  # those it joins in `server_close`
+    allow_reuse_address = True
     request_queue_size = 128
 
     def __init__(
@@ -72,11 +73,6 @@ class HttpSide(ThreadingHTTPServer):
             with suppress(OSError):
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
         self.server_close()
-
-    def server_bind(self) -> None:
-        """Bind without HTTPServer's look-up of the host's name, which may wait for a name server."""
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = self.server_address[0:2]  # type: ignore[assignment]
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept one connection; its TLS handshake takes place in its own thread, at the first read."""

@@ -74,7 +74,7 @@ class Sandbox:
         if self._http is not None:
             raise RuntimeError("the sandbox runs already")
         self._http = HttpSide(self._listen, self._attend, self._clock, self._certificate)
-        self._listen = (self._listen[0], self._http.server_port)
+        self._listen = (self._listen[0], self._http.server_address[1])
         self._http.start()
 
     def stop(self) -> None:
