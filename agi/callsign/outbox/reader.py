@@ -171,10 +171,11 @@ class OutboxReader:
     def summaries(self) -> dict[str, Summary]:
         """By system, of those that have jobs."""
         found: defaultdict[str, Summary] = defaultdict(lambda: Summary({}))  # its first job may come in between
-        for system, state, count in self._rows(sql.COUNTS, ()):
-            found[system].counts[state] = count
-        for system, oldest, next_try in self._rows(sql.WAITING, ()):
+        for system, count, oldest, next_try in self._rows(sql.WAITING, ()):
+            found[system].counts["waiting"] = count
             found[system].oldest_waiting_at, found[system].next_try = oldest, next_try
+        for (system, state), count in self.ended_counts().items():
+            found[system].counts[state] = count
         for system, success, *happening in self._rows(sql.LAST_OF_STATE, ()):
             setattr(found[system], "last_success" if success else "last_trouble", LastEvent(*happening))
         for system, *happening in self._rows(sql.LAST_ATTEMPT, ()):
@@ -185,7 +186,7 @@ class OutboxReader:
 
     def waiting(self) -> dict[str, tuple[int, float]]:
         """By system, of those that have any: how many jobs wait, and since when the oldest does.  Quick."""
-        return {system: (count, at) for system, count, at in self._rows(sql.WAITING_COUNTS, ())}
+        return {system: (count, at) for system, count, at, _ in self._rows(sql.WAITING, ())}
 
     def ended_counts(self) -> dict[tuple[str, str], int]:
         """By system and state.  Reads all that has ended: a second for a million jobs."""

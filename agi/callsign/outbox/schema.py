@@ -129,19 +129,13 @@ LIST_JOBS = f"""
 
 LIFE_OF = "SELECT at, event, milliseconds, reason FROM life WHERE job = ? ORDER BY line"
 
-COUNTS = """
-    SELECT system, 'waiting', count(*) FROM job GROUP BY system
-    UNION ALL SELECT system, state, count(*) FROM ended GROUP BY system, state"""
-
 ENDED_COUNTS = "SELECT system, state, count(*) FROM ended GROUP BY system, state"
 
 FAILED_SINCE = """
     SELECT system, count(*) FROM ended
     WHERE state IN ('refused', 'expired', 'superseded') AND ended >= ? GROUP BY system"""
 
-WAITING_COUNTS = "SELECT system, count(*), min(at) FROM job GROUP BY system"
-
-WAITING = "SELECT system, min(at), min(coalesce(next_try, at)) FROM job GROUP BY system"
+WAITING = "SELECT system, count(*), min(at), min(coalesce(next_try, at)) FROM job GROUP BY system"
 
 LAST_OF_STATE = """
     SELECT system, state = 'delivered', max(ended), id, reason FROM ended
