@@ -45,16 +45,9 @@ class Field:
         return self.default is not MISSING or self.default_factory is not None
 
 
-def field(
-    *,
-    default: Any = MISSING,
-    default_factory: Callable[[], Any] | None = None,
-    repr: bool = True,
-    compare: bool = True,
-    metadata: Mapping[str, Any] | None = None,
-) -> Any:
-    """The right side of a field's line where a default does not say enough."""
-    return Field(default, default_factory, repr, compare, metadata)
+def field(**about: Any) -> Any:
+    """The right side of a field's line where a default does not say enough: a `Field` of these."""
+    return Field(**about)
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
