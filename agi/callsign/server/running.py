@@ -76,18 +76,16 @@ class Server:
         )
         self._loaded = threading.Event()
         self._gate = self._gate_of(settings)
-        self._delivery = Delivery(self.outbox, lambda: self.settings, self._deliver, self._gate)
-        self._asking = Asking(lambda: self.settings, self._question)
-        self._prefetcher = Prefetcher(lambda: self.settings, self._question, self._asking.memory_of)
+        self._delivery = Delivery(self.outbox, lambda: self.settings, self._send, self._gate)
+        self._asking = Asking(lambda: self.settings, self._send)
+        self._prefetcher = Prefetcher(lambda: self.settings, self._send, self._asking.memory_of)
         self._note = ""
-        lease_left = None if self._gate is None else self._lease_left
+        figures = None if self._gate is None else self._gate.figures
+        lease_left = None if figures is None else lambda: figures.lease_left
         self._services = Services(lambda: self.settings, self.outbox, self._wait_for, self._ask, lease_left)
         self._metrics: Metrics | None = None
 
-    def _deliver(self, request: Request, seconds: float) -> Reply:
-        return self._transport.send(request, seconds)
-
-    def _question(self, request: Request, seconds: float) -> Reply:
+    def _send(self, request: Request, seconds: float) -> Reply:
         if not self._loaded.wait(seconds):
             return NoAnswer("callsign is still starting", sent=False)
         return self._transport.send(request, seconds)
@@ -102,9 +100,6 @@ class Server:
         if self._metrics is not None:
             self._metrics.question(system, verdict, time.perf_counter() - began)
         return verdict
-
-    def _lease_left(self) -> float:
-        return 0.0 if self._gate is None else self._gate.figures.lease_left
 
     def _gate_of(self, settings: Settings) -> ClusterGate | None:
         """Where jobs pass that other hosts have a word in; None where this one is alone."""
