@@ -52,8 +52,8 @@ def load(path: Path, check_country: bool = False) -> tuple[Settings, list[str]]:
     stamps: list[object] = []
     for file in (path, *_in_folder(path.parent / FOLDER, faults)):
         try:
-            content, found, stamp = _settled(file)
-            stamps.append((file.name, *stamp))
+            content, found, read = _settled(file)
+            stamps.append((file.name, *read))
             trees[file] = config_text.tree(content, SECTIONS)
             warnings += found
         except OSError as fault:
@@ -75,7 +75,8 @@ def load(path: Path, check_country: bool = False) -> tuple[Settings, list[str]]:
         raise ConfigError(walk.faults)
     others = tuple(file for file in trees if file != path)
     stamps += [(str(file), *_stamp(file.stat())) for file in dict.fromkeys(walk.files)]
-    loaded = replace(settings, source=str(path), files=tuple(walk.files), folder=others, stamp=_digest(stamps))
+    stamp = f"{zlib.crc32(repr(stamps).encode()):08x}"
+    loaded = replace(settings, source=str(path), files=tuple(walk.files), folder=others, stamp=stamp)
     return loaded, warnings + walk.warnings
 
 
@@ -99,10 +100,6 @@ def places(path: Path) -> Settings:
 
 def _stamp(read: os.stat_result) -> tuple[int, int]:
     return read.st_mtime_ns, read.st_size
-
-
-def _digest(stamps: list[object]) -> str:
-    return f"{zlib.crc32(repr(stamps).encode()):08x}"
 
 
 def _in_folder(folder: Path, faults: list[str]) -> list[Path]:

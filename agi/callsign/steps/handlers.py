@@ -110,7 +110,8 @@ def skarabee(step: Step, given: dict[str, str], settings: Settings) -> Notificat
     if named or is_withheld(given_from):
         phonefrom = skarabee_api.NO_NUMBER
     call = _call(step, given, settings)
-    told = [as_vendor_wants(bare_number(number), numbers.country, "national") for number in _told(given)]
+    told_of = given.get("call", "").split(TOLD)[1:]
+    told = [as_vendor_wants(bare_number(number), numbers.country, "national") for number in told_of]
     if told and any(as_vendor_wants(number, numbers.country, "national") in told for number in (phoneto, target)):
         return Skipped("this call was notified already, by another host")
     facts = {"businessid": office.businessid, "phoneto": target, "phonefrom": phonefrom, **_channel(step, call)}
@@ -172,11 +173,6 @@ def _call(step: Step, given: dict[str, str], settings: Settings) -> str:
     if not call:
         raise StepFault("call: the channel has no unique id; give call, such as ${CHANNEL(linkedid)}")
     return f"{settings.cluster.host}/{call}" if settings.cluster and BARE_ID.fullmatch(call) else call
-
-
-def _told(given: dict[str, str]) -> list[str]:
-    """The numbers that another host has told Skarabee of on this call."""
-    return given.get("call", "").split(TOLD)[1:]
 
 
 def _channel(step: Step, call: str) -> dict[str, str]:
