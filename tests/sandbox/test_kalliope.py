@@ -261,14 +261,6 @@ def test_the_register_may_grow_and_an_account_without_one_has_a_few_calls(box: S
     assert calls[1]["start_time"] == "2016-04-29 15:48:26"  # two hours ago, in Rome
 
 
-@pytest.mark.parametrize("missing", ["username", "password", "domain", "timezone"])
-def test_an_account_without_something_is_refused(missing: str) -> None:
-    with pytest.raises(ValueError, match=missing):
-        Sandbox({"kalliope": {**ACCOUNT, missing: ""}})
-    with pytest.raises(ValueError, match="columns"):
-        Sandbox({"kalliope": {**ACCOUNT, "calls": "a,b"}})
-
-
 def test_trouble_does_not_hide_a_bad_header(box: Sandbox) -> None:
     box.trouble["kalliope"] = Trouble(refuse_status="API disabled")
     assert send(box, "cdr/summary").status == 403

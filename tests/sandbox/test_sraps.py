@@ -12,7 +12,7 @@ import pytest
 
 from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.sandbox import Sandbox
-from callsign.sandbox.vendors.sraps import COMPANY, LARGEST_BODY_BYTES, Sraps
+from callsign.sandbox.vendors.sraps import COMPANY, LARGEST_BODY_BYTES
 from clocks_play import Clock
 from exchange import Reply, exchange
 
@@ -268,15 +268,6 @@ def test_a_trouble_never_hides_the_callers_own_fault(box: Sandbox) -> None:
     assert (refused.status, refused.json["message"]) == (403, "taken_mac_or_forbidden")
     box.trouble["sraps"] = Trouble(warning="queued")
     assert send(box, PHONE, "PUT", body).status == 202
-
-
-@pytest.mark.parametrize(
-    "account",
-    [{}, {"key_id": "a"}, {"key_id": "a", "key_secret": "b", "phones": "000413aabbcc|x|y", "profiles": "z"}],
-)
-def test_an_account_that_is_incomplete_is_refused(account: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match="sraps account"):
-        Sraps(account)
 
 
 def test_the_screen_shows_no_signature(box: Sandbox) -> None:

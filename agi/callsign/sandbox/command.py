@@ -48,9 +48,6 @@ REFUSAL = {
 POLLED = "kalliope"
 """Its register is read every few seconds, whether there are calls or not."""
 
-POLL_SHOWN_SECONDS = 60.0
-"""Of polls that all end alike one in so long is shown."""
-
 
 def faults_of(texts: Sequence[str], systems: Collection[str]) -> dict[str, Trouble]:
     """`noojee=slow:3`, `=refuse`, `=drop`, `=503` as what goes wrong where.  Raises ValueError."""
@@ -78,12 +75,12 @@ def _fault(system: str, word: str, text: str) -> dict[str, Any]:
 
 
 class Screen:
-    """What is shown of the requests: a line each, but few of many polls that all end alike."""
+    """What is shown of the requests: a line each, but of polls that all end alike the first alone."""
 
     def __init__(self, as_json: bool, with_numbers: bool) -> None:
         self._as_json = as_json
         self._with_numbers = with_numbers
-        self._polls: dict[tuple[str, str], tuple[float, int]] = {}  # path and verdict -> when shown; how many since
+        self._polls: dict[str, str] = {}  # path -> the verdict on the last one
 
     def show(self, seen: SeenRequest) -> None:
         """Prints it, if it is to be shown."""
@@ -91,19 +88,9 @@ class Screen:
         if self._as_json:
             fields = {"at": seen.at, "system": seen.system, "http_status": seen.http_status, "line": line}
             print(json.dumps(fields), flush=True)
-        elif seen.system != POLLED:
+        elif seen.system != POLLED or self._polls.get(seen.path) != seen.verdict:
+            self._polls[seen.path] = seen.verdict
             print(line, flush=True)
-        else:
-            self._show_poll(seen, line)
-
-    def _show_poll(self, seen: SeenRequest, line: str) -> None:
-        kind = seen.path, seen.verdict
-        shown_at, left_out = self._polls.get(kind, (None, 0))
-        if shown_at is not None and seen.at - shown_at < POLL_SHOWN_SECONDS:
-            self._polls[kind] = shown_at, left_out + 1
-            return
-        self._polls[kind] = seen.at, 0
-        print(f"{line} (and {left_out} more like it)" if left_out else line, flush=True)
 
 
 def run(
@@ -111,7 +98,7 @@ def run(
     accounts: Mapping[str, Mapping[str, str]],
     as_json: bool,
     faults: Mapping[str, Trouble],
-    with_numbers: bool = False,
+    with_numbers: bool,
 ) -> int:
     """Plays the vendors of these accounts until SIGINT or SIGTERM.  0, or 1 if the port is taken."""
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))

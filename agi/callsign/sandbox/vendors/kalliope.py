@@ -45,9 +45,6 @@ class Kalliope:
     Attributes:
         calls: the register, a mapping of COLUMNS each; a test may let it grow.
         salt: of the tenant; a test may change it.
-
-    Raises:
-        ValueError: the account lacks something, or a line of `calls` is none.
     """
 
     base_path = "/kalliope"
@@ -60,8 +57,6 @@ class Kalliope:
     demo_settings: ClassVar[str] = 'username = "admin"\npassword = "demo-kalliope-password"\n'
 
     def __init__(self, account: Mapping[str, str]) -> None:
-        if missing := [name for name in ("username", "password", "domain", "timezone") if not account.get(name)]:
-            raise ValueError(f"the kalliope account of the sandbox wants {', '.join(missing)}")
         self._account = account
         self._zone = ZoneInfo(account["timezone"])
         self.salt = account.get("salt", DEFAULT_SALT)
@@ -71,8 +66,6 @@ class Kalliope:
         self.calls: list[Mapping[str, str]] | None = None
         if "calls" in account:
             lines = [line for line in csv.reader(account["calls"].splitlines()) if line and line[0][:1] != "#"]
-            if wrong := [line for line in lines if len(line) != len(COLUMNS)]:
-                raise ValueError(f"a call of the sandbox's kalliope account has {len(wrong[0])} columns, not 14")
             self.calls = [dict(zip(COLUMNS, line, strict=True)) for line in lines]
 
     def judge(self, request: Request, trouble: Trouble) -> Answer:

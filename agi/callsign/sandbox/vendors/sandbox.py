@@ -38,9 +38,6 @@ class Sandbox:
         certificate: certificate and key file; given, all is served over TLS.
         on_seen: called with each SeenRequest, one at a time and in order, before the answer leaves.
 
-    Raises:
-        ValueError: an account of an unknown system, or an incomplete one.
-
     Attributes:
         trouble: system -> Trouble for the requests that arrive from now on; absent or None is well.
     """
@@ -53,8 +50,6 @@ class Sandbox:
         certificate: tuple[str, str] | None = None,
         on_seen: Callable[[SeenRequest], None] | None = None,
     ) -> None:
-        if unknown := sorted(set(accounts) - set(VENDORS)):
-            raise ValueError(f"no stand-in for {', '.join(unknown)}; there are {', '.join(VENDORS)}")
         self.trouble: dict[str, Trouble | None] = {}
         self._vendors = {system: VENDORS[system](account) for system, account in accounts.items()}
         self._listen = listen
@@ -71,8 +66,6 @@ class Sandbox:
         Raises:
             OSError: the address cannot be had, or the certificate cannot be read.
         """
-        if self._http is not None:
-            raise RuntimeError("the sandbox runs already")
         self._http = HttpSide(self._listen, self._attend, self._clock, self._certificate)
         self._listen = (self._listen[0], self._http.server_address[1])
         self._http.start()
@@ -92,9 +85,7 @@ class Sandbox:
 
     @property
     def port(self) -> int:
-        """The port listened on; kept after `stop`."""
-        if not self._listen[1]:
-            raise RuntimeError("the sandbox has no port before its first start")
+        """The port listened on, from the first start; kept after `stop`."""
         return self._listen[1]
 
     @property
@@ -104,8 +95,6 @@ class Sandbox:
 
     def url(self, system: str) -> str:
         """The base URL to put into the settings of that system."""
-        if system not in self._vendors:
-            raise KeyError(f"the sandbox has no account for {system!r}; it has {', '.join(self._vendors) or 'none'}")
         host = f"[{self._listen[0]}]" if ":" in self._listen[0] else self._listen[0]
         scheme = "https" if self._certificate else "http"
         return f"{scheme}://{host}:{self.port}{self._vendors[system].base_path}"
