@@ -68,8 +68,9 @@ def parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     facts.add_argument(
         "--var", metavar="N=V", type=_assignment, action="append", default=[], help="a channel variable set before"
     )
+    answers = partial(common.whole_number, what="number of answers", most=1000)
     facts.add_argument(
-        "--hangup-after", metavar="N", type=_answers, help="the caller hangs up after N answers (0: at once)"
+        "--hangup-after", metavar="N", type=answers, help="the caller hangs up after N answers (0: at once)"
     )
     parser.add_argument(
         "--timeout", metavar="S", type=common.seconds, default=30.0, help="give up after so many seconds (%(default)g)"
@@ -133,7 +134,3 @@ def _assignment(text: str) -> tuple[str, str]:
     if not name or not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     return name, value
-
-
-def _answers(text: str) -> int:
-    return common.whole_number(text, "number of answers", 1000)

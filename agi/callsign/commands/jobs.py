@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +46,9 @@ def arguments(parser: common.Parser) -> None:
     parser.add_argument("--until", metavar="WHEN", help="the same; a date includes its day")
     text = f"the newest N (default {MOST_SHOWN}; with --json all)"
     host_option(parser, "")
-    parser.add_argument("--limit", type=_limit, metavar="N", help=text)
+    limit = partial(common.whole_number, what="number of jobs", most=2**63 - 1, least=1)
+    parser.add_argument("--limit", type=limit, metavar="N", help=text)
     parser.add_argument("--show-numbers", action="store_true", help="numbers of caller and called too")
-
-
-def _limit(text: str) -> int:
-    return common.whole_number(text, "number of jobs", 2**63 - 1, least=1)
 
 
 def run(options: common.Options) -> int:

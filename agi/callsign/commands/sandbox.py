@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from callsign.commands import common
 from callsign.sandbox.command import DEMO_ACCOUNTS, accounts_of, faults_of
 from callsign.sandbox.command import run as run_sandbox
@@ -23,11 +25,8 @@ def arguments(parser: common.Parser) -> None:
     text = "slow:3 (seconds), refuse, drop or an HTTP status: noojee=503; may be given several times"
     parser.add_argument("--fault", action="append", default=[], metavar="SYSTEM=FAULT", help=text)
     parser.add_argument("--show-numbers", action="store_true", help="phone numbers as they are, not masked")
-    parser.add_argument("--port", type=_port, default=4592, help="on 127.0.0.1; 0: a free one (default %(default)s)")
-
-
-def _port(text: str) -> int:
-    return common.whole_number(text, "port", 65535)
+    port = partial(common.whole_number, what="port", most=65535)
+    parser.add_argument("--port", type=port, default=4592, help="on 127.0.0.1; 0: a free one (default %(default)s)")
 
 
 def run(options: common.Options) -> int:
