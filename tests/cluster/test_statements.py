@@ -180,3 +180,62 @@ def test_the_role_of_the_hosts_cannot_change_the_tables(
         for forbidden in ("DROP TABLE callsign.job", "UPDATE callsign.meta SET version = 7"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 host.execute(forbidden)
+
+
+# -- what one host gets for all ------------------------------------------------------------------------
+
+
+def asks(host: OtherHost, spent: str = "", most: float = 3300.0) -> tuple[bool, list[Any]]:
+    """Whether it is for that host to get one, and what there is."""
+    values = {"system": "noojee", "name": "timestamp", "spent": spent, "most": most, "busy": 10.0}
+    is_for_us = bool(say(host, sql.BE_BUSY, **values))
+    return is_for_us, say(host, sql.SHARED, **values)
+
+
+def share(host: OtherHost, value: str, age: float = 0.0, system: str = "noojee") -> None:
+    say(host, sql.SHARE, system=system, name="timestamp", value=value, age=age)
+
+
+def test_one_host_gets_what_all_need_and_the_others_read_it_with_its_age(new_host: NewHost) -> None:
+    pbx1, pbx2 = new_host("pbx1"), new_host("pbx2")
+    assert asks(pbx1) == (True, [])
+    assert asks(pbx2) == (False, [])
+    assert asks(pbx1) == (True, [])  # it has failed, or was killed
+    share(pbx1, "1", age=100.0)
+    is_for_us, [(value, age)] = asks(pbx2)
+    assert (is_for_us, value) == (False, "1")
+    assert 100 <= age < 160
+
+
+@pytest.mark.parametrize("given", [{"spent": "1"}, {"most": 99.0}])
+def test_what_is_spent_or_too_old_is_got_anew_by_one(new_host: NewHost, given: dict[str, Any]) -> None:
+    pbx1, pbx2 = new_host("pbx1"), new_host("pbx2")
+    share(pbx1, "1", age=100.0)
+    assert asks(pbx1, **given) == (True, [])
+    assert asks(pbx2, **given) == (False, [])
+    assert asks(pbx2)[1] != []  # for whom it is good still it is there meanwhile
+    share(pbx1, "2")
+    assert [value for value, _ in asks(pbx2, **given)[1]] == ["2"]
+
+
+def test_who_is_busy_for_too_long_is_not_waited_for(new_host: NewHost) -> None:
+    pbx1, pbx2 = new_host("pbx1"), new_host("pbx2")
+    assert asks(pbx1) == (True, [])
+    pbx2.connection.execute("UPDATE callsign.shared SET busy_until = busy_until - interval '11 seconds'")
+    assert asks(pbx2) == (True, [])
+    assert asks(pbx1) == (False, [])
+
+
+def test_of_two_the_younger_stays_whoever_tells_it_last(new_host: NewHost) -> None:
+    pbx1, pbx2 = new_host("pbx1"), new_host("pbx2")
+    share(pbx1, "younger", age=10.0)
+    share(pbx2, "older", age=20.0)
+    assert [value for value, _ in asks(pbx1)[1]] == ["younger"]
+    share(pbx2, "youngest")
+    assert [value for value, _ in asks(pbx1)[1]] == ["youngest"]
+
+
+def test_each_account_has_its_own(new_host: NewHost) -> None:
+    pbx1 = new_host("pbx1")
+    share(pbx1, "1", system="noojee.antwerp")
+    assert asks(pbx1) == (True, [])

@@ -508,6 +508,104 @@ def test_the_judge_calls_nothing_done_but_2xx(reply: Reply) -> None:
         assert 200 <= reply.status < 300
 
 
+# -- what other hosts have ---------------------------------------------------------------------------
+
+
+class OtherHosts:
+    """Plays what hosts have in common (vendors.interface.Shared)."""
+
+    def __init__(self, *known: tuple[str, float]) -> None:
+        self.known = list(known)
+        self.asked: list[tuple[str, str, float]] = []
+        self.told: list[tuple[str, str, float]] = []
+
+    def get(self, name: str, spent: str, most_seconds: float) -> tuple[str, float] | None:
+        self.asked.append((name, spent, most_seconds))
+        return self.known.pop(0) if self.known else None
+
+    def put(self, name: str, value: str, used_at: float) -> None:
+        self.told.append((name, value, used_at))
+
+
+def one_of_several(*known: tuple[str, float], clock: Clock | None = None) -> tuple[noojee.Memory, OtherHosts]:
+    others = OtherHosts(*known)
+    return noojee.Memory(steady=clock or Clock(), shared=others), others
+
+
+def test_a_timestamp_that_another_host_has_used_is_signed_with_the_own_key_and_none_is_fetched() -> None:
+    memory, others = one_of_several((STAMP, 990.0))
+    sent, outcome = talk([DONE], memory)
+    assert (urls(sent), outcome) == ([START], Delivered())
+    assert pair_of(sent[0]) == (STAMP, hash_of(KEY, STAMP))
+    assert urls(talk([DONE], memory)[0]) == [START]
+    assert others.asked == [("timestamp", "", noojee.PAIR_SECONDS)]
+    assert others.told == []
+
+
+def test_its_age_counts_from_the_first_use_by_whichever_host() -> None:
+    clock = Clock(10_000.0)
+    memory, others = one_of_several((STAMP, clock.now - noojee.PAIR_SECONDS + 10), clock=clock)
+    talk([DONE], memory)
+    clock.now += 11
+    assert urls(talk([time_is("2"), DONE], memory)[0]) == [TIME, START]
+    assert others.asked[1] == ("timestamp", STAMP, noojee.PAIR_SECONDS)
+
+
+def test_a_timestamp_that_was_fetched_goes_to_the_other_hosts_when_it_has_been_used() -> None:
+    memory, others = one_of_several()
+    conversation = begin(memory)
+    next(conversation)
+    conversation.send(time_is())
+    assert others.told == []
+    with pytest.raises(StopIteration):
+        conversation.send(DONE)
+    assert others.told == [("timestamp", STAMP, 1000.0)]
+
+
+@pytest.mark.parametrize("reply", [says(-1, "no such extension"), EXPIRED, Answer(502, {}, b""), NoAnswer("no", True)])
+def test_what_has_had_no_command_done_is_for_no_other_host(reply: Reply) -> None:
+    memory, others = one_of_several()
+    talk([time_is(), reply, *([time_is("2"), reply] if reply is EXPIRED else [])], memory)
+    assert others.told == []
+
+
+@pytest.mark.parametrize("reply", [EXPIRED, says(-1, "Authentication failed"), says(-3, "wrong host")])
+def test_where_another_hosts_is_not_taken_from_us_the_own_one_is_tried(reply: Reply) -> None:
+    # It has another key or another recorder; or the recorder ties a pair to a machine, of which its page says nothing.
+    memory, others = one_of_several((STAMP, 990.0))
+    sent, outcome = talk([reply, time_is("2"), DONE], memory)
+    assert (urls(sent), outcome) == ([START, TIME, START], Delivered())
+    assert pair_of(sent[2]) == ("2", hash_of(KEY, "2"))
+    assert others.told == [("timestamp", "2", 1000.0)]
+
+
+def test_a_recorder_that_refuses_the_command_itself_refuses_it_with_the_own_one_too() -> None:
+    memory, _ = one_of_several((STAMP, 990.0))
+    no = says(-1, "no such extension")
+    assert talk([no, time_is("2"), no], memory)[1] == Refused("no such extension")
+
+
+def test_when_a_recorder_has_forgotten_all_pairs_the_one_that_another_host_has_fetched_since_serves() -> None:
+    memory, others = one_of_several((STAMP, 990.0), ("2", 999.0))
+    talk([DONE], memory)
+    sent, outcome = talk([EXPIRED, DONE], memory)
+    assert (urls(sent), outcome) == ([START, START], Delivered())
+    assert pair_of(sent[1])[0] == "2"
+    assert [spent for _, spent, _ in others.asked] == ["", STAMP]
+
+
+@pytest.mark.parametrize("reply", [Answer(502, {}, b""), NoAnswer("no answer", sent=True)])
+def test_another_hosts_is_kept_only_when_it_has_served(reply: Reply) -> None:
+    memory, _ = one_of_several((STAMP, 990.0))
+    assert isinstance(talk([reply], memory)[1], TryLater)
+    assert memory.pair is None
+
+
+def test_what_is_no_timestamp_goes_to_no_recorder() -> None:
+    memory, _ = one_of_several(("1&apiKey=", 990.0))
+    assert urls(talk([time_is(), DONE], memory)[0]) == [TIME, START]
+
+
 # -- one renews while the others wait ----------------------------------------------------------------
 
 

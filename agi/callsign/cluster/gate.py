@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from callsign import clocks, thread_starts
 from callsign.cluster import rows
 from callsign.cluster.adopting import Adopting
-from callsign.cluster.connection import Database, Trouble
+from callsign.cluster.connection import LIMIT_SECONDS, Database, Trouble
 from callsign.cluster.figures import Figures
 from callsign.cluster.ledger import Entry, Ledger, Note
 from callsign.cluster.life import Event, Life
@@ -18,6 +18,7 @@ from callsign.cluster.membership import Membership
 from callsign.cluster.publishing import Publishing
 from callsign.cluster.reconcile import Reconciliation
 from callsign.cluster.rounds import Rounds
+from callsign.cluster.sharing import OfAccount, Sharing
 from callsign.cluster.slots import Slots
 from callsign.delivery.gate import Gate, Lanes
 from callsign.log_text import place_of
@@ -55,6 +56,7 @@ class ClusterGate(Gate):
         assert section is not None  # noqa: S101
         self.figures = Figures()
         self._section = section
+        self._sharing = Sharing(section.host, min(section.patience, LIMIT_SECONDS))
         self._store = settings().outbox
         self._settings = settings
         self._reader = OutboxReader(self._store.path)
@@ -106,6 +108,7 @@ class ClusterGate(Gate):
             self.publishing,
             Reconciliation(me, store, self.ledger, self.publishing, adopting, look_up),
             self._slots,
+            self._sharing,
             self._accounts,
             86400 * self._store.keep_days,
             adopting,
@@ -115,6 +118,10 @@ class ClusterGate(Gate):
 
     def _patience_ends(self) -> float:
         return self._awake + self._section.patience
+
+    def shared(self, account: str) -> OfAccount:
+        """What the hosts have in common of it, while the database answers."""
+        return self._sharing.of(account)
 
     def stop(self, seconds: float) -> None:
         """What has ended is told within `seconds`."""

@@ -18,13 +18,14 @@ from callsign.cluster.life import Event
 from callsign.cluster.membership import BEAT_SECONDS, HostRow, Membership
 from callsign.cluster.publishing import Publishing
 from callsign.cluster.reconcile import Reconciliation
+from callsign.cluster.sharing import Sharing
 from callsign.cluster.slots import Slots
 from callsign.delivery.gate import Lanes
 from callsign.log_text import place_of
 from callsign.notification import State
 
 LACK_SECONDS = 0.3
-"""Between two rounds, while a host has no slot, or another one waits for one of ours."""
+"""Between two rounds, while a host has no slot, or another one waits for one of ours, or for what one gets for all."""
 
 RECONCILE_SECONDS = 60.0
 PRUNE_SECONDS = 60.0
@@ -46,6 +47,7 @@ class Rounds:
         publishing: Publishing,
         reconciliation: Reconciliation,
         slots: Slots,
+        sharing: Sharing,
         accounts: Callable[[], Sequence[str]],
         keep_seconds: float,
         adopting: Adopting,
@@ -55,7 +57,8 @@ class Rounds:
         """`accounts` are those whose jobs this host delivers."""
         self._database, self._membership, self._ledger, self._lanes = database, membership, ledger, lanes
         self._publishing, self._reconciliation, self._accounts = publishing, reconciliation, accounts
-        self._slots = slots
+        self._slots, self._sharing = slots, sharing
+        sharing.wake = publishing.answers.set
         self._keep_seconds = max(keep_seconds, LEAST_KEEP_SECONDS)
         self._adopting, self._trouble, self._figures = adopting, trouble, figures
         self._stopping = threading.Event()
@@ -78,15 +81,17 @@ class Rounds:
             except Exception as fault:  # our own fault must not end the thread
                 log.error("rounds: a fault in callsign itself: %s", place_of(fault))
             self._publishing.may_begin.set()
-            pause = LACK_SECONDS if self._slots.lacks else BEAT_SECONDS
+            pause = LACK_SECONDS if self._slots.lacks or self._sharing.is_asked else BEAT_SECONDS
             self._publishing.answers.wait(max(0.0, began + pause - clocks.steady()))
             self._publishing.answers.clear()
+        self._sharing.go_without()
         self._database.close()
 
     def round(self, now: float) -> None:
         """One of them; what fails is done in the next one."""
         self._publishing.is_out = self._membership.is_out(now)
         if self._publishing.is_out:
+            self._sharing.go_without()
             return
         try:
             try:
@@ -96,6 +101,7 @@ class Rounds:
                     raise
                 self._go_round(now)
         except DatabaseFault as fault:
+            self._sharing.go_without()
             self._trouble.has("rounds", fault)
             if fault.timed_out:
                 self._publishing.has_no_answer()
@@ -156,6 +162,7 @@ class Rounds:
         if late:
             self._bury(late)
         self._adopt()
+        self._sharing.serve(self._database)
 
     def _bury(self, late: list[HostRow]) -> None:
         with self._database.exchange() as say:

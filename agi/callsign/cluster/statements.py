@@ -59,6 +59,12 @@ STEPS = (
         owner text, life bigint,
         PRIMARY KEY (system, n)
     ) WITH (fillfactor = 50);
+    CREATE TABLE callsign.shared (          -- what one host has got from a vendor for all
+        system text NOT NULL, name text NOT NULL,
+        value text, at timestamptz,         -- when it was first used
+        busy_by text, busy_until timestamptz,   -- who is getting another one
+        PRIMARY KEY (system, name)
+    ) WITH (fillfactor = 50);
     """,
 )
 
@@ -216,6 +222,28 @@ TAKE_SLOTS = """
 
 GIVE_SLOTS = "UPDATE callsign.slot SET owner = NULL WHERE system = %(system)s AND n = ANY(%(n)s) AND owner = %(me)s"
 
+SHARE = """
+    INSERT INTO callsign.shared AS known (system, name, value, at)
+    VALUES (%(system)s, %(name)s, %(value)s, now() - make_interval(secs => %(age)s))
+    ON CONFLICT (system, name) DO UPDATE
+        SET value = excluded.value, at = excluded.at, busy_by = NULL, busy_until = NULL
+        WHERE known.at IS NULL OR known.at < excluded.at"""
+"""The younger one stays, whoever was to get it."""
+
+BE_BUSY = """
+    INSERT INTO callsign.shared AS known (system, name, busy_by, busy_until)
+    VALUES (%(system)s, %(name)s, %(me)s, now() + make_interval(secs => %(busy)s))
+    ON CONFLICT (system, name) DO UPDATE SET busy_by = excluded.busy_by, busy_until = excluded.busy_until
+        WHERE (known.busy_until IS NULL OR known.busy_until < now() OR known.busy_by = %(me)s)
+          AND (known.value IS NULL OR known.value = %(spent)s OR known.at < now() - make_interval(secs => %(most)s))
+    RETURNING system"""
+"""A row: nothing is there that is of use, nobody else is getting it, and it is for us to get."""
+
+SHARED = """
+    SELECT value, extract(epoch FROM now() - at)::float8 FROM callsign.shared
+    WHERE system = %(system)s AND name = %(name)s AND value <> %(spent)s
+      AND at >= now() - make_interval(secs => %(most)s)"""
+
 PRUNE = """
     DELETE FROM callsign.job WHERE (store, n) IN (
         SELECT store, n FROM callsign.job WHERE ended < now() - make_interval(secs => %(keep)s)
@@ -318,7 +346,8 @@ MISSING_RIGHTS = """
     SELECT need || ' on callsign.' || name
     FROM (VALUES ('meta', ARRAY['SELECT']), ('host', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
                  ('job', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
-                 ('slot', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'])) AS wanted (name, needs),
+                 ('slot', ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']),
+                 ('shared', ARRAY['SELECT', 'INSERT', 'UPDATE'])) AS wanted (name, needs),
          unnest(needs) AS need
     WHERE NOT has_table_privilege('callsign.' || name, need)"""
 

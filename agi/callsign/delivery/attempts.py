@@ -66,7 +66,10 @@ class Attempts:
 
     def begin(self, account: str) -> None:
         """Makes what is remembered of that account, before its first job."""
-        self._memories[account] = VENDORS[system_of(account)].new_memory()
+        vendor = VENDORS[system_of(account)]
+        memory = self._memories[account] = vendor.new_memory()
+        if vendor.shares:
+            memory.shared = self._gate.shared(account)
 
     def deal_with(self, lane: Lane, job: Job, superseded: bool) -> None:
         """Ends the job where no attempt makes sense any more, else attempts it."""

@@ -8,6 +8,7 @@ from typing import Protocol
 from callsign.notification import State
 from callsign.outbox.outbox import Job
 from callsign.record import Record
+from callsign.vendors.interface import Shared
 
 
 class Load(Record):
@@ -48,6 +49,10 @@ class Gate:
 
     holds = False
     """Whether a job that comes onto its lane is held until it is let go."""
+
+    def shared(self, account: str) -> Shared | None:
+        """What the hosts have in common of that account; None: there are no others."""
+        return None
 
     def start(self, lanes: Lanes) -> None:
         """This process delivers from now on."""

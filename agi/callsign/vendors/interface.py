@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol
 
 from callsign.http.messages import Reply, Request
 from callsign.notification import Notification, Outcome, Refused, TryLater
@@ -68,6 +68,19 @@ class Probed(Record):
 Probe = Generator[Request, Reply, Probed | Refused | TryLater | Invalid]
 
 
+class Shared(Protocol):
+    """What the hosts that deliver for an account have in common: a value of each name.  For any thread."""
+
+    def get(self, name: str, spent: str, most_seconds: float) -> tuple[str, float] | None:
+        """Another host's, and when it was first used (steady seconds); None: we get one ourselves, and put it here.
+
+        Not the one that is `spent`, and none older.  Waits a moment for another host that is getting one.
+        """
+
+    def put(self, name: str, value: str, used_at: float) -> None:
+        """The vendor has taken it, for the first time at that moment (steady seconds); returns at once."""
+
+
 class Vendor(Record):
     """One vendor: what it takes, what it can be asked, or both."""
 
@@ -75,6 +88,7 @@ class Vendor(Record):
     """For `callsign sign`: gets the section, what was given, and the time.  Raises ValueError."""
     probe: Callable[[Any, Any], Probe]
     """Harmless requests, for `check --online`: gets the section and the memory."""
+    shares: bool = False  # its memory has a `shared`: a Shared, or None
     clock_seconds: float = math.inf  # the difference between its clock and ours that it takes
     new_memory: Callable[[], Any] = lambda: None  # what one process remembers of an account between conversations
     converse: Callable[[Any, Numbers, Notification, Any], Generator[Request, Reply, Outcome]] | None = None

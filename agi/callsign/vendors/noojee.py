@@ -8,24 +8,22 @@ digit and its key), only its text does.
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 
-from callsign import clocks
 from callsign.http.messages import MAX_ANSWER_BYTES, Answer, NoAnswer, Reply, Request
 from callsign.log_text import vendor_words
 from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
-from callsign.record import Record, field
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Noojee, Numbers
 from callsign.vendors.interface import Probe, Probed, Vendor
+from callsign.vendors.noojee_memory import PAIR_SECONDS, Memory, Pair
 from callsign.vendors.signing import MASK, Explained, sha256_hex, values_of
 
 CONCURRENCY = 5
 """The recorder allows 5 authentications at once and leaves open what counts as one: so never more requests."""
 
-PAIR_SECONDS = 55 * 60.0
-"""A pair that was used within 10 s is good for an hour.  Here the first use follows the Time call at once."""
+TIMESTAMP = "timestamp"
+"""Its name among what the hosts share."""
 
 RENEWAL_SECONDS = 5.0
 """How long a command waits for another one's renewal; name resolution in there has no limit of its own."""
@@ -52,30 +50,6 @@ REFUSING_STATUSES = frozenset((400, 401, 403, 405))
 """Another try will not change these; 404 it may: a server whose application is being started has no such page yet."""
 
 _CODE = re.compile(r"-?[0-9]{1,9}")
-
-
-class Pair(Record, frozen=False):
-    """A timestamp from the recorder that signs with `key`, and when it was first used (steady seconds)."""
-
-    key: Secret
-    url: str
-    timestamp: str
-    used_at: float
-    is_spent: bool = False  # the recorder called it expired
-
-    def serves(self, now: float, section: Noojee) -> bool:
-        """Whether it can still be sent to the recorder that `section` names."""
-        if self.is_spent or (self.url, self.key) != (section.url, section.key):
-            return False
-        return now - self.used_at < PAIR_SECONDS
-
-
-class Memory(Record, frozen=False):
-    """The one pair for the recorder, and the lock that lets one thread renew it while the others wait."""
-
-    renewal: threading.Lock = field(default_factory=threading.Lock)
-    pair: Pair | None = None
-    steady: Callable[[], float] = clocks.steady
 
 
 def text_to_sign(key: Secret, timestamp: str) -> str:
@@ -123,8 +97,8 @@ def _with_pair(section: Noojee, job: Notification, memory: Memory) -> Generator[
     try:
         pair = memory.pair
         if pair is None or not pair.serves(memory.steady(), section):
-            memory.pair = None
-            return (yield from _with_new_pair(section, job, memory))
+            reply = yield from _with_pair_of_others(section, job, memory)
+            return reply or (yield from _with_new_pair(section, job, memory))
     finally:
         memory.renewal.release()
     reply = yield _command(section, job, proof(pair.key, pair.timestamp))
@@ -133,16 +107,41 @@ def _with_pair(section: Noojee, job: Notification, memory: Memory) -> Generator[
     return reply
 
 
+def _with_pair_of_others(section: Noojee, job: Notification, memory: Memory) -> Generator[Request, Reply, Reply | None]:
+    """The command with a timestamp that another host has used; None where there is none, or not for us.
+
+    A host with another key or recorder, say, has one of its own: so whatever it is refused with, ours is to be tried.
+    """
+    spent = memory.pair.timestamp if memory.pair else ""
+    found = memory.shared and memory.shared.get(TIMESTAMP, spent, PAIR_SECONDS)
+    if not found or not _is_timestamp(found[0]):
+        return None
+    pair = Pair(section.key, section.url, *found)
+    reply = yield _command(section, job, proof(pair.key, pair.timestamp))
+    verdict = judge(reply, section.key)
+    if is_expired(reply) or isinstance(verdict, Refused):
+        return None
+    if isinstance(verdict, Delivered):
+        memory.pair = pair
+    return reply
+
+
 def _with_new_pair(section: Noojee, job: Notification, memory: Memory) -> Generator[Request, Reply, Reply | Outcome]:
-    """Fetches a timestamp and gives the command with it; what the recorder took is kept for the others."""
+    """Fetches a timestamp and gives the command with it; what the recorder took is kept for the other threads.
+
+    For the other hosts only what has had a command done, for they cannot tell why it is refused.
+    """
     reply = yield time_request(section)
     timestamp = timestamp_in(reply)
     if not timestamp:
         return no_time(reply)
     pair = Pair(section.key, section.url, timestamp, memory.steady())
     reply = yield _command(section, job, proof(pair.key, pair.timestamp))
-    if not is_expired(reply) and not isinstance(judge(reply, section.key), TryLater):
+    verdict = judge(reply, section.key)
+    if not is_expired(reply) and not isinstance(verdict, TryLater):
         memory.pair = pair
+        if memory.shared and isinstance(verdict, Delivered):
+            memory.shared.put(TIMESTAMP, timestamp, pair.used_at)
     return reply
 
 
@@ -263,6 +262,7 @@ VENDOR = Vendor(
     explain=explain,
     probe=probe,
     new_memory=Memory,
+    shares=True,
     converse=converse,
     concurrency=CONCURRENCY,
     keys_of=keys_of,
