@@ -215,7 +215,20 @@ def test_a_script_is_found_by_its_name_where_asterisk_looks_for_it(
     assert main(["hello.agi", "5"]) == 0
     assert "\nA=5\nAGISTATUS=SUCCESS\n" in capsys.readouterr().out
     assert main(["other.agi"]) == 1
-    assert "other.agi: no such file" in capsys.readouterr().err
+    assert f"other.agi: no such file; nor is it in {path.parent}\n" in capsys.readouterr().err
+
+
+def test_who_may_not_see_where_the_scripts_are_is_told_of_sudo(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asterisk_conf, "FILES", (str(tmp_path / "none.conf"),))
+    assert main(["callsign.agi", "ping"]) == 1
+    assert capsys.readouterr().err.endswith("take sudo\n")
+
+
+def test_an_address_without_its_scheme_is_recognised(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["127.0.0.1:4591/ping"]) == 1
+    assert "is agi://127.0.0.1:4591/ping meant?" in capsys.readouterr().err
 
 
 def test_the_command_runs_from_anywhere_through_a_link_and_in_plain_ascii(tmp_path: Path) -> None:

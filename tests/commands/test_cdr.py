@@ -378,3 +378,23 @@ def test_the_stand_in_reads_both_forms_of_a_body(called: tuple[Sandbox, Path], k
     transport.close()
     assert isinstance(reply, Answer)
     assert reply.body.decode().splitlines()[1] + "\n" == ITS_LINE
+
+
+def test_a_program_gets_one_json_document_be_it_the_register_or_what_is_wrong(
+    settings: Path, box: Sandbox, tmp_path: Path
+) -> None:
+    assert [call["id"] for call in json.loads(good(settings, *WHOLE, "--json"))] == ["0.0", "1.0", "2.0", "3.0"]
+    written = json.loads(good(settings, *WHOLE, "--json", "--output", str(tmp_path / "calls.json")))
+    assert written == {"ok": True, "output": str(tmp_path / "calls.json")}
+    assert len(json.loads((tmp_path / "calls.json").read_text())) == 4
+    box.trouble["kalliope"] = Trouble(http_status=503)
+    for options, status, words in (
+        (WHOLE, 1, "2026-01: HTTP 503"),
+        ((*WHOLE, "--style", "blues_out"), 2, "blues_out is text always"),
+        ((*WHOLE, "--format", "csv"), 2, "not allowed with argument"),
+        (("--from", "soon"), 2, "soon"),
+    ):
+        done = callsign("cdr", "--config", str(settings), *options, "--json")
+        told = json.loads(done.stdout)
+        assert (done.returncode, told["ok"], done.stderr) == (status, False, b""), told
+        assert words in told["faults"][0]

@@ -130,6 +130,7 @@ def test_a_program_is_told_in_json_that_the_sandboxs_port_is_taken(box: Sandbox)
     done = run("sandbox", "--json", "--port", str(box.port))
     told = json.loads(done.stdout)
     assert (done.returncode, told["ok"], f"127.0.0.1:{box.port}" in told["faults"][0]) == (1, False, True)
+    assert told["faults"][0].endswith("--port 0 takes a free one")
 
 
 def test_a_program_is_told_in_json_that_the_store_cannot_be_read(settings: Path, tmp_path: Path) -> None:
@@ -193,7 +194,8 @@ def test_sign_masks_the_recorders_key_in_the_text(settings: Path) -> None:
     [
         (["skarabee", "phoneto=1"], "phonefrom"),
         (["skarabee", "fone=1"], "fone"),
-        (["skarabee", "056528999"], "NAME=VALUE"),
+        (["skarabee", "056528999"], "NAME=VALUE\n"),
+        (["mor", "user_balance_get"], "as in method=user_balance_get"),
         (["skarabe"], "skarabee"),
         (["noojee", "timestamp=soon"], "timestamp"),
         (["skarabee", "businessid=1", "phoneto=1", "phonefrom=1"], "businessid"),

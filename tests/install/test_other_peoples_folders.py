@@ -127,7 +127,7 @@ def test_settings_that_asterisks_user_cannot_read_are_a_fault_that_the_installer
     os.removexattr(machine.path(SETTINGS), ACL)
     machine.path(SETTINGS).chmod(0o640)
     refused = machine.run(["callsign", "check"])
-    reason = f"{SETTINGS}: cannot be read: Permission denied; let this user read it"
+    reason = f"{SETTINGS}: cannot be read: Permission denied; take sudo, or let this user read it"
     assert refused.returncode == 2
     assert f"as the user asterisk (the plain script): {reason}" in refused.stdout.splitlines()
     assert "the user callsign" not in refused.stdout

@@ -156,6 +156,8 @@ def test_a_short_key_is_none(box: Sandbox) -> None:
         ("user_balance_get", {"currency": "EUR", "username": "O'Brien & Söhne+ 100%"}),
         ("user_details_get", {"username": "bob", "user_id": "5"}),
         ("user_balance_update", {"balance": "-1.5", "user_id": "5"}),
+        ("user_calls_get", {"s_user": "5", "period_end": "1764374399", "period_start": "1764288000"}),
+        ("user_calls_get", {"s_user": "all", "only_did": "1", "s_did": "7"}),
         ("callback_init", {"src": "201", "dst": "056528998", "device": "7"}),
         ("cli_info_get", {"cli": "+3256528999", "domain": "x"}),
         ("system_version_get", {}),

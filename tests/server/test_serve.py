@@ -427,6 +427,7 @@ class TestTheStart:
         assert ended.returncode == 1
         (line,) = ended.stderr.splitlines()
         assert f"[server] listen: {listen} cannot be used" in line
+        assert line.endswith("; does callsign run already?")
         assert not (tmp_path / "store").exists()
 
     def test_makes_room_for_a_thousand_calls_whatever_the_limit_of_open_files(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -43,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         session = run_script(_found(options.target), call, options.args, conduct, show)
     print(_as_json(session) if options.json else _summary(session))
     if session.trouble and not options.json:
-        print(f"agi-debug: {_printable(session.trouble)}", file=sys.stderr)
+        hint = _hint(options.target) if session.status == "NOTFOUND" else ""
+        print(f"agi-debug: {_printable(session.trouble + hint)}", file=sys.stderr)
     return 0 if session.ended_well else 1
 
 
@@ -84,6 +86,16 @@ def _found(script: str) -> str:
     folders = [] if "/" in script else [Path(sys.executable).parent, asterisk_conf.agi_bin()]
     there = [file for file in (Path(script), *(folder / script for folder in folders)) if file.is_file()]
     return str(there[0]) if there else script
+
+
+def _hint(target: str) -> str:
+    """What to do about a script that is not there; nothing where the target is no script."""
+    if re.match(r"[\w.-]+:[0-9]+(/|$)", target):
+        return f"; is agi://{target} meant?"
+    if "/" in target or is_agi_url(target):
+        return ""
+    where = f"; nor is it in {asterisk_conf.agi_bin()}"
+    return where if asterisk_conf.read() is not None else f"{where}; asterisk.conf may be for others to read: take sudo"
 
 
 def _show_line(channel: str, direction: str, text: str) -> None:

@@ -18,6 +18,7 @@ example:
 
 The copy is one whole file, without -wal and -shm.  It holds callers' numbers: `umask 077` first.
 `callsign help backup` says what else to save, and how to put it back.
+Standard output is the copy's alone: what is wrong is a line on standard error, and the exit status.
 exit status: 0 done, 1 the store cannot be read or the copy not written, 2 wrong usage or settings"""
 
 

@@ -30,7 +30,7 @@ EPILOG = """\
 examples:
   callsign cdr --from 2026-11-01 --to 2026-11-30 --output november.csv
   callsign cdr --from '2026-11-28 08:00' --format json
-  callsign cdr --call 1463997154.0 --style detailed --format json
+  callsign cdr --call 1463997154.0 --style detailed --json
 
 Times are those of the PBX's clock, none of them in the hour in which that is set back or forward.
 exit status: 0 done, 1 the register cannot be had or written, 2 wrong usage or settings"""
@@ -56,8 +56,11 @@ def arguments(parser: common.Parser) -> None:
     parser.add_argument("--to", dest="end", metavar="DATE[ TIME]", help="a date includes its day (default: today)")
     parser.add_argument("--call", metavar="UNIQUEID", help="one call alone, by its id")
     parser.add_argument("--style", choices=STYLES, default="summary", help="which fields (default %(default)s)")
-    text = "default %(default)s; blues_out is text always"
-    parser.add_argument("--format", choices=tuple(ACCEPT), default="csv", help=text)
+    text = "default csv; blues_out is text always"
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--format", choices=tuple(ACCEPT), help=text)
+    text = "--format json, and what is wrong comes as JSON on standard output too"
+    form.add_argument("--json", action="store_true", help=text)
     parser.add_argument("--output", metavar="FILE", help="there only when whole; else standard output")
     parser.add_argument("--url-form", action="store_true", help="asks by URL, whole days only")
 
@@ -66,9 +69,10 @@ def run(options: common.Options) -> int:
     """Downloads, and writes to --output or standard output."""
     settings = common.read_settings(options)
     target = Path(options.output) if options.output else None
+    form = "json" if options.json else options.format or "csv"
     try:
         section = common.section_for(settings, "kalliope", options.account)
-        pieces = _pieces(section, options)
+        pieces = _pieces(section, form, options)
         if target is not None and (target.is_dir() or not target.parent.is_dir()):
             what = "is a folder" if target.is_dir() else "its folder does not exist"
             raise ValueError(f"--output {options.output}: {what}")
@@ -76,25 +80,35 @@ def run(options: common.Options) -> int:
         raise common.UsageFault(str(fault)) from None
     try:
         with ended_by_signals(), _written(target) as file:
-            _download(section, pieces, "text" if options.style == "blues_out" else options.format, file, options.call)
+            _download(section, pieces, "text" if options.style == "blues_out" else form, file, options.call)
     except Failed as fault:
-        common.complain("cdr", place_named(account_of("kalliope", options.account), str(fault)))
-        return common.FAILED
+        return _failed(options, place_named(account_of("kalliope", options.account), str(fault)))
     except OSError as fault:
         if target is None:
             raise
-        common.complain("cdr", f"{options.output} cannot be written: {fault.strerror}")
-        return common.FAILED
+        return _failed(options, f"{options.output} cannot be written: {fault.strerror}")
+    if options.json and target is not None:
+        common.print_json({"ok": True, "output": options.output})
     return common.DONE
+
+
+def _failed(options: common.Options, words: str) -> int:
+    if options.json:
+        common.print_json({"ok": False, "faults": [words]})
+    else:
+        common.complain("cdr", words)
+    return common.FAILED
 
 
 Piece = tuple[Part, Request]
 """A part of the period, and the request for it."""
 
 
-def _pieces(section: Kalliope, options: common.Options) -> list[Piece]:
+def _pieces(section: Kalliope, form: str, options: common.Options) -> list[Piece]:
     """What is to be asked for.  Raises ValueError."""
-    accept, zone = ACCEPT[options.format], section.timezone
+    accept, zone = ACCEPT[form], section.timezone
+    if options.json and options.style == "blues_out":
+        raise ValueError("--json: --style blues_out is text always")
     period = given(options.begin, options.end, options.call, zone)
     if options.url_form:
         if options.call is not None:

@@ -77,13 +77,13 @@ def settings_and_store(options: Options) -> Settings:
     return settings
 
 
-def given_values(texts: Sequence[str]) -> dict[str, str]:
-    """What stands there as NAME=VALUE.  Raises UsageFault."""
+def given_values(texts: Sequence[str], hint: str = "") -> dict[str, str]:
+    """What stands there as NAME=VALUE; `hint` for whoever left out NAME=.  Raises UsageFault."""
     given: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or name in given:
-            raise UsageFault(f"{name} is given twice" if equals else f"{text}: wanted NAME=VALUE")
+            raise UsageFault(f"{name} is given twice" if equals else f"{text}: wanted NAME=VALUE{hint}")
         given[name] = value
     return given
 

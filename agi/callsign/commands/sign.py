@@ -35,7 +35,8 @@ def arguments(parser: common.Parser) -> None:
 
 def run(options: common.Options) -> int:
     """Prints text, method and signature."""
-    given = common.given_values(options.values)
+    hint = ", as in method=user_balance_get" if options.system == "mor" else ""
+    given = common.given_values(options.values, hint)
     settings = common.read_settings(options)
     try:
         found = sign(options.system, given, settings, options.account)

@@ -108,7 +108,7 @@ def run(
     try:
         box.start()
     except OSError as fault:
-        words = f"127.0.0.1:{port} cannot be used: {fault.strerror}"
+        words = f"127.0.0.1:{port} cannot be used: {fault.strerror}; --port 0 takes a free one"
         if as_json:
             print(json.dumps({"ok": False, "faults": [words]}))
         else:

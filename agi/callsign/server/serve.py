@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import logging
 import resource
@@ -84,7 +85,8 @@ def _serve(path: Path) -> int:
             listener = listening.new(settings.server.listen)
     except OSError as fault:
         listen = listening.format_address(settings.server.listen)
-        print(f"{path}: [server] listen: {listen} cannot be used: {fault.strerror}", file=sys.stderr)
+        hint = "; does callsign run already?" if fault.errno == errno.EADDRINUSE else ""
+        print(f"{path}: [server] listen: {listen} cannot be used: {fault.strerror}{hint}", file=sys.stderr)
         if manager.is_there:
             signal.sigtimedwait(SIGNALS, TAKEN_SECONDS)
         return 1

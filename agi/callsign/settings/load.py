@@ -57,8 +57,9 @@ def load(path: Path, check_country: bool = False) -> tuple[Settings, list[str]]:
             trees[file] = config_text.tree(content, SECTIONS)
             warnings += found
         except OSError as fault:
-            is_there = isinstance(fault, PermissionError) or file != path
-            hint = "let this user read it" if is_there else "--config or $CALLSIGN_CONFIG can name another"
+            hint = "--config or $CALLSIGN_CONFIG can name another"
+            if isinstance(fault, PermissionError) or file != path:
+                hint = "take sudo, or let this user read it"
             faults.append(f"{file}: cannot be read: {fault.strerror}; {hint}")
         except ValueError as fault:
             faults.append(f"{file}: {fault}")

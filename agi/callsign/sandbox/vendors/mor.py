@@ -33,17 +33,19 @@ class Method:
     required: tuple[str, ...] = ()
 
 
+CALLS = ("s_user", "s_call_type", "s_device", "s_provider", "s_hgc", "s_did", "s_destination", "order_by", "order_desc")
 METHODS = {
     "user_balance_get": Method(("username", "currency"), ("user_currency",), ("username",)),
     "cli_info_get": Method((), ("cli", "domain")),
     "system_version_get": Method(),
     "user_details_get": Method(("user_id", "username")),
+    "user_calls_get": Method(("period_start", "period_end", *CALLS, "only_did")),
     "user_balance_update": Method(("user_id", "balance"), (), ("user_id", "balance")),
     "callback_init": Method(("device", "dst", "src"), ("cli_lega", "cli_legb", "server_id", "card_pin"), ("device",)),
 }
 """callback_init's page has src before dst; sms_send's, whose printed hash verifies, proves the other order."""
 
-NUMBERS = frozenset(("user_id", "device"))
+NUMBERS = frozenset(("user_id", "device", "period_start", "period_end"))
 
 
 class Mor:
@@ -80,7 +82,8 @@ class Mor:
             return _error("status", "Bad login")
         if len(self._key) < LEAST_KEY_CHARACTERS:
             return _error("status", "API must have Secret Key")
-        text = "".join(sent.get(field, "") for field in method.hashed) + self._key
+        hashed = {name: value for name, value in sent.items() if (name, value) != ("s_user", "all")}
+        text = "".join(hashed.get(field, "") for field in method.hashed) + self._key
         wanted = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
         if not is_same(wanted, sent["hash"]):
             return _error("status", "Incorrect hash")
@@ -131,6 +134,8 @@ def _done(name: str, sent: Mapping[str, str]) -> Answer:
     if name == "user_details_get":
         details = f"<main_detail><user_id>{escape(sent.get('user_id', '2'))}</user_id></main_detail>"
         return _attachment("OK", f"<page><details>{details}</details></page>")
+    if name == "user_calls_get":
+        return _attachment("OK", "<page><calls_stat><total_calls>0</total_calls></calls_stat></page>")
     if name == "user_balance_update":
         user = f"<user><id>{escape(sent['user_id'])}</id><balance>{escape(sent['balance'])}</balance></user>"
         return _attachment("OK", f"<page><status>User balance updated</status>{user}</page>")
