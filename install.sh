@@ -17,6 +17,7 @@ changed=''   # whether the last step had something to change
 python=''    # none with --dialplan
 system_wide='' # whether the Python is to run as the service
 restart=''   # why the service has to be restarted
+old_server='' # one that runs on with the code of before: nothing here can restart it
 notes=''     # said at the end
 work=''      # a folder for files that are being made
 
@@ -259,6 +260,10 @@ choose_half() { # or refuses the one that was asked for
     fail "the server is installed here, and its dialplan file with it: sudo ./install.sh keeps both up to date.
 If the server is to run on another machine, take this one away first: sudo $home/install.sh --uninstall"
   fi
+  if [ -z "$half" ] && [ "$what" = install ] && [ -e "$root$home/dialplan" ] && [ ! -e "$root$home/venv" ]; then
+    fail "the dialplan alone is installed here, for a server on another machine: sudo ./install.sh --dialplan keeps it up to date.
+If the server is to run here from now on: sudo rm -r $home, and run the installer again."
+  fi
   if [ -r "$root$asterisk_conf" ]; then
     [ "$half" != server ] || fail "--server is for a machine without Asterisk, and here is $asterisk_conf: sudo ./install.sh"
   elif [ -z "$root" ]; then # a package's tree needs no Asterisk
@@ -491,7 +496,11 @@ dialplan_step() {
     mode=$(stat -L -c %a "$entry")
     [ "${owner%:*}" != root ] || owner=$(stat -L -c %U:%G "$entry")
   fi
+  was_there=''
+  [ ! -e "$root$etc/extensions_callsign.conf" ] || was_there=yes
   install_file "$here/dialplan/extensions_callsign.conf" "$etc/extensions_callsign.conf" "$mode" "$owner"
+  [ -z "$changed" ] || [ "$half$was_there" != dialplanyes ] ||
+    note "The server is to be upgraded first: one of before may answer an argument of the new dialplan's (call=, say) with ERROR."
   if [ ! -e "$entry" ]; then
     note "There is no $dialplan_entry: put \`$include_line\` into your dialplan."
   elif [ ! -L "$entry" ] && grep -qxE "$our_lines" "$entry" && ! grep -qxF "$include_line" "$entry"; then
@@ -524,8 +533,13 @@ rewrite_entry() { # COMMAND: by what it prints of the file $1 and the line $2
     sh "$(basename "$dialplan_entry")" "$include_line"
 }
 
-reload_dialplan() {
+reload_dialplan() { # an old server answers arguments that it does not know with ERROR
   [ -z "$root" ] && [ "$changes" -gt 0 ] && [ -S "$run_folder/asterisk.ctl" ] || return 0
+  if [ -n "$old_server" ]; then
+    note "Then: asterisk -rx \"dialplan reload\".  Not before: the new dialplan may pass arguments (call=, say) that the old code
+  answers with ERROR."
+    return
+  fi
   change 'asterisk -rx "dialplan reload"' asterisk -C "$asterisk_conf" -rx 'dialplan reload'
 }
 
@@ -534,6 +548,7 @@ service_step() {
     note "No systemd here.  Let your own service manager run this, as the user $account:
     $home/venv/bin/python $home/agi/bin/callsign serve"
     if [ -n "$restart" ] && is_running; then
+      old_server=yes
       note "The server that runs now goes on with the old code: end it, and start it again."
     fi
     return
@@ -572,30 +587,37 @@ show_warnings() { # what runs, and should be looked at all the same
   [ ! -e "$work/check" ] || sed -n 's/^warning: /     &/p' "$work/check"
 }
 
+note_sudo() { # Red Hat's and newer Debians' sudo takes commands from the system's own folders alone
+  [ -z "$root$dry_run" ] && sudo -n true 2>/dev/null || return 0
+  sudo -n sh -c 'command -v callsign' >/dev/null 2>&1 ||
+    note "sudo does not look in $bin here: write sudo $bin/callsign, or add $bin to secure_path (visudo)."
+}
+
 next_steps() {
   how='reload' log='journalctl -u callsign'
   [ "$half" != server ] || how=restart # for listen
-  how="&& systemctl $how callsign"
-  has_systemd || how=', and start the server anew' log="the server's log"
+  how=" && systemctl $how callsign"
+  has_systemd || how='; then start the server, anew if it runs' log="the server's log"
   call="In ${dialplan_entry##*/}, where a call comes in:  same => n,Gosub(callsign-skarabee,s,1)
      then: asterisk -rx \"dialplan reload\""
   [ -z "$freepbx" ] || call="${half:+On the server: }callsign help freepbx: which piece for which wish, and where to click"
   say 'Next:'
   case $half in
     server) cat <<TEXT ;;
-  1. \$EDITOR $settings: the vendors; then: callsign check $how
+  1. \$EDITOR $settings: the vendors; then: callsign check$how
   2. callsign help another-host: how the PBX reaches this machine, and nobody else does
   3. On the PBX: sudo ./install.sh --dialplan
 TEXT
     dialplan) cat <<TEXT ;;
-  1. In $globals, where A.B.C.D is the server's address, or 127.0.0.1 with a tunnel in between:
+  1. In $globals, where A.B.C.D is the server's address, or 127.0.0.1 with a tunnel in between
+     (on the server: callsign help another-host):
          CALLSIGN_AGI=agi://A.B.C.D:4591
          CALLSIGN_FALLBACK=no
   2. $call
   3. Place a call, then on the server: callsign jobs
 TEXT
     *) cat <<TEXT ;;
-  1. \$EDITOR $settings, then: callsign check $how
+  1. \$EDITOR $settings, then: callsign check$how
   2. $call
   3. Place a call, then: callsign jobs; $log
 TEXT
@@ -619,6 +641,7 @@ system_install() {
     try_step
     show_warnings
   fi
+  [ "$half" = dialplan ] || note_sudo
   [ -z "$notes" ] || say "Note:$notes"
   [ -n "$root$dry_run" ] || next_steps
 }
@@ -652,7 +675,8 @@ system_uninstall() {
   fi
   [ "$changes" -gt 0 ] || say "  nothing, it is not installed"
   [ -n "$purge" ] || [ ! -e "$root$store" ] ||
-    say "Kept: $(dirname "$settings") and $store, with the user $account; --purge takes them too."
+    say "Kept: $(dirname "$settings") and $store, with the user $account.  From where you installed, ./install.sh --uninstall --purge
+takes them too."
 }
 
 remove_account() {

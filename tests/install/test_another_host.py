@@ -238,10 +238,24 @@ def test_each_refuses_the_other_half(pair: Pair) -> None:
     refused = pair.pbx.install("--server")
     assert refused.returncode == 1
     assert "--server is for a machine without Asterisk" in refused.stdout
+    refused = pair.pbx.install()
+    assert refused.returncode == 1
+    assert "the dialplan alone is installed here, for a server on another machine" in refused.stdout
     for options in (["--dialplan"], ["--dialplan", "--uninstall"]):
         refused = pair.server.install(*options)
         assert refused.returncode == 1
         assert "the server is installed here" in refused.stdout
+
+
+def test_an_upgrade_of_the_pbx_names_the_server_that_comes_first(pair: Pair) -> None:
+    source = pair.pbx.path(f"{SOURCE}/dialplan/extensions_callsign.conf")
+    text = source.read_text()
+    source.write_text(f"{text}\n; newer\n")
+    told = "\n".join(installed(pair.pbx, "--dialplan"))
+    source.write_text(text)
+    installed(pair.pbx, "--dialplan")
+    assert "The server is to be upgraded first" in told
+    assert "The server is to be upgraded first" not in "\n".join(pair.pbx_told)
 
 
 def test_without_systemd_a_server_that_runs_is_told_of_and_must_end_first(pair: Pair) -> None:

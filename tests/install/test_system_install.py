@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from machine import PARTS, SOURCE, Machine, steps
+from machine import PARTS, PYTHON, SOURCE, WHEELS, Machine, steps
 from pbx_layouts import LAYOUTS, Layout
 from trees import changed, new, tree
 from waiting import wait_until
@@ -19,6 +19,7 @@ from waiting import wait_until
 CALLER, CALLED = "056528999", "056528998"
 SETTINGS = "/etc/callsign/callsign.toml"
 SECTION = '[skarabee]\nurl = "http://127.0.0.1:1/api/"\nbusinessid = "8103"\nkey = "the-key-of-8103"\n'
+DIALPLAN = "dialplan/extensions_callsign.conf"
 INCLUDE = "#tryinclude extensions_callsign.conf\n"
 ACCOUNTS = {"/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow"}
 UNAVAILABLE = os.environ.get("CALLSIGN_ASTERISK_22") == "unavailable"
@@ -309,6 +310,38 @@ def test_extensions_that_the_settings_do_not_know_are_warned_of_where_freepbx_is
         assert line.endswith('suggests internal = ["2XX", "3XXX", "10XX"]')
 
 
+def test_without_systemd_a_new_dialplan_waits_for_the_restart_of_the_server(pbx: Pbx) -> None:
+    systemd = pbx.machine.path("/run/systemd/system")
+    source = [pbx.machine.path(f"{SOURCE}/{name}") for name in ("agi/callsign/__init__.py", DIALPLAN)]
+    texts = [file.read_text() for file in source]
+    source[0].write_text(f"{texts[0]}\n")
+    source[1].write_text(f"{texts[1]}\n[callsign-newer]\nexten => s,1,Return()\n")
+    systemd.rename(f"{systemd}.away")
+    told = "\n".join(pbx.install())
+    Path(f"{systemd}.away").rename(systemd)
+    known = pbx.asterisk("dialplan show callsign-newer")
+    for file, text in zip(source, texts, strict=True):
+        file.write_text(text)
+    assert "The server that runs now goes on with the old code: end it, and start it again." in told
+    assert 'Then: asterisk -rx "dialplan reload".  Not before' in told
+    assert "There is no existence of 'callsign-newer' context" in known
+    assert "; then start the server, anew if it runs" in told.partition("Next:")[2]
+    assert '  asterisk -rx "dialplan reload"' in pbx.install(), "with systemd the server is restarted before"
+
+
+@pytest.mark.parametrize("folder", ["", "/usr/local/bin:"])
+def test_where_sudo_does_not_look_for_the_commands_it_is_said(pbx: Pbx, folder: str) -> None:
+    sudo = pbx.machine.path("/usr/local/sbin/sudo")
+    sudo.parent.mkdir(exist_ok=True)
+    sudo.write_text(f'#!/bin/sh\nshift\nexec env PATH="{folder}/usr/sbin:/usr/bin:/sbin:/bin" "$@"\n')
+    sudo.chmod(0o755)
+    path = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "PYTHON": PYTHON}
+    told = pbx.machine.run([f"{SOURCE}/install.sh", *WHEELS], path)
+    sudo.unlink()
+    assert told.returncode == 0, told.stdout
+    assert ("write sudo /usr/local/bin/callsign, or add" in told.stdout) == (not folder)
+
+
 def test_it_is_not_taken_away_while_the_dialplan_calls_it(pbx: Pbx) -> None:
     entry = pbx.machine.path(pbx.layout.entry)
     text = entry.read_text()
@@ -328,6 +361,7 @@ def test_taken_away_it_leaves_settings_and_jobs_and_then_no_trace(pbx: Pbx) -> N
     uninstall = pbx.machine.run(["/opt/callsign/install.sh", "--uninstall"])  # also without the checkout
     assert uninstall.returncode == 0, uninstall.stdout
     assert steps(uninstall.stdout.splitlines()) == steps(planned)
+    assert "From where you installed, ./install.sh --uninstall --purge\ntakes them too." in uninstall.stdout
     left = new(pbx.before, tree(pbx.machine.folder))
     assert {path for path in left if not path.startswith("/var/lib/callsign/")} == {
         *("/etc/callsign", "/etc/callsign/callsign.d", SETTINGS, "/var/lib/callsign")
