@@ -426,10 +426,9 @@ def test_every_thread_gets_the_answer_to_its_own_request(transport: HttpTranspor
         assert list(pool.map(ask, range(200))) == [f"/api/{n}".encode() for n in range(200)]
 
 
-def test_of_many_hosts_only_so_many_have_connections_that_are_kept(
-    transport: HttpTransport, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_many_hosts_only_so_many_have_connections_that_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "MOST_HOSTS", 12)
+    transport = HttpTransport()
     ended = threading.Semaphore(0)
 
     def play(line: Line) -> None:
@@ -437,6 +436,7 @@ def test_of_many_hosts_only_so_many_have_connections_that_are_kept(
         ended.release()
 
     with ExitStack() as opened:
+        opened.callback(transport.close)
         peers = [opened.enter_context(Peer(play)) for _ in range(15)]
         for peer in (*peers, *peers[-12:]):  # those of the latest are used again
             assert isinstance(transport.send(request_to(peer), LONG_SECONDS), Answer)

@@ -1,7 +1,7 @@
 """Connections to a vendor: found once and kept alive, each read and write held to the deadline of its exchange.
 
-requests' adapter finds them and settles TLS, urllib3 below it makes the exchange.  Both know a timeout for each
-read only, so that a server that drips a byte a second would hold one for ever; here every step gets only what is
+urllib3's pools find them and make the exchange; whom to trust is requests' list.  They know a timeout for each read
+only, so that a server that drips a byte a second would hold one for ever; here every step gets only what is
 left of the whole exchange.  Name resolution alone cannot be bounded from here.
 
 And a connection is used again only while nothing is in doubt: what lies in it would be taken for the next answer.
@@ -18,8 +18,8 @@ import ssl
 import threading
 from typing import Any
 
-import requests
-from requests.adapters import HTTPAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from urllib3 import PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NewConnectionError
@@ -31,7 +31,7 @@ from callsign.http.answers import FinalAnswer
 READ_BYTES = 8192
 
 MOST_HOSTS = 256
-"""Have kept connections, which are open files; with more accounts than that those found first are closed."""
+"""Have kept connections, which are open files; with more accounts than that those used longest ago are closed."""
 
 logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # its warnings hold the URL, and with it the signature
 
@@ -162,35 +162,13 @@ class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
 
 
-class Connections(HTTPAdapter):
+class Connections(PoolManager):
     """Those of one transport, for any thread: at most `each` are kept for a host, of MOST_HOSTS hosts."""
 
     def __init__(self, each: int) -> None:
-        super().__init__(pool_connections=1, pool_maxsize=each, max_retries=0)  # we keep them
-        self._guard = threading.Lock()
-        self._pools: dict[tuple[str, str, bool | str], Any] = {}
+        super().__init__(MOST_HOSTS, maxsize=each, cert_reqs="CERT_REQUIRED")
+        self.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
 
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
-
-    def of(self, scheme: str, host: str, verify: bool | str) -> Any:
-        """Those to `host` that trust what `verify` says.  Raises requests.InvalidURL."""
-        which = scheme, host, verify
-        pool = self._pools.get(which)
-        if pool is None:  # to find it again for each request takes as long as signing it
-            target = requests.PreparedRequest()
-            target.url = f"{scheme}://{host}/"
-            pool = self.get_connection_with_tls_context(target, verify)
-            self.cert_verify(pool, target.url, verify, None)  # type: ignore[no-untyped-call]
-            with self._guard:
-                self._pools[which] = pool
-                while len(self._pools) > MOST_HOSTS:
-                    del self._pools[next(iter(self._pools))]  # closes those that are idle, and others behind their use
-        return pool
-
-    def close(self) -> None:
-        """Closes those that are kept."""
-        for pool in list(self._pools.values()):
-            pool.close()
-        super().close()
+    def to(self, url: str, verify: bool | str) -> Any:
+        """Those to a URL's host that trust what `verify` says.  Raises LocationParseError."""
+        return self.connection_from_url(url, {"ca_certs": DEFAULT_CA_BUNDLE_PATH if verify is True else verify})

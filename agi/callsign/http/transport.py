@@ -1,4 +1,4 @@
-"""The one door to HTTP: urllib3's pools, made by requests: no redirects, cookies or proxies, one overall deadline.
+"""The one door to HTTP: urllib3's pools: no redirects, cookies or proxies, one overall deadline.
 
 requests' upper layers are left out: a session takes proxies and passwords from the environment (a .netrc replaced our
 Authorization), keeps cookies and reads the whole body of a redirect; and to prepare a request and to
@@ -55,7 +55,7 @@ class HttpTransport:
         headers = {**HEADERS, **request.headers}
         if request.body or request.method != "GET":
             headers["Content-Length"] = str(len(request.body))
-        pool = self._connections.of(url.scheme, url.netloc, request.verify)
+        pool = self._connections.to(request.url, request.verify)
         response = pool.urlopen(
             request.method,
             target if target.startswith("/") else f"/{target}",
@@ -80,4 +80,4 @@ class HttpTransport:
 
     def close(self) -> None:
         """Closes the kept-alive connections."""
-        self._connections.close()
+        self._connections.clear()
