@@ -39,6 +39,9 @@ NO_NUMBER = "anonymous"
 """What goes out as phonefrom where `anonymous = "send"` and there is no number at all."""
 
 
+SIGNED_NAMES = ("businessid", "phoneto", "phonefrom", "timestamp")
+
+
 class Memory(Record, frozen=False):
     """Which reading of the clock the server took last, for `clock = "auto"`."""
 
@@ -81,30 +84,21 @@ def converse(
     phoneto = job.facts["phoneto"]
     if not job.facts.get("mapped"):
         phoneto = as_vendor_wants(phoneto, numbers.country, numbers.format)
-    auto = section.clock == "auto"
-    clock = memory.clock if auto else section.clock
-    for attempt in range(2):
-        timestamp = timestamp_text(job.created_at, clock, section.timezone)
-        signature = hmac_sha256_hex(key, text_to_sign(businessid, phoneto, phonefrom, timestamp))
-        reply = yield Request(
-            "POST",
-            section.url,
-            query=(
-                ("businessid", businessid),
-                ("phoneto", phoneto),
-                ("phonefrom", phonefrom),
-                ("timestamp", timestamp),
-                ("hash", signature),
-            ),
-        )
-        if auto and attempt == 0 and status_of(reply) == CLOCK_FAULT:
-            clock = _other(clock)
-            continue
-        outcome = judge(reply, section, job.created_at)
-        if isinstance(outcome, Delivered):
-            memory.clock = clock
-        return outcome
-    raise AssertionError("the second attempt returns")
+
+    def signed(clock: str) -> Request:
+        values = businessid, phoneto, phonefrom, timestamp_text(job.created_at, clock, section.timezone)
+        proof = hmac_sha256_hex(key, text_to_sign(*values))
+        return Request("POST", section.url, query=(*zip(SIGNED_NAMES, values, strict=True), ("hash", proof)))
+
+    clock = memory.clock if section.clock == "auto" else section.clock
+    reply = yield signed(clock)
+    if section.clock == "auto" and status_of(reply) == CLOCK_FAULT:
+        clock = _other(clock)
+        reply = yield signed(clock)
+    outcome = judge(reply, section, job.created_at)
+    if isinstance(outcome, Delivered):
+        memory.clock = clock
+    return outcome
 
 
 def status_of(reply: Reply) -> str:
@@ -155,9 +149,6 @@ def _clock_advice(answer: Answer, section: Skarabee, at: float) -> str:
 
 def _other(clock: str) -> str:
     return "local" if clock == "unix" else "unix"
-
-
-SIGNED_NAMES = ("businessid", "phoneto", "phonefrom", "timestamp")
 
 
 def explain(section: Skarabee, given: Mapping[str, str], now: float) -> Explained:

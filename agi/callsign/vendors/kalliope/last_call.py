@@ -118,16 +118,15 @@ def _read_on(
         window = history.next_window(memory.wall(), began, fresh_seconds)
         if window is None:
             return None
-        reply = yield from exchange(section, memory.signer, summary(section, window))
-        trouble = trouble_with(reply) or _taken(history, window, reply, began)
+        reply = yield from register(section, memory.signer, summary(section, window))
+        trouble = _taken(history, window, reply, began) if isinstance(reply, Answer) else reply
         memory.failed = None if trouble is None else (memory.steady(), trouble)
         return trouble
     finally:
         memory.reading.release()
 
 
-def _taken(history: History, window: Window, reply: Reply, began: float) -> TryLater | None:
-    assert isinstance(reply, Answer)  # noqa: S101
+def _taken(history: History, window: Window, reply: Answer, began: float) -> TryLater | None:
     try:
         history.take(window, rows_of(reply), began)
     except NoRegister as fault:
@@ -144,7 +143,7 @@ def summary(section: Kalliope, window: Window) -> Request:
 def register(
     section: Kalliope, signer: Signer, request: Request
 ) -> Generator[Request, Reply, Answer | Refused | TryLater]:
-    """A part of the register as it is, for `callsign cdr`."""
+    """A part of the register as it is."""
     reply = yield from exchange(section, signer, request)
     trouble = trouble_with(reply)
     if trouble is not None:
@@ -156,11 +155,9 @@ def register(
 def probe(section: Kalliope, memory: Memory) -> Probe:
     """The calls of the last hour: proves user, password and the right to read the register."""
     now = memory.wall()
-    reply = yield from exchange(section, memory.signer, summary(section, Window(now - 3600.0, now, None)))
-    trouble = trouble_with(reply)
-    if trouble is not None:
-        return trouble
-    assert isinstance(reply, Answer)  # noqa: S101
+    reply = yield from register(section, memory.signer, summary(section, Window(now - 3600.0, now, None)))
+    if not isinstance(reply, Answer):
+        return reply
     try:
         calls = list(rows_of(reply))
     except NoRegister as fault:
