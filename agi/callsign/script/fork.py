@@ -35,20 +35,13 @@ def fork_worker() -> Callable[[], None] | None:
         os.read(heard, 1)  # ends when the second process has spoken, and also when it has died
         os._exit(0)
     os.close(heard)
-    return _LetGo(say)
+    word = os.fdopen(say, "wb")
 
+    def let_go() -> None:
+        word.close()
+        gc.enable()  # now there is time
 
-class _LetGo:
-    """Closes a file descriptor at the first call, and has garbage collected again: now there is time."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-
-    def __call__(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-            gc.enable()
+    return let_go
 
 
 def report_failed_start(argv: list[str], fault: BaseException, go_on: Callable[[], None] | None) -> int:
