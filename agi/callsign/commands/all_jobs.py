@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from callsign import clocks
 from callsign.commands.all_hosts import Silent, silence, view_of
 from callsign.commands.common import complain
 from callsign.commands.job_names import JobName
 from callsign.commands.job_rows import life_of, values_of
 from callsign.notification import State
 from callsign.outbox import edits
-from callsign.outbox.edits import MAY_BE_RETRIED, Edit, Wish
+from callsign.outbox.edits import MAY_BE_RETRIED, WAITS, Edit, Wish, why_not
 from callsign.outbox.reader import JobRow, OutboxReader, facts_filter, facts_of
 from callsign.record import Record, replace
 from callsign.settings.sections import Cluster, Settings
@@ -173,7 +171,7 @@ class AllHosts:
 
     def _retry(self, job: SharedJob, here: State | None) -> HostEdit:
         """By its own store where that has it as failed: as without other hosts."""
-        words = _why_not(job)
+        words = WAITS if job.state == "waiting" else why_not(job.state, job.reason, job.deadline)
         if words:
             return HostEdit(job.host, job.job, False, words)
         if here is not None and here.value in MAY_BE_RETRIED:
@@ -196,18 +194,6 @@ class AllHosts:
             self._here(job.job)
         was = "an attempt under way may still reach the vendor" if job.state == "waiting" else f"it was {job.state}"
         return HostEdit(job.host, job.job, True, f"given up; {was}")
-
-
-def _why_not(job: SharedJob) -> str:
-    """Why it cannot go out once more, empty if it can."""
-    if job.state == "waiting":
-        return "it waits for its next attempt already"
-    if job.state not in MAY_BE_RETRIED:
-        return f"it did not fail: {job.state} {job.reason}".rstrip()
-    if job.deadline > clocks.wall():
-        return ""
-    over = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(job.deadline))
-    return f"its time was over at {over}: the vendor could do nothing, or harm, with it now"
 
 
 def _of_this_host(me: str, done: Edit) -> HostEdit:

@@ -17,6 +17,7 @@ from callsign.outbox.reader import must_exist
 from callsign.outbox.values import OutboxError
 from callsign.record import Record
 
+WAITS = "it waits for its next attempt already"
 MAY_BE_RETRIED = frozenset(state.value for state in (State.REFUSED, State.EXPIRED, State.DROPPED))
 
 
@@ -54,20 +55,27 @@ def drop(store: Path, jobs: Sequence[int]) -> list[Edit]:
         return [_drop(db, job) for job in jobs]
 
 
+def why_not(state: str, reason: str, deadline: float) -> str:
+    """Why a job that has ended cannot go out once more, empty if it can; `deadline` is in epoch seconds."""
+    if state not in MAY_BE_RETRIED:
+        return f"it did not fail: {state} {reason}".rstrip()
+    if deadline > clocks.wall():
+        return ""
+    over = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(deadline))
+    return f"its time was over at {over}: the vendor could do nothing, or harm, with it now"
+
+
 def _retry(db: sqlite3.Connection, job: int) -> Edit:
     row = db.execute(sql.FIND_ENDED, (job,)).fetchone()
     if row is None:
         waits = db.execute(sql.FIND_OPEN, (job,)).fetchone() is not None
-        return Edit(job, False, "it waits for its next attempt already" if waits else "there is no such job")
+        return Edit(job, False, WAITS if waits else "there is no such job")
     system, action, call, facts, at, lifetime, state, reason = row
-    if state not in MAY_BE_RETRIED:
-        return Edit(job, False, f"it did not fail: {state} {reason}".rstrip())
+    if words := why_not(state, reason, at + lifetime):
+        return Edit(job, False, words)
     now = clocks.wall()
-    left = at + lifetime - now
-    if left <= 0:
-        over = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at + lifetime))
-        return Edit(job, False, f"its time was over at {over}: the vendor could do nothing, or harm, with it now")
-    values = (system, action, call, facts, at, lifetime, clocks.boot_id(), clocks.steady() + left)
+    deadline = clocks.steady() + at + lifetime - now
+    values = (system, action, call, facts, at, lifetime, clocks.boot_id(), deadline)
     again = db.execute(sql.INSERT_JOB, values).lastrowid
     db.execute(sql.END_OTHERWISE, (State.RETRIED.value, f"as job {again}", job))
     _add_life(db, job, now, "retried", f"as job {again}")
