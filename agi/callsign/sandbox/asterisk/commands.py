@@ -28,15 +28,15 @@ class _Command:
     answer: _Answer
     least: int  # arguments
     most: int
-    dead: bool  # allowed on a dead channel
-    usage: str
+    dead: bool = False  # allowed on a dead channel
 
 
 def answer(channel: Channel, line: str, *, dead: bool) -> str:
     """Execute one line on `channel` and return Asterisk's answer without the last line end. Never fails."""
     words = split_words(line)
     for count in range(min(3, len(words)), 0, -1):
-        command = _COMMANDS.get(" ".join(words[:count]).upper())
+        name = " ".join(words[:count]).upper()
+        command = _COMMANDS.get(name)
         if command is None or any(" " in word for word in words[:count]):
             continue
         if dead and not command.dead:
@@ -44,7 +44,7 @@ def answer(channel: Channel, line: str, *, dead: bool) -> str:
         arguments = words[count:]
         if command.least <= len(arguments) <= command.most:
             return command.answer(channel, arguments)
-        return f"520-Invalid command syntax.  Proper usage follows:\n{command.usage}\n520 End of proper usage."
+        return f"520-Invalid command syntax.  Proper usage follows:\nUsage: {name} ...\n520 End of proper usage."
     return UNKNOWN
 
 
@@ -103,42 +103,32 @@ _ANY = 1000
 _NOTHING, _DONE = _always("200 result=0"), _always("200 result=1")
 _PLAYED, _RECORDED = _always("200 result=0 endpos=0"), _always("200 result=0 (timeout) endpos=0")
 _GONE_TO = _always("100 result=0 Trying...\n200 result=0 Gosub complete")
-_SAYINGS = {"ALPHA": 2, "DATE": 2, "DATETIME": 4, "DIGITS": 2, "NUMBER": 3, "PHONETIC": 2, "TIME": 2}
 _COMMANDS = {
-    "ANSWER": _Command(_answer_call, 0, _ANY, False, "ANSWER"),
-    "ASYNCAGI BREAK": _Command(_NOTHING, 0, _ANY, True, "ASYNCAGI BREAK"),
-    "CHANNEL STATUS": _Command(_channel_status, 0, 1, False, "CHANNEL STATUS [channelname]"),
-    "CONTROL STREAM FILE": _Command(_NOTHING, 2, 6, False, "CONTROL STREAM FILE filename escape_digits ..."),
-    "DATABASE DEL": _Command(_DONE, 2, 2, True, "DATABASE DEL family key"),
-    "DATABASE DELTREE": _Command(_DONE, 1, 2, True, "DATABASE DELTREE family [keytree]"),
-    "DATABASE GET": _Command(_NOTHING, 2, 2, True, "DATABASE GET family key"),
-    "DATABASE PUT": _Command(_DONE, 3, 3, True, "DATABASE PUT family key value"),
-    "EXEC": _Command(_exec, 1, _ANY, True, "EXEC application options"),
-    "GET DATA": _Command(_always("200 result= (timeout)"), 1, _ANY, False, "GET DATA file [timeout] [maxdigits]"),
-    "GET FULL VARIABLE": _Command(_get_full_variable, 1, 2, True, "GET FULL VARIABLE expression [channelname]"),
-    "GET OPTION": _Command(_PLAYED, 2, 3, False, "GET OPTION filename escape_digits [timeout]"),
-    "GET VARIABLE": _Command(_get_variable, 1, 1, True, "GET VARIABLE variablename"),
-    "GOSUB": _Command(_GONE_TO, 3, 4, False, "GOSUB context extension priority"),
-    "HANGUP": _Command(_hang_up, 0, 1, False, "HANGUP [channelname]"),
-    "NOOP": _Command(_NOTHING, 0, _ANY, True, "NOOP"),
-    "RECEIVE CHAR": _Command(_always("200 result=0 (timeout)"), 1, 1, False, "RECEIVE CHAR timeout"),
-    "RECEIVE TEXT": _Command(_always("200 result=-1"), 1, 1, False, "RECEIVE TEXT timeout"),
-    "RECORD FILE": _Command(_RECORDED, 4, _ANY, False, "RECORD FILE filename format escape_digits timeout"),
-    **{
-        f"SAY {what}": _Command(_NOTHING, 2, most, False, f"SAY {what} ... escape_digits")
-        for what, most in _SAYINGS.items()
-    },
-    "SEND IMAGE": _Command(_NOTHING, 1, 1, False, "SEND IMAGE image"),
-    "SEND TEXT": _Command(_NOTHING, 1, 1, False, "SEND TEXT text"),
-    "SET AUTOHANGUP": _Command(_NOTHING, 1, 1, False, "SET AUTOHANGUP time"),
-    "SET CALLERID": _Command(_DONE, 0, _ANY, False, "SET CALLERID number"),
-    "SET CONTEXT": _Command(_NOTHING, 1, 1, False, "SET CONTEXT context"),
-    "SET EXTENSION": _Command(_NOTHING, 1, 1, False, "SET EXTENSION extension"),
-    "SET MUSIC": _Command(_NOTHING, 1, _ANY, False, "SET MUSIC on|off [class]"),
-    "SET PRIORITY": _Command(_NOTHING, 1, 1, False, "SET PRIORITY priority"),
-    "SET VARIABLE": _Command(_set_variable, 2, 2, True, "SET VARIABLE variablename value"),
-    "STREAM FILE": _Command(_PLAYED, 2, 3, False, "STREAM FILE filename escape_digits [offset]"),
-    "TDD MODE": _Command(_NOTHING, 1, 1, False, "TDD MODE on|off"),
-    "VERBOSE": _Command(_DONE, 1, _ANY, True, "VERBOSE message [level]"),
-    "WAIT FOR DIGIT": _Command(_NOTHING, 1, 1, False, "WAIT FOR DIGIT timeout"),
+    "ANSWER": _Command(_answer_call, 0, _ANY),
+    **dict.fromkeys(("ASYNCAGI BREAK", "NOOP"), _Command(_NOTHING, 0, _ANY, dead=True)),
+    "CHANNEL STATUS": _Command(_channel_status, 0, 1),
+    "CONTROL STREAM FILE": _Command(_NOTHING, 2, 6),
+    "DATABASE DEL": _Command(_DONE, 2, 2, dead=True),
+    "DATABASE DELTREE": _Command(_DONE, 1, 2, dead=True),
+    "DATABASE GET": _Command(_NOTHING, 2, 2, dead=True),
+    "DATABASE PUT": _Command(_DONE, 3, 3, dead=True),
+    "EXEC": _Command(_exec, 1, _ANY, dead=True),
+    "GET DATA": _Command(_always("200 result= (timeout)"), 1, _ANY),
+    "GET FULL VARIABLE": _Command(_get_full_variable, 1, 2, dead=True),
+    **dict.fromkeys(("GET OPTION", "STREAM FILE"), _Command(_PLAYED, 2, 3)),
+    "GET VARIABLE": _Command(_get_variable, 1, 1, dead=True),
+    "GOSUB": _Command(_GONE_TO, 3, 4),
+    "HANGUP": _Command(_hang_up, 0, 1),
+    "RECEIVE CHAR": _Command(_always("200 result=0 (timeout)"), 1, 1),
+    "RECEIVE TEXT": _Command(_always("200 result=-1"), 1, 1),
+    "RECORD FILE": _Command(_RECORDED, 4, _ANY),
+    **dict.fromkeys(("SAY ALPHA", "SAY DATE", "SAY DIGITS", "SAY PHONETIC", "SAY TIME"), _Command(_NOTHING, 2, 2)),
+    "SAY DATETIME": _Command(_NOTHING, 2, 4),
+    "SAY NUMBER": _Command(_NOTHING, 2, 3),
+    **dict.fromkeys(("SEND IMAGE", "SEND TEXT", "TDD MODE", "WAIT FOR DIGIT"), _Command(_NOTHING, 1, 1)),
+    **dict.fromkeys(("SET AUTOHANGUP", "SET CONTEXT", "SET EXTENSION", "SET PRIORITY"), _Command(_NOTHING, 1, 1)),
+    "SET CALLERID": _Command(_DONE, 0, _ANY),
+    "SET MUSIC": _Command(_NOTHING, 1, _ANY),
+    "SET VARIABLE": _Command(_set_variable, 2, 2, dead=True),
+    "VERBOSE": _Command(_DONE, 1, _ANY, dead=True),
 }
