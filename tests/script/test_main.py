@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from callsign.agi import session as agi_session
 from callsign.notification import State
 from callsign.outbox.outbox import Outbox
 from callsign.outbox.reader import OutboxReader
-from callsign.sandbox.asterisk.behaviour import Conduct, Cut
+from callsign.sandbox.asterisk.behaviour import Conduct
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi, run_script
 from callsign.sandbox.vendors.messages import Trouble
@@ -197,15 +198,23 @@ def test_a_store_that_is_broken_is_set_aside_and_the_call_is_told_all_the_same(
     assert list(plain.store.parent.glob("outbox.db.broken-*"))
 
 
-@pytest.mark.parametrize("cut", [Cut.IN_ENVIRONMENT, Cut.AFTER_COMMAND])
-def test_an_asterisk_that_vanishes_leaves_no_script_behind(
-    plain: PlainScript, cut: Cut, box: Sandbox, reader: OutboxReader
+def test_an_asterisk_that_vanishes_in_its_block_leaves_no_script_behind(plain: PlainScript) -> None:
+    block = "\n".join(CALL.environment(SCRIPT, ["skarabee"], network=False))
+    script = subprocess.Popen([SCRIPT, "skarabee"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    script.communicate(block[: len(block) // 2].encode(), LONG_SECONDS)
+    assert not plain.store.exists()
+
+
+def test_an_asterisk_that_vanishes_at_the_status_leaves_no_script_behind(
+    plain: PlainScript, box: Sandbox, reader: OutboxReader
 ) -> None:
-    run_script(SCRIPT, CALL, ["skarabee"], Conduct(timeout_seconds=LONG_SECONDS, cut=cut, cut_at_command=2))
-    if cut is Cut.AFTER_COMMAND:  # it was stored, so it is delivered
-        assert eventually(lambda: ended(reader, 1))
-    else:
-        assert not plain.store.exists()
+    def vanish(line: str) -> bytes | None:
+        if line.startswith("EXEC MSet"):
+            raise TimeoutError
+        return None
+
+    run_script(SCRIPT, CALL, ["skarabee"], Conduct(timeout_seconds=LONG_SECONDS, replies=vanish))
+    assert eventually(lambda: ended(reader, 1))  # it was stored, so it is delivered
 
 
 NOISY = f"""#!{sys.executable}

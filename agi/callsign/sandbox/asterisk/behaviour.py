@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Literal
 
 Status = Literal["SUCCESS", "FAILURE", "HANGUP", "NOTFOUND"]
 OnLine = Callable[[str, str], None]
 """Told each line as it passes: "Tx" (Asterisk to the peer) or "Rx", and its text without the line end."""
-
-
-class Cut(Enum):
-    """Where a test has Asterisk vanish, its connection closed without a word."""
-
-    IN_ENVIRONMENT = "half of the agi_* lines sent"
-    AFTER_ENVIRONMENT = "all agi_* lines sent"
-    AFTER_COMMAND = "a command read, nothing answered"
-    IN_REPLY = "half of the answer to a command sent"
 
 
 @dataclass(frozen=True)
@@ -32,9 +22,7 @@ class Conduct:
     dead: bool = False  # the call was over before AGI() began, as in the h extension or a hang-up handler
     replies: Mapping[str, bytes] | Callable[[str], bytes | None] | None = None
     """Raw bytes that answer a command instead of its execution, by how its line begins or by a function
-    (None: execute it). `b""` leaves the peer waiting."""
-    cut: Cut | None = None
-    cut_at_command: int = 1  # which command AFTER_COMMAND and IN_REPLY mean, counted from 1
+    (None: execute it). `b""` leaves the peer waiting; where the function raises TimeoutError, Asterisk vanishes."""
 
     def given_reply(self, line: str) -> bytes | None:
         """The bytes a test wants `line` to be answered with, if any."""

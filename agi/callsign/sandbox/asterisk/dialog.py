@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from callsign.sandbox.asterisk.behaviour import Conduct, Cut, OnLine, Session, Status
+from callsign.sandbox.asterisk.behaviour import Conduct, OnLine, Session, Status
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.channel import Channel
 from callsign.sandbox.asterisk.commands import answer
@@ -42,7 +42,7 @@ class AsteriskSide:
         self._leaves_at_hangup = call.variables.get("AGIEXITONHANGUP", "").lower() in _TRUE
 
     def run(self, environment: Sequence[str]) -> None:
-        """Send the agi_* lines and answer until the peer ends, the timeout or the cut. Never raises.
+        """Send the agi_* lines and answer until the peer ends, or the timeout. Never raises.
 
         The wire is left to be closed: a script keeps its standard input until it exits.
         """
@@ -50,8 +50,6 @@ class AsteriskSide:
             self._run(("\n".join(environment) + "\n\n").encode("utf-8", "surrogateescape"))
         except TimeoutError as late:
             self.fail(self._what_it_waited_for(str(late)))
-        except _CutOffError as cut:
-            self.fail(f"Asterisk vanished, as asked: {cut}")
 
     def fail(self, trouble: str, status: Status = "FAILURE") -> None:
         """End as `status` because of `trouble`."""
@@ -70,12 +68,7 @@ class AsteriskSide:
         )
 
     def _run(self, environment: bytes) -> None:
-        if self._conduct.cut is Cut.IN_ENVIRONMENT:
-            self._send(environment[: len(environment) // 2])
-            raise _CutOffError(self._conduct.cut.value)
         self._send(environment)
-        if self._conduct.cut is Cut.AFTER_ENVIRONMENT:
-            raise _CutOffError(self._conduct.cut.value)
         while True:
             if self._answered == self._conduct.hangup_after:
                 self.channel.hung_up = True
@@ -128,9 +121,6 @@ class AsteriskSide:
             if text.startswith(("510", "520")):
                 self.note(f"{text[:3]} was the answer to {line[:80]!r}")
             given = f"{text}\n".encode("utf-8", "surrogateescape")
-        if self._conduct.cut and len(self.commands) == self._conduct.cut_at_command:
-            self._send(given[: len(given) // 2] if self._conduct.cut is Cut.IN_REPLY else b"")
-            raise _CutOffError(self._conduct.cut.value)
         self._send(given)
         self._answered += 1
 
@@ -158,10 +148,6 @@ class AsteriskSide:
         if self._wire.holds_more:
             return "a command waits behind another of the same write: Asterisk reads one line per wake-up"
         return f"no end within {self._conduct.timeout_seconds:g} s ({cause}); Asterisk would hold the call"
-
-
-class _CutOffError(Exception):
-    """The point of `Conduct.cut` is reached."""
 
 
 _FALSE = ("no", "false", "n", "f", "0", "off")
