@@ -52,7 +52,8 @@ def main(go_on: Callable[[], None] | None, argv: Sequence[str] | None = None) ->
         queue_stderr()
         set_up_logging()
         is_attended = True
-        Attendant(script.answer, note=script.note).attend(connection, _confirm, line=[request, *args])
+        attendant = Attendant(script.answer, on_end=go_on or (lambda: None), note=script.note)
+        attendant.attend(connection, _confirm, line=[request, *args])
     except BadPeer as fault:
         log.warning("the session ended early: %s", fault)
     except Exception as fault:  # our own fault must not cost the call its status
