@@ -40,4 +40,4 @@ Imports go downwards, a folder's docstring says what is in it; `tests/test_layou
 __version__ = "1.0.0"
 
 SYSTEMS = ("skarabee", "noojee", "mor", "kalliope", "sraps")
-"""The vendors, each with a file, a section of the settings, channel variables and paths of its name."""
+"""The vendors, each with a folder, a section of the settings, channel variables and paths of its name."""

@@ -20,7 +20,7 @@ from callsign.outbox.outbox import Job
 from callsign.outbox.reader import OutboxReader
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Cluster, Noojee, OutboxSection, Settings, Skarabee
-from callsign.vendors import noojee
+from callsign.vendors.noojee import vendor as noojee
 from clocks_play import Clock
 from played_database import PlayedDatabase, free_row
 

@@ -19,7 +19,9 @@ from callsign.question import Found
 from callsign.record import replace
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Mor, Noojee, Settings
-from callsign.vendors import noojee
+from callsign.vendors.noojee import vendor as noojee
+from callsign.vendors.noojee.conversation import text_to_sign
+from callsign.vendors.signing import sha256_hex
 from side import Side
 from store_play import LONG_SECONDS, eventually
 
@@ -90,7 +92,7 @@ def test_each_account_is_told_at_its_own_address_with_its_own_token_and_key(side
         command = dict(next(r for r in side.recorders.sent if r.host() == host and r.query).query)
         key = Secret(f"key-of-{host.partition('.')[0]}")
         assert command["timeStamp"] == stamp
-        assert command["hash"] == noojee.sha256_hex(noojee.text_to_sign(key, stamp))
+        assert command["hash"] == sha256_hex(text_to_sign(key, stamp))
 
 
 def test_a_dead_recorder_of_one_tenant_holds_up_no_other(side: Office) -> None:

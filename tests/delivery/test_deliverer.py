@@ -18,7 +18,8 @@ from callsign.notification import Notification, State
 from callsign.outbox.doorbell import doorbell_of
 from callsign.record import replace
 from callsign.settings.sections import Settings
-from callsign.vendors import noojee, skarabee
+from callsign.vendors.noojee import vendor as noojee
+from callsign.vendors.skarabee import vendor as skarabee
 from side import Side
 from store_play import (
     CALLER,

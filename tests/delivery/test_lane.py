@@ -20,7 +20,7 @@ from callsign.delivery.lane import (
 )
 from callsign.notification import Notification, State
 from callsign.outbox.outbox import Job
-from callsign.vendors import noojee
+from callsign.vendors.noojee import vendor as noojee
 
 NOW = 1000.0
 MOMENT = 1e-9

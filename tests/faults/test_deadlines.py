@@ -16,7 +16,7 @@ import rough_vendor as rough
 from callsign.sandbox.asterisk.behaviour import Conduct
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
-from callsign.vendors.noojee import BY_EXTENSION_LIFETIME_SECONDS
+from callsign.vendors.noojee.vendor import BY_EXTENSION_LIFETIME_SECONDS
 from product import COMMAND, Product
 from rough_vendor import Behaviour, RoughVendor
 from script_play import PlainScript

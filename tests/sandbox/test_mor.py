@@ -15,7 +15,7 @@ from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Mor
 from callsign.vendors.mor import answer as mor_answer
-from callsign.vendors.mor import vendor as mor
+from callsign.vendors.mor import questions as mor
 from callsign.vendors.mor.xml import Element
 from exchange import Reply, exchange
 

@@ -17,7 +17,7 @@ from callsign.question import Found, Invalid, Verdict
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Mor, Numbers
 from callsign.vendors.interface import Probed
-from callsign.vendors.mor import vendor as mor
+from callsign.vendors.mor import questions as mor
 from callsign.vendors.registry import VENDORS
 
 KEY = "the-key-of-mor"

@@ -21,7 +21,8 @@ from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Noojee, Numbers
-from callsign.vendors import noojee
+from callsign.vendors.noojee import conversation as noojee
+from callsign.vendors.noojee import vendor as noojee_vendor
 from callsign.vendors.registry import VENDORS
 from clocks_play import Clock
 
@@ -48,7 +49,7 @@ def settings(**changes: Any) -> Noojee:
 
 def command(action: str = "noojee/start", **facts: str) -> Notification:
     told = {"extenOrUniqueId": UNIQUE_ID, **facts}
-    return Notification("noojee", action, UNIQUE_ID, told, 1556891830.0, noojee.LIFETIME_SECONDS[action])
+    return Notification("noojee", action, UNIQUE_ID, told, 1556891830.0, noojee_vendor.LIFETIME_SECONDS[action])
 
 
 def time_is(stamp: str = STAMP) -> Answer:
@@ -814,7 +815,7 @@ def test_whoever_waits_too_long_for_anothers_renewal_tries_later() -> None:
 
 
 def test_the_delivery_never_holds_more_conversations_than_the_recorder_allows() -> None:
-    assert VENDORS["noojee"].concurrency == noojee.CONCURRENCY == 5
+    assert VENDORS["noojee"].concurrency == noojee_vendor.CONCURRENCY == 5
 
 
 # -- start and stop of one recording -----------------------------------------------------------------
@@ -823,22 +824,22 @@ def test_the_delivery_never_holds_more_conversations_than_the_recorder_allows() 
 def test_a_stop_undoes_a_start_of_the_same_recording_and_nothing_else() -> None:
     start, stop = command("noojee/start"), command("noojee/stop")
     elsewhere = command("noojee/stop", extenOrUniqueId="410")
-    assert noojee.undoes(stop, start)
-    assert not noojee.undoes(start, stop)
-    assert not noojee.undoes(start, start)
-    assert not noojee.undoes(stop, stop)
-    assert not noojee.undoes(elsewhere, start)
+    assert noojee_vendor.undoes(stop, start)
+    assert not noojee_vendor.undoes(start, stop)
+    assert not noojee_vendor.undoes(start, start)
+    assert not noojee_vendor.undoes(stop, stop)
+    assert not noojee_vendor.undoes(elsewhere, start)
 
 
 def test_a_command_keeps_the_order_of_its_call_and_of_its_recording() -> None:
     told = command("noojee/start", extenOrUniqueId="201")
-    assert noojee.keys_of(told) == (told.call, "recording 201")
-    assert "201" not in noojee.keys_of(told), "a call of that name is not that recording"
+    assert noojee_vendor.keys_of(told) == (told.call, "recording 201")
+    assert "201" not in noojee_vendor.keys_of(told), "a call of that name is not that recording"
 
 
 def test_the_lifetimes_are_those_promised() -> None:
-    assert noojee.LIFETIME_SECONDS == {"noojee/start": 60, "noojee/stop": 3600}
-    assert noojee.BY_EXTENSION_LIFETIME_SECONDS == 10
+    assert noojee_vendor.LIFETIME_SECONDS == {"noojee/start": 60, "noojee/stop": 3600}
+    assert noojee_vendor.BY_EXTENSION_LIFETIME_SECONDS == 10
 
 
 # -- callsign sign -----------------------------------------------------------------------------------

@@ -22,8 +22,9 @@ from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Numbers, Office, Settings, Skarabee
-from callsign.vendors import skarabee
 from callsign.vendors.registry import VENDORS
+from callsign.vendors.skarabee import conversation as skarabee
+from callsign.vendors.skarabee import vendor as skarabee_vendor
 
 VECTORS = tomli.loads((Path(__file__).parents[1] / "vectors" / "skarabee.toml").read_text(encoding="utf-8"))["vector"]
 RIGHT = [vector for vector in VECTORS if vector["verifies"]]
@@ -52,7 +53,7 @@ def settings(form: str = "national", **changes: Any) -> Settings:
 
 def call(at: float = AT, **facts: str) -> Notification:
     told = {"businessid": "8103", "phoneto": "056528998", "phonefrom": "056528999", **facts}
-    return Notification("skarabee", "skarabee", "1556891830.7", told, at, skarabee.LIFETIME_SECONDS)
+    return Notification("skarabee", "skarabee", "1556891830.7", told, at, skarabee_vendor.LIFETIME_SECONDS)
 
 
 def says(status: str, http: int = 200, date: float | None = None, at: float = AT) -> Answer:
@@ -533,7 +534,7 @@ def test_sign_says_that_an_office_is_unknown() -> None:
 
 
 def test_a_notification_is_of_use_while_the_service_accepts_its_timestamp() -> None:
-    assert skarabee.LIFETIME_SECONDS == 14 * 60
+    assert skarabee_vendor.LIFETIME_SECONDS == 14 * 60
 
 
 def test_the_registry_makes_a_memory_of_its_own_for_every_process() -> None:

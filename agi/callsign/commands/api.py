@@ -21,10 +21,10 @@ from callsign.log_text import visible, visible_json
 from callsign.record import fields, replace
 from callsign.settings.accounts import account_of, place_named
 from callsign.settings.secret import Secret
-from callsign.vendors import noojee_api
 from callsign.vendors.api import MAYBE_DONE, Call, Result, secrets_in
 from callsign.vendors.kalliope import api as kalliope
 from callsign.vendors.mor import api as mor
+from callsign.vendors.noojee import api as noojee
 from callsign.vendors.registry import VENDORS
 from callsign.vendors.sraps import api as sraps
 
@@ -58,7 +58,7 @@ class Api(Protocol):
     def converse(self, section: Any, call: Call, memory: Any, /) -> Generator[Request, Reply, Result]: ...
 
 
-APIS: dict[str, Api] = {"mor": mor, "noojee": noojee_api, "kalliope": kalliope, "sraps": sraps}
+APIS: dict[str, Api] = {"mor": mor, "noojee": noojee, "kalliope": kalliope, "sraps": sraps}
 
 
 def arguments(parser: common.Parser) -> None:

@@ -17,10 +17,10 @@ from callsign.settings.accounts import account_of, name_of, some, unknown
 from callsign.settings.sections import Office, Settings, Skarabee
 from callsign.steps.offices import offices_of
 from callsign.steps.step import Step, StepFault, for_message
-from callsign.vendors import noojee as noojee_api
-from callsign.vendors import skarabee as skarabee_api
 from callsign.vendors.interface import Ask
+from callsign.vendors.noojee import vendor as noojee_vendor
 from callsign.vendors.registry import VENDORS
+from callsign.vendors.skarabee import vendor as skarabee_vendor
 
 UNIQUE_ID = re.compile(r"(?:[^\s/]+-)?[0-9]{9,}\.[0-9]+")
 """Asterisk's ${UNIQUEID}: [systemname-]epoch.count (main/channel.c)."""
@@ -108,7 +108,7 @@ def skarabee(step: Step, given: dict[str, str], settings: Settings) -> Notificat
     if named and section.anonymous == "skip":
         return Skipped("the caller is no number but a name, as where a trunk sends none: its endpoint's")
     if named or is_withheld(given_from):
-        phonefrom = skarabee_api.NO_NUMBER
+        phonefrom = skarabee_vendor.NO_NUMBER
     call = _call(step, given, settings)
     told_of = given.get("call", "").split(TOLD)[1:]
     told = [as_vendor_wants(bare_number(number), numbers.country, "national") for number in told_of]
@@ -118,7 +118,7 @@ def skarabee(step: Step, given: dict[str, str], settings: Settings) -> Notificat
     if phoneto in section.phoneto:
         facts["mapped"] = "1"
     key = f"skarabee|{call}|{as_vendor_wants(target, numbers.country, 'national')}"
-    lifetime = skarabee_api.LIFETIME_SECONDS
+    lifetime = skarabee_vendor.LIFETIME_SECONDS
     return Notification(account_of("skarabee", office.name), "skarabee", call, facts, clocks.wall(), lifetime, key)
 
 
@@ -161,7 +161,7 @@ def _noojee(action: str) -> Callable[[Step, dict[str, str], Settings], Notificat
         call = _call(step, given, settings)
         facts |= {name: given[name] for name in given if name in ("tag", "agentLoginName")} | _channel(step, call)
         by_id = whose == step.fact("agi_uniqueid") or UNIQUE_ID.fullmatch(whose) is not None
-        lifetime = noojee_api.LIFETIME_SECONDS[action] if by_id else noojee_api.BY_EXTENSION_LIFETIME_SECONDS
+        lifetime = noojee_vendor.LIFETIME_SECONDS[action] if by_id else noojee_vendor.BY_EXTENSION_LIFETIME_SECONDS
         return Notification(account, action, call, facts, clocks.wall(), lifetime)
 
     return notification

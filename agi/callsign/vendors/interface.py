@@ -1,6 +1,6 @@
 """What a vendor is to the rest: how to deliver to it, what it can be asked, how its signature is explained.
 
-A vendor's file ends in one `VENDOR`; `vendors.VENDORS` is the registry of these.  Everything in it is pure:
+A vendor's vendor.py ends in one `VENDOR`; `registry.VENDORS` has these.  Everything of a vendor is pure:
 a conversation is a generator that yields `Request`s and is sent a `Reply` for each, and clock, nonce and
 lock come with the memory that it is given.
 
@@ -12,14 +12,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Mapping
 from importlib import import_module
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from callsign.http.messages import Reply, Request
 from callsign.notification import Notification, Outcome, Refused, TryLater
 from callsign.question import Invalid, Verdict
 from callsign.record import Record, field
 from callsign.settings.sections import Numbers
-from callsign.vendors.signing import Explained
+
+if TYPE_CHECKING:
+    from callsign.vendors.signing import Explained
 
 ASK_SECONDS = 3.0
 """How long the dialplan is held for an answer by default."""
@@ -28,7 +30,8 @@ ASK_SECONDS = 3.0
 def late(module: str, name: str) -> Callable[..., Any]:
     """What `name` is in callsign.vendors.`module`, which is loaded at the first call.
 
-    A plain script loads every VENDOR for each call, whatever that is about; the rest comes with the first question.
+    A plain script loads every VENDOR for each call, whatever that is about; the rest comes with the first
+    delivery or question.
     """
 
     def call(*given: Any) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from callsign.vendors import noojee, skarabee
 from callsign.vendors.interface import Vendor
 from callsign.vendors.kalliope import vendor as kalliope
 from callsign.vendors.mor import vendor as mor
+from callsign.vendors.noojee import vendor as noojee
+from callsign.vendors.skarabee import vendor as skarabee
 from callsign.vendors.sraps import vendor as sraps
 
 VENDORS: dict[str, Vendor] = {

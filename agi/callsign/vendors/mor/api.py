@@ -9,7 +9,7 @@ from callsign.vendors.api_usage import method_of
 from callsign.vendors.mor import answer as mor_answer
 from callsign.vendors.mor.hash import invalid_value, unlisted
 from callsign.vendors.mor.methods import effect_of
-from callsign.vendors.mor.vendor import OUTSIDE, request
+from callsign.vendors.mor.questions import OUTSIDE, request
 from callsign.vendors.mor.xml import Element
 
 NAMES = True

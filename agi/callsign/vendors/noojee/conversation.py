@@ -15,22 +15,15 @@ from callsign.log_text import vendor_words
 from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Noojee, Numbers
-from callsign.vendors.interface import Probe, Probed, Vendor
-from callsign.vendors.noojee_memory import PAIR_SECONDS, Memory, Pair
+from callsign.vendors.interface import Probe, Probed
+from callsign.vendors.noojee.memory import PAIR_SECONDS, Memory, Pair
 from callsign.vendors.signing import MASK, Explained, sha256_hex, values_of
-
-CONCURRENCY = 5
-"""The recorder allows 5 authentications at once and leaves open what counts as one: so never more requests."""
 
 TIMESTAMP = "timestamp"
 """Its name among what the hosts share."""
 
 RENEWAL_SECONDS = 5.0
 """How long a command waits for another one's renewal; name resolution in there has no limit of its own."""
-
-LIFETIME_SECONDS = {"noojee/start": 60.0, "noojee/stop": 3600.0}
-BY_EXTENSION_LIFETIME_SECONDS = 10.0
-"""A command by extension hits whatever call that extension has when it arrives."""
 
 EXPIRED = "Expired TimeStamp"
 
@@ -55,23 +48,6 @@ _CODE = re.compile(r"-?[0-9]{1,9}")
 def text_to_sign(key: Secret, timestamp: str) -> str:
     """Key and timestamp with a colon between them."""
     return f"{key.reveal()}:{timestamp}"
-
-
-def keys_of(notification: Notification) -> tuple[str, ...]:
-    """Commands for one recording keep their order, as those of one call do."""
-    return notification.call, f"recording {_recording(notification)}"
-
-
-def _recording(notification: Notification) -> str:
-    return notification.facts.get("extenOrUniqueId", notification.call)
-
-
-def undoes(newer: Notification, older: Notification) -> bool:
-    """A stop undoes a start of the same recording.
-
-    A start that was never tried need not go out.  One that may be carried out late needs a second stop behind it.
-    """
-    return newer.action == "noojee/stop" and older.action == "noojee/start" and _recording(newer) == _recording(older)
 
 
 def converse(
@@ -256,17 +232,3 @@ def probe(section: Noojee, _memory: object) -> Probe:
     if timestamp_in(reply):
         return Probed(None, "Time answers; no call that only checks the key is known, the first recording shows it")
     return no_time(reply)
-
-
-VENDOR = Vendor(
-    explain=explain,
-    probe=probe,
-    new_memory=Memory,
-    shares=True,
-    converse=converse,
-    concurrency=CONCURRENCY,
-    keys_of=keys_of,
-    undoes=undoes,
-    undoing=("noojee/stop",),
-    in_order=True,
-)

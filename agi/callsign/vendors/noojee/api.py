@@ -8,9 +8,9 @@ from __future__ import annotations
 from callsign.http.messages import Answer
 from callsign.notification import Delivered, Refused, TryLater
 from callsign.settings.sections import Noojee
-from callsign.vendors import noojee
 from callsign.vendors.api import MOST_BYTES, Call, Result, Talk, failed, succeeded
 from callsign.vendors.api_usage import method_of
+from callsign.vendors.noojee import conversation as noojee
 
 NAMES = True
 

@@ -18,15 +18,9 @@ from callsign.phone_numbers import as_vendor_wants
 from callsign.record import Record
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Numbers, Skarabee
-from callsign.vendors.interface import Probe, Probed, Vendor
+from callsign.vendors.interface import Probe, Probed
 from callsign.vendors.signing import Explained, hmac_sha256_hex, values_of
-
-CONCURRENCY = 16
-ACCEPTED_SECONDS = 15 * 60.0
-"""The difference that the service accepts between the timestamp and its own time."""
-
-LIFETIME_SECONDS = ACCEPTED_SECONDS - 60.0
-"""The last minute is left for the way there."""
+from callsign.vendors.skarabee.vendor import ACCEPTED_SECONDS
 
 CLOCK_FAULT = "TIMESTAMP_MISMATCH"
 KEY_FAULTS = {
@@ -34,9 +28,6 @@ KEY_FAULTS = {
     "NO_HASH_KEY_AVAILABLE": "check businessid, or ask Skarabee to set up the key of this office",
 }
 """The refusals that its documentation names, besides CLOCK_FAULT -> where to mend them."""
-
-NO_NUMBER = "anonymous"
-"""What goes out as phonefrom where `anonymous = "send"` and there is no number at all."""
 
 
 SIGNED_NAMES = ("businessid", "phoneto", "phonefrom", "timestamp")
@@ -178,13 +169,3 @@ def probe(section: Skarabee, _memory: object) -> Probe:
     if reply.is_temporary():
         return TryLater(f"HTTP {reply.status}")
     return Probed(None, "it has no harmless call that checks businessid and key: the first notified call shows them")
-
-
-VENDOR = Vendor(
-    explain=explain,
-    probe=probe,
-    clock_seconds=ACCEPTED_SECONDS,
-    new_memory=Memory,
-    converse=converse,
-    concurrency=CONCURRENCY,
-)
