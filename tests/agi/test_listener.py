@@ -22,12 +22,12 @@ import pytest
 
 from agi_lines import say_that_it_was_all
 from callsign.agi import block as agi_block
-from callsign.agi import connection, listener, peer_log, waiting_peers
+from callsign.agi import listener, peer_log, socket_connection, waiting_peers
 from callsign.agi import session as agi_session
 from callsign.agi.block import LINE_BREAK, NOT_CONFIRMED, AgiBlock
-from callsign.agi.connection import SocketConnection
 from callsign.agi.listener import Networks, is_allowed
 from callsign.agi.session import AgiSession, BadPeer
+from callsign.agi.socket_connection import SocketConnection
 from callsign.agi.waiting_peers import WaitingPeers
 from callsign.sandbox.asterisk.behaviour import Conduct, Session
 from callsign.sandbox.asterisk.call import Call
@@ -287,7 +287,7 @@ class TestACall:
             assert ended.wait(WAIT_SECONDS)
 
     def test_that_never_closes_holds_no_thread(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(connection, "DRAIN_SECONDS", 0.05)
+        monkeypatch.setattr(socket_connection, "DRAIN_SECONDS", 0.05)
         monkeypatch.setattr(listener, "MAX_SESSIONS", 1)
         with running() as server, connect(server, b"agi_network: yes\n\n") as sock:
             say_that_it_was_all(sock)
@@ -666,7 +666,7 @@ class TestABadPeer:
 
     def test_that_stays_holds_no_thread(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(listener, "MAX_SESSIONS", 1)
-        monkeypatch.setattr(connection, "DRAIN_SECONDS", 86400.0)
+        monkeypatch.setattr(socket_connection, "DRAIN_SECONDS", 86400.0)
         with running() as server, connect(server, b"GET / HTTP/1.1\r\n"):
             assert place_call(server).variables == TOLD
 

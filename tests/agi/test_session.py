@@ -30,13 +30,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from callsign.agi import block as agi_block
-from callsign.agi import connection as agi_connection
 from callsign.agi import lines as bounded_lines
 from callsign.agi import session as agi_session
+from callsign.agi import socket_connection as agi_connection
 from callsign.agi.block import LINE_BREAK, NOT_CONFIRMED, OUT_OF_PLACE, UNCHECKED, ProvenThreads
-from callsign.agi.connection import SocketConnection, StreamConnection
+from callsign.agi.connection import StreamConnection
 from callsign.agi.pyst2 import DeadChannel, UnfitCommand
 from callsign.agi.session import AgiSession, BadPeer, quote
+from callsign.agi.socket_connection import SocketConnection
 from callsign.sandbox.asterisk.behaviour import Conduct, Session
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.parsing import split_words

@@ -21,9 +21,10 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from callsign import thread_starts
 from callsign.agi import fault_status, ping
 from callsign.agi.block import ProvenThreads
-from callsign.agi.connection import Connection, SocketConnection
+from callsign.agi.connection import Connection
 from callsign.agi.peer_log import PeerLog
 from callsign.agi.session import AgiSession, BadPeer
+from callsign.agi.socket_connection import SocketConnection
 from callsign.agi.waiting_peers import WaitingPeers
 from callsign.log_text import place_of
 

@@ -7,21 +7,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 
+_STAND_INS = {"pprint": SimpleNamespace(pformat=repr), "six": SimpleNamespace(PY3=True)}
+"""Nobody has pyst2 print here, and this is Python 3; the true ones load inspect, ast and more, for which calls wait."""
+
 
 @contextmanager
-def _without_pprint() -> Iterator[None]:
-    """Nobody has pyst2 print here; and pprint loads dataclasses, inspect and ast, for which calls would wait."""
-    if "pprint" in sys.modules:
-        yield
-        return
-    sys.modules["pprint"] = SimpleNamespace(pformat=repr)  # type: ignore[assignment]
+def _without_what_takes_long() -> Iterator[None]:
+    put = {name: _STAND_INS[name] for name in _STAND_INS if name not in sys.modules}
+    sys.modules.update(put)  # type: ignore[arg-type]
     try:
         yield
     finally:
-        del sys.modules["pprint"]
+        for name in put:
+            del sys.modules[name]
 
 
-with _without_pprint():
+with _without_what_takes_long():
     from asterisk.agi import AGI as AGI
     from asterisk.agi import AGIAppError as AGIAppError
     from asterisk.agi import AGIDBError as AGIDBError

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from callsign.outbox.doorbell import ring
 from callsign.outbox.values import Job, OnJobs, OnNewStore, StoreBroken
 
 if TYPE_CHECKING:
@@ -65,4 +64,6 @@ class HandOver:
         if self._backlog is not None:
             self._backlog.hand_over(jobs)
         else:
+            from callsign.outbox.doorbell import ring  # as above
+
             ring(self._path)

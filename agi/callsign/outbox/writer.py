@@ -9,11 +9,11 @@ import logging
 import sqlite3
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from callsign.log_text import place_of
 from callsign.outbox import schema as sql
 from callsign.outbox.access import StoreAccess
-from callsign.outbox.check import StoreCheck
 from callsign.outbox.file import LOCK_SECONDS, NO_STORE
 from callsign.outbox.hand_over import AFTER_SECONDS, HandOver
 from callsign.outbox.jobs import insert, jobs_of, keep, name_kept
@@ -23,6 +23,9 @@ from callsign.outbox.upkeep import Tidying
 from callsign.outbox.values import Added, Change, Job, Listen, NewJob
 from callsign.outbox.write_queue import Batch, WriteQueue
 from callsign.record import Record
+
+if TYPE_CHECKING:
+    from callsign.outbox.check import StoreCheck
 
 QUIET_SECONDS = 1.0  # without work, after which the writer looks for jobs of other processes and tidies up
 CLOSE_SECONDS = 2 * LOCK_SECONDS + 1  # two waits for the lock, and the last commit
@@ -58,7 +61,11 @@ class OutboxWriter:
         self._sync = None if full else WalSync(path)
         self.has_looked = threading.Event()
         """Whether the store was opened, or found to be broken."""
-        self._check = StoreCheck(path, self.has_looked, self._store.file.report) if checks else None
+        self._check: StoreCheck | None = None
+        if checks:
+            from callsign.outbox.check import StoreCheck  # no plain script does
+
+            self._check = StoreCheck(path, self.has_looked, self._store.file.report)
         self._turn = threading.Lock()  # around every use of the connection and of what is below
         self._hand_over = HandOver(path, self._store.file.report)
         self._seen = NOTHING_SEEN

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from callsign.log_text import printable
 from callsign.stderr_queue import is_journal
+
+if TYPE_CHECKING:
+    import socket
 
 SYSLOG = Path("/dev/log")
 NAME = "callsign.agi"
@@ -22,30 +25,36 @@ MOST_CHARACTERS = 1000
 
 
 class Syslog(logging.Handler):
-    """Writes a datagram per line, and never waits: what the daemon cannot take is lost.  Raises OSError."""
+    """Writes a datagram per line, and never waits: what the daemon cannot take is lost."""
 
     def __init__(self, path: Path = SYSLOG) -> None:
         super().__init__()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        try:
-            self._socket.setblocking(False)
-            self._socket.connect(str(path))
-        except OSError:
-            self._socket.close()
-            raise
+        self._path = path
+        self._socket: socket.socket | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         """A line as RFC 3164 has it, without the time, which the daemon adds."""
         severity = next((severity for level, severity in SEVERITIES if record.levelno >= level), 7)
         line = printable(f"{record.levelname} {record.getMessage()}", MOST_CHARACTERS)
         try:
-            self._socket.send(f"<{DAEMON | severity}>{NAME}[{os.getpid()}]: {line}".encode(errors="replace"))
+            self._connected().send(f"<{DAEMON | severity}>{NAME}[{os.getpid()}]: {line}".encode(errors="replace"))
         except OSError:
             return
 
+    def _connected(self) -> socket.socket:
+        """Connects with the first line: mostly the call has its status by then.  Raises OSError."""
+        if self._socket is None:
+            import socket
+
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._socket.setblocking(False)
+            self._socket.connect(str(self._path))
+        return self._socket
+
     def close(self) -> None:
         """Lets go of the socket."""
-        self._socket.close()
+        if self._socket is not None:
+            self._socket.close()
         super().close()
 
 
@@ -54,8 +63,5 @@ def set_up_logging(syslog: Path = SYSLOG) -> None:
     to_journal = is_journal(sys.stderr)
     stamp = "" if to_journal else "%(asctime)s "
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=f"{stamp}{NAME}: %(levelname)s %(message)s")
-    if not to_journal:
-        try:
-            logging.getLogger().addHandler(Syslog(syslog))
-        except OSError:  # there is none, or not for this user
-            return
+    if not to_journal and syslog.exists():
+        logging.getLogger().addHandler(Syslog(syslog))
