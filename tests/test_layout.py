@@ -207,6 +207,51 @@ def test_a_start_loads_nothing_long_that_no_call_needs(start: str) -> None:
     assert done.stdout == "[]\n", done.stderr
 
 
+NOT_BEFORE_THE_STATUS = {  # of a call that waits for no vendor; each took a plain script 0.5 to 30 ms
+    *("hashlib", "hmac", "ssl", "random", "secrets", "http", "email", "encodings.idna", "unicodedata", "difflib"),
+    *("importlib.util", "six", "requests", "urllib3", "phonenumbers", "zoneinfo", "tempfile", "inspect"),
+    *("callsign.http.transport", "callsign.delivery", "callsign.cluster", "callsign.server", "callsign.commands"),
+    *("callsign.script.rounds", "callsign.outbox.reader", "callsign.vendors.signing"),
+    *(f"callsign.vendors.{system}.conversation" for system in ("skarabee", "noojee")),
+    *("callsign.vendors.mor.questions", "callsign.vendors.kalliope.last_call", "callsign.vendors.sraps.phones"),
+}
+NOT_BEFORE_THE_COMMIT = {"socket", "callsign.outbox.doorbell"}  # the writer rings behind it, beside the status
+
+ANSWERS = """
+import logging, sys, threading  # logging brings some of them in Python 3.14
+known = set(sys.modules)
+from callsign.script import main
+loaded = set(sys.modules)
+from callsign.steps.step import read_step
+script = main._Script()
+print(script.answer(read_step({"agi_callerid": "0478123456", "agi_uniqueid": "1700000000.1"}, *%r))["%sSTATUS"])
+print(*(loaded - known))
+print(*(set(sys.modules) - known))
+"""
+
+
+@pytest.mark.parametrize(
+    ("args", "system"),
+    [((["phoneto=056528998"], "skarabee"), "SKARABEE"), ((["201"], "noojee/start?wait=0"), "NOOJEE")],
+)
+def test_a_plain_scripts_call_has_its_status_before_what_it_does_not_need_is_loaded(
+    args: tuple[list[str], str], system: str, tmp_path: Path
+) -> None:
+    settings = tmp_path / "callsign.toml"
+    settings.touch(0o600)
+    settings.write_text(
+        f'[outbox]\npath = "{tmp_path}/outbox.db"\n[skarabee]\nurl = "https://crm.example/"\nbusinessid = "1"\n'
+        'key = "k"\n[noojee]\nurl = "https://recorder.example/"\nkey = "k"\n'
+    )
+    environment = {"PYTHONPATH": str(AGI), "CALLSIGN_CONFIG": str(settings)}
+    code = ANSWERS % (args, system)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    status, at_commit, at_status = done.stdout.splitlines() or ["", "", ""]
+    assert status == "QUEUED", done.stderr
+    assert not NOT_BEFORE_THE_COMMIT & set(at_commit.split())
+    assert not NOT_BEFORE_THE_STATUS & set(at_status.split())
+
+
 def test_entry_scripts_only_start_what_the_package_has() -> None:
     scripts = [*(AGI / "bin").iterdir(), *(AGI / "agi-bin").iterdir()]
     assert {script.name for script in scripts if script.is_file()} == {"callsign", "agi-debug", "callsign.agi"}

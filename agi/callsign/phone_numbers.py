@@ -18,7 +18,7 @@ _BARE = re.compile(r'<?(?:(?:sips?|tel):)?([^:;,@?"\\<>]*).*', re.IGNORECASE)
 _DIALLED = re.compile(r"\+?[(0-9][0-9 ()./-]*")
 _PLUS_ZERO = re.compile(r"^\+(?=[()./-]*0)")
 _SEPARATORS = re.compile(r"[ ()./-]")
-_PATTERN_PIECE = re.compile(r"\[(?:[0-9]-[0-9]|[0-9*#+])+\]|[0-9*#+]|[XxZzNn]|[.!]$|-")
+_PATTERN_PIECE = r"\[(?:[0-9]-[0-9]|[0-9*#+])+\]|[0-9*#+]|[XxZzNn]|[.!]$|-"
 _NOT_A_DIGIT = re.compile(r"[^0-9]")
 _LEAST_COMMON_DIGITS = 6
 
@@ -119,7 +119,7 @@ def pattern_to_regex(pattern: str) -> str:
     (X 0-9, Z 1-9, N 2-9, `.` one or more, `!` none or more, `-` only for reading).
     """
     text = pattern.strip().removeprefix("_")
-    pieces = _PATTERN_PIECE.findall(text)
+    pieces = re.findall(_PATTERN_PIECE, text)
     wild = {"X": "[0-9]", "Z": "[1-9]", "N": "[2-9]", ".": ".+", "!": ".*", "-": ""}
     regex = "".join(wild.get(p.upper(), p if p.startswith("[") else re.escape(p)) for p in pieces)
     if not regex or "".join(pieces) != text:

@@ -160,6 +160,7 @@ def test_a_wrong_value_is_named_by_section_and_key(tmp_path: Path, text: str, fa
         *("voip.skarabee.net", "ftp://x.example", "//x.example", "https://", "https:///path", ""),
         *("https://x.example:0", "https://x.example:x", "https://x.example:99999", "https://[::1"),
         *("https://x .example", "https://x.example/a b", "https://..", "https://a..b"),
+        *(f"https://{64 * 'a'}.example", f"https://x.{64 * 'a'}", f"https://{64 * 'ü'}.example"),
         *("https://user:pw@x.example", "https://x.example/?key=1", "https://x.example/#a"),
     ],
 )
@@ -172,7 +173,17 @@ def test_a_bad_address_is_named_and_not_repeated(tmp_path: Path, section: str, u
     assert "pw" not in found[0]  # a password may stand in it
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "https://[::1]:8443/rest", "HTTPS://pbx_1.example/a/b/"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:8080",
+        "https://[::1]:8443/rest",
+        "HTTPS://pbx_1.example/a/b/",
+        "https://pbx.example./",
+        f"https://{63 * 'a'}.example/",
+        "https://büro.example/",
+    ],
+)
 def test_a_good_address_is_kept_as_written(tmp_path: Path, url: str) -> None:
     section = load(tmp_path, NOOJEE.replace("https://pbx.example/rest", url)).noojee
     assert section is not None

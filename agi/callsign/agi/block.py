@@ -71,8 +71,8 @@ THREAD_DIGITS = 13
 APPDATA_BYTES = 4095
 """Asterisk cuts what a function such as CHANNEL() says there (VAR_BUF_SIZE, main/pbx_functions.c)."""
 
-_ANSWER = re.compile(r"[2-9][0-9]{2}([ -].*)?")
-_NAME = re.compile(r"agi_[a-z_]{1,30}[0-9]{0,3}")  # no caller's number fits
+_ANSWER = r"[2-9][0-9]{2}([ -].*)?"
+_NAME = r"agi_[a-z_]{1,30}[0-9]{0,3}"  # no caller's number fits
 
 
 class AgiBlock:
@@ -119,7 +119,7 @@ class AgiBlock:
         ):
             facts[name] = value.strip()
         else:
-            self.fault = OUT_OF_PLACE.format(name) if colon and _NAME.fullmatch(name) else LINE_BREAK
+            self.fault = OUT_OF_PLACE.format(name) if colon and re.fullmatch(_NAME, name) else LINE_BREAK
 
     def hear_out(self, lines: BoundedLines, mark: str, is_asterisk: bool) -> bool:
         """Reads up to the answer that holds `mark` twice: whether it came.
@@ -150,7 +150,7 @@ class AgiBlock:
                         self.fault = self.fault or TOO_LONG
                     elif line.startswith("agi_") or (self._arguments and not line):
                         self.fault = self.fault or LINE_BREAK
-                    quiet = quiet or (not is_asterisk and (line == CUT or bool(_ANSWER.fullmatch(line))))
+                    quiet = quiet or (not is_asterisk and (line == CUT or bool(re.fullmatch(_ANSWER, line))))
         except TimeoutError:
             if is_asterisk:
                 self.fault = self.fault or NOT_CONFIRMED

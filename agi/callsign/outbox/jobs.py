@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import sqlite3
@@ -13,6 +12,7 @@ from typing import Any
 from callsign import clocks
 from callsign.notification import Notification
 from callsign.outbox import schema as sql
+from callsign.outbox.digest import sha256_hex
 from callsign.outbox.values import Added, Job, NewJob
 
 FRESH_SECONDS = 10.0
@@ -138,4 +138,4 @@ def _row_to_keep(job: Job, boot_at: float) -> tuple[object, ...]:
 def digest_of(notification: Notification) -> str:
     """Of its `dedupe_key`, as the store keeps it; empty where there is none."""
     key = notification.dedupe_key
-    return hashlib.sha256(key.encode()).hexdigest()[:32] if key else ""
+    return sha256_hex(key)[:32] if key else ""

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from callsign.settings import readers as read
 
-_PAIR = re.compile(r"\s*([a-z_]+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)(?=\s|$)\s*")
+_PAIR = r"\s*([a-z_]+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)(?=\s|$)\s*"
 
 ELSEWHERE = {
     "password": "belongs into a file of its own: see password_file",
@@ -34,9 +34,9 @@ def database(value: object) -> str:
 
 def pairs_of(text: str) -> dict[str, str]:
     """The values by keyword.  Raises ValueError."""
-    pairs, at = {}, 0
+    pairs, at, pair_at = {}, 0, re.compile(_PAIR).match
     while at < len(text):
-        pair = _PAIR.match(text, at)
+        pair = pair_at(text, at)
         if pair is None:
             raise ValueError("wanted keyword=value pairs such as host=db1 dbname=callsign user=callsign")
         quoted = pair[2][1:-1] if pair[2].startswith("'") else pair[2]

@@ -20,7 +20,9 @@ from callsign.settings.text import unseen
 MAX_SHOWN_CHARACTERS = 15
 """Shorter than any vendor's key."""
 
-_ACCOUNT = re.compile(r"\w(?:[\w.-]{0,58}\w)?")
+MOST_OF_A_LABEL = 63  # characters (RFC 1035 2.3.4)
+
+_ACCOUNT = r"\w(?:[\w.-]{0,58}\w)?"
 
 
 def all_seen(value: object) -> None:
@@ -62,7 +64,7 @@ def digits(value: object) -> str:
 
 def account_name(value: object) -> str:
     """What the dialplan writes behind account=: nothing that would have to be quoted there."""
-    if not isinstance(value, str) or not _ACCOUNT.fullmatch(value) or unseen(value):
+    if not isinstance(value, str) or not re.fullmatch(_ACCOUNT, value) or unseen(value):
         raise ValueError(f"wanted letters and digits, with - _ . between them, found {_for_message(value)}")
     return value
 
@@ -116,8 +118,7 @@ def url(value: object) -> str:
     found = text(value)
     try:
         parts = urlsplit(found)
-        host = (parts.hostname or "").encode("idna")  # refuses an empty label, and one too long
-        good = parts.scheme in ("http", "https") and bool(host) and parts.port != 0
+        good = parts.scheme in ("http", "https") and _is_host(parts.hostname or "") and parts.port != 0
     except ValueError:
         good = False
     if not good or re.search(r"[\s<>\"{}|\\^`]", found):
@@ -125,6 +126,13 @@ def url(value: object) -> str:
     if "@" in parts.netloc or "?" in found or "#" in found:
         raise ValueError("wanted an address without user, password, ? and #: callsign adds what is asked itself")
     return found
+
+
+def _is_host(name: str) -> bool:
+    """Whether it has a label, none but the last is empty, and none too long for DNS.  Raises ValueError."""
+    plain = name if name.isascii() else name.encode("idna").decode()  # whose tables are loaded where they are needed
+    *labels, last = plain.split(".")
+    return bool(plain) and all(labels) and max(map(len, (*labels, last))) <= MOST_OF_A_LABEL
 
 
 def verify(value: object) -> bool | str:
