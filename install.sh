@@ -145,7 +145,9 @@ is a package index reachable?  Without one: --wheels"
 }
 
 wrapper_script() { # PYTHON SCRIPT: the text of a command that runs one with the other
-  printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$1" "$2"
+  printf '#!/bin/sh\n'
+  [ "${2##*/}" != callsign.agi ] || echo "trap '' HUP # Asterisk sends it at a hang-up: the call is stored all the same"
+  printf 'exec "%s" "%s" "$@"\n' "$1" "$2"
 }
 
 # -- ./install.sh --local ------------------------------------------------------------------------------

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -189,6 +191,13 @@ def test_server_and_plain_script_share_settings_and_store_though_asterisk_gave_u
     assert [job["state"] for job in pbx.jobs()] == ["waiting", "waiting"]
     for path in pbx.machine.path("/var/lib/callsign").iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o660, path
+
+
+def test_a_hang_up_does_not_end_the_plain_script_while_python_starts(pbx: Pbx) -> None:
+    wrapper = pbx.machine.path(f"{pbx.layout.agi_bin}/callsign.agi").read_text()
+    instead = wrapper.replace("exec ", "exec grep SigIgn /proc/self/status #", 1)
+    ignored = subprocess.run(["sh", "-c", instead], capture_output=True, text=True, check=True).stdout.split()[1]
+    assert int(ignored, 16) >> (signal.SIGHUP - 1) & 1
 
 
 def test_others_on_the_machine_can_look_into_neither_settings_nor_store(pbx: Pbx) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from callsign import SYSTEMS
 from callsign.sandbox.asterisk.behaviour import Conduct
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_script
@@ -23,6 +24,23 @@ def script(tmp_path: Path) -> Path:
     words = 'No "module named asterisk" \\"in\\\n HANGUP here\\'
     (tree / "asterisk.py").write_text(f"raise ImportError({words!r})\n")
     return tree / "agi-bin" / "callsign.agi"
+
+
+@pytest.mark.parametrize(("arguments", "name"), [(["/Noojee/start?wait=0", "", "tag"], "NOOJEE"), ([], "CALLSIGN")])
+@pytest.mark.parametrize("missing", ["script/fork.py", "agi/fault_status.py", "__init__.py"])
+def test_a_call_goes_on_with_error_where_not_even_that_can_be_loaded(
+    script: Path, missing: str, arguments: list[str], name: str
+) -> None:
+    (script.parents[1] / "callsign" / missing).write_text("def cut_shor")
+    session = run_script(script, CALL, arguments, Conduct(timeout_seconds=30))
+    assert (session.status, session.trouble) == ("SUCCESS", "")
+    reason = "callsign.agi cannot start: SyntaxError; run install.sh again"
+    told = {f"{name}STATUS": "ERROR", f"{name}REASON": reason}
+    assert session.variables == (told if name == "CALLSIGN" else {**told, f"{name}JOB": ""})
+
+
+def test_the_script_knows_the_systems_where_nothing_can_be_loaded() -> None:
+    assert f"SYSTEMS = {SYSTEMS}\n".replace("'", '"') in (PROJECT / "agi/agi-bin/callsign.agi").read_text()
 
 
 MEND = "; install.sh makes the Python environment that it needs"
