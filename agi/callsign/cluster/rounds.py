@@ -25,7 +25,10 @@ from callsign.log_text import place_of
 from callsign.notification import State
 
 LACK_SECONDS = 0.3
-"""Between two rounds, while a host has no slot, or another one waits for one of ours, or for what one gets for all."""
+"""Between two rounds, while a host has no slot, or another one waits for one of ours."""
+
+ASKED_SECONDS = 0.05
+"""While a command here waits for what another host gets for all: once an hour, for a second at most."""
 
 RECONCILE_SECONDS = 60.0
 PRUNE_SECONDS = 60.0
@@ -81,7 +84,9 @@ class Rounds:
             except Exception as fault:  # our own fault must not end the thread
                 log.error("rounds: a fault in callsign itself: %s", place_of(fault))
             self._publishing.may_begin.set()
-            pause = LACK_SECONDS if self._slots.lacks or self._sharing.is_asked else BEAT_SECONDS
+            pause = LACK_SECONDS if self._slots.lacks else BEAT_SECONDS
+            if self._sharing.is_asked:
+                pause = ASKED_SECONDS
             self._publishing.answers.wait(max(0.0, began + pause - clocks.steady()))
             self._publishing.answers.clear()
         self._sharing.go_without()
