@@ -84,6 +84,18 @@ def test_nothing_is_included_in_a_way_that_drops_what_stands_behind_it_where_it_
     assert re.findall(r'.*#include\s+["<]?[\w/]+\.conf.*', file.read_text(encoding="utf-8")) == []
 
 
+def test_what_readme_and_help_say_to_write_is_there_and_what_nothing_here_calls_is_said() -> None:
+    texts = "\n".join(file.read_text(encoding="utf-8") for file in TEXTS if file not in FILES)
+    said = re.findall(r"(callsign-[a-z-]+)(?:,s,1|\^s\^1)|(?:membergosub=|Context [=`] ?)(callsign-[a-z-]+)", texts)
+    named = {name for pair in said for name in pair if name}
+    ours = [file for file in FILES if not file.name.startswith("extensions_sample_")]
+    known = {name for file in ours for name in contexts(file)} - HOOKS
+    steps = [line for file in FILES for line in lines(file) if not line.startswith("[")]
+    called = set(re.findall(r"callsign-[a-z-]+", "\n".join(steps)))
+    assert named <= known
+    assert known - called <= named
+
+
 def test_why_a_freepbx_piece_skips_a_call_can_be_looked_up_in_its_help() -> None:
     text = "\n".join(lines(FOLDER / "extensions_callsign_freepbx.conf"))
     reasons = re.findall(r"(?:callsign-freepbx-skip,s,1\(|NOOJEEREASON=)(.+)\)$", text, re.MULTILINE)
