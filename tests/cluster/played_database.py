@@ -32,6 +32,7 @@ class PlayedDatabase:
         self.jobs: dict[Key, dict[str, Any]] = {}
         self.behind: set[Key] = set()  # an earlier one of their call is open elsewhere
         self.later: dict[Key, list[str]] = {}  # actions of later ones that share their key
+        self.unheard: set[Key] = set()  # of what they undo nobody has told
         self.known: set[str] = set()  # digests that other jobs have
         self.hosts: dict[str, tuple[int, int, bool]] = {}  # life, beat, dead
         self.free: list[tuple[Any, ...]] = []  # rows of ADOPT
@@ -117,7 +118,8 @@ class PlayedDatabase:
 
     def _told_of(self, key: Key) -> tuple[Any, ...]:
         job = self.jobs[key]
-        return *key, job["home"], job["state"], job["owner"], "", key in self.behind, self.later.get(key, [])
+        earlier = [] if key in self.unheard else ["noojee/start"]
+        return *key, job["home"], job["state"], job["owner"], "", key in self.behind, self.later.get(key, []), earlier
 
     def _row(self, key: Key) -> tuple[Any, ...]:
         job = self.jobs[key]

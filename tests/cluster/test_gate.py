@@ -213,6 +213,18 @@ def test_a_stop_does_while_another_host_may_not_have_noticed_and_still_hold_its_
     assert host.sends() == [late.id]
 
 
+def test_one_that_is_new_when_this_host_notices_goes_on_waiting(host: Host, database: PlayedDatabase) -> None:
+    database.is_silent = True
+    start, stop = host.told(call="pbx-1.1"), host.told("noojee/stop", call="pbx-1.2")
+    host.publish()
+    host.wait(0.1)
+    assert host.sends() == [start.id]
+    host.wait(2 * PATIENCE_SECONDS - 0.2)
+    assert host.sends() == []
+    host.wait(0.3)
+    assert host.sends() == [stop.id]
+
+
 def test_who_has_nothing_to_tell_notices_by_its_rounds_that_nothing_is_answered(
     host: Host, database: PlayedDatabase
 ) -> None:
@@ -252,6 +264,40 @@ def test_a_stop_waits_for_the_start_at_another_host(host: Host, database: Played
     assert host.sends() == []
     database.behind.clear()
     host.wait(0.1)
+    host.publish()
+    assert host.sends() == [stop.id]
+
+
+def test_a_stop_whose_start_nobody_has_told_of_waits_until_a_host_that_is_cut_off_has_sent_it(
+    host: Host, database: PlayedDatabase
+) -> None:
+    stop = host.told("noojee/stop")
+    database.unheard.add((STORE, stop.id))
+    for _ in range(19):
+        host.publish()
+        host.wait(0.1)
+    assert (host.life(stop), host.sends()) == (Life.EARLY, [])
+    host.wait(0.2)
+    assert host.sends() == [stop.id]
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_and_follows_it_as_soon_as_it_is_told_of(host: Host, database: PlayedDatabase, is_open: bool) -> None:
+    stop = host.told("noojee/stop")
+    key = STORE, stop.id
+    database.unheard.add(key)
+    host.publish()
+    assert host.life(stop) is Life.EARLY
+    database.unheard.clear()
+    database.behind |= {key} if is_open else set()
+    host.wait(0.1)
+    host.publish()
+    assert host.life(stop) is (Life.BEHIND if is_open else Life.MINE)
+
+
+def test_one_that_was_found_at_the_start_has_waited(host: Host, database: PlayedDatabase) -> None:
+    stop = host.told("noojee/stop", recovered=True)
+    database.unheard.add((STORE, stop.id))
     host.publish()
     assert host.sends() == [stop.id]
 

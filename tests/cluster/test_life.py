@@ -9,9 +9,13 @@ from callsign.cluster.life import OPEN, TABLE, Event, Life, after
 EDGES = [
     (Life.NEW, Event.FIRST, Life.MINE),
     (Life.NEW, Event.SECOND, Life.BEHIND),
+    (Life.NEW, Event.UNHEARD, Life.EARLY),
     (Life.NEW, Event.SILENCE, Life.ALONE),
     (Life.BEHIND, Event.FIRST, Life.MINE),
     (Life.BEHIND, Event.SILENCE, Life.MINE),
+    (Life.EARLY, Event.FIRST, Life.MINE),
+    (Life.EARLY, Event.SECOND, Life.BEHIND),
+    (Life.EARLY, Event.SILENCE, Life.MINE),
     (Life.ALONE, Event.FIRST, Life.MINE),
     (Life.ALONE, Event.SECOND, Life.BEHIND),
     (Life.MINE, Event.LAPSE, Life.HELD),

@@ -134,6 +134,27 @@ def test_only_the_owner_ends_a_job_and_only_once_and_then_no_number_is_left_of_i
     assert (pbx1.row(1)["state"], pbx1.row(1)["facts"]) == ("delivered", "{}")
 
 
+def test_a_stop_hears_of_a_start_of_its_recording_whether_that_is_open_or_has_ended(new_host: NewHost) -> None:
+    pbx1, pbx2 = new_host("pbx1"), new_host("pbx2")
+
+    def told(host: OtherHost, action: str, n: int, call: str = "a", **more: Any) -> None:
+        host.publish(n, system="noojee", action=f"noojee/{action}", call=call, key=f"recording of {call}", **more)
+
+    def heard(n: int) -> tuple[bool, list[str]]:
+        ((*_, is_behind, _, earlier),) = say(pbx2, sql.ANSWERS, store=[pbx2.store], n=[n])
+        return is_behind, earlier
+
+    told(pbx2, "stop", 1, age=1.0)
+    assert heard(1) == (False, [])
+    told(pbx1, "start", 1, age=0.5)  # the next recording's
+    assert heard(1) == (False, [])
+    told(pbx1, "start", 2, age=2.0)
+    assert heard(1) == (True, ["noojee/start"])
+    told(pbx1, "start", 3, call="b", age=2.0, state="delivered")
+    told(pbx2, "stop", 2, call="b", age=1.0)
+    assert heard(2) == (False, ["noojee/start"])
+
+
 def test_what_was_refused_keeps_its_facts_for_another_try(new_host: NewHost) -> None:
     pbx1 = new_host("pbx1")
     pbx1.publish(1)

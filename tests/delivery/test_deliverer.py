@@ -12,10 +12,12 @@ import pytest
 
 from callsign import clocks
 from callsign.delivery import attempts, retry
+from callsign.delivery.gate import Gate as DeliveryGate
 from callsign.delivery.lane import TROUBLE_AFTER
 from callsign.http.messages import Answer, Reply
 from callsign.notification import Notification, State
 from callsign.outbox.doorbell import doorbell_of
+from callsign.outbox.outbox import Job
 from callsign.record import replace
 from callsign.settings.sections import Settings
 from callsign.vendors.noojee import vendor as noojee
@@ -204,6 +206,47 @@ def test_each_attempt_is_signed_and_timed_by_the_call_not_by_the_attempt(side: S
     assert side.end_of(side.add(told)) == (State.DELIVERED, "")
     assert {dict(request.query)["timestamp"] for request in side.vendor.requests} == {str(int(told.created_at))}
     assert len(side.vendor.requests) == 3
+
+
+class OtherHosts(DeliveryGate):
+    """They have yet to hear of each end; `asked` has those that somebody waits for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.know = threading.Event()
+
+    def wait_known(self, job: Job) -> None:
+        self.asked.append(job.notification.action)
+        assert self.know.wait(LONG_SECONDS)
+
+
+def test_what_waits_for_the_end_of_another_goes_out_when_the_other_hosts_can_know_of_that(path: Path) -> None:
+    others = OtherHosts()
+    side = Side(path, gate=others)
+    assert side.delivery.try_start()
+    recorder = Gate(WELL["noojee"])
+    side.vendor.answers = {"start": recorder, "stop": WELL["noojee"]}
+    side.add(recording("start", "1.1"))
+    assert recorder.reached.wait(LONG_SECONDS)
+    stop = side.add(recording("stop", "1.1"))
+    assert side.is_on_its_lane(stop)
+    recorder.open()
+    assert eventually(lambda: others.asked == ["noojee/start"])
+    assert side.vendor.asked == ["start 1.1"]
+    others.know.set()
+    assert side.end_of(stop) == (State.DELIVERED, "")
+    side.close()
+    assert others.asked == ["noojee/start"]
+
+
+def test_and_a_job_that_nothing_waits_for_keeps_its_place_at_the_vendor_for_nobody(path: Path) -> None:
+    others = OtherHosts()
+    side = Side(path, gate=others)
+    assert side.delivery.try_start()
+    for number in range(2 * noojee.VENDOR.concurrency):
+        assert side.end_of(side.add(recording("start", f"{number}.1"))) == (State.DELIVERED, "")
+    others.know.set()
+    side.close()
 
 
 def test_a_job_to_be_tried_again_is_tried_while_another_attempt_hangs(side: Side) -> None:

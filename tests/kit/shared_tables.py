@@ -40,7 +40,7 @@ class OtherHost:
             "system": told.get("system", "skarabee"),
             "action": told.get("action", "skarabee"),
             "call": told.get("call", f"{self.name}-1700000000.{n}"),
-            "key": None,
+            "key": told.get("key"),
             "facts": "{}" if state == "delivered" else json.dumps(facts),
             "once": None,
             "age": told.get("age", 1.0),

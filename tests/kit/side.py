@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from callsign.delivery.deliverer import Delivery
+from callsign.delivery.gate import Gate
 from callsign.http.messages import Reply, Request
 from callsign.notification import Notification, State
 from callsign.outbox.outbox import Outbox
@@ -18,12 +19,16 @@ class Side:
     """Not delivering before `delivery.try_start()`; `send` stands for the vendors, else `vendor` does."""
 
     def __init__(
-        self, path: Path, settings: Settings = SETTINGS, send: Callable[[Request, float], Reply] | None = None
+        self,
+        path: Path,
+        settings: Settings = SETTINGS,
+        send: Callable[[Request, float], Reply] | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self.vendor = PlayedVendor()
         self.settings = settings
         self.outbox = Outbox(path)
-        self.delivery = Delivery(self.outbox, lambda: self.settings, send or self.vendor.send)
+        self.delivery = Delivery(self.outbox, lambda: self.settings, send or self.vendor.send, gate)
         self.reader = OutboxReader(path)
 
     def add(self, notification: Notification) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from callsign.cluster import rows
 from callsign.cluster.ledger import Entry
 from callsign.cluster.life import Event
 from callsign.notification import State
@@ -17,7 +18,10 @@ STOPPED = "a stop came before it was tried"
 log = logging.getLogger("callsign.cluster")
 
 Answer = tuple[Any, ...]
-"""A row of `statements.ANSWERS` behind its key: home, state, owner, reason, is it behind another, later actions."""
+"""A row of `statements.ANSWERS` behind its key.
+
+Home, state, owner, reason, whether it is behind another, later actions, earlier actions.
+"""
 
 
 def meaning(entry: Entry, answer: Answer | None, me: str, is_news: bool) -> tuple[Event, tuple[State, str]]:
@@ -30,7 +34,7 @@ def meaning(entry: Entry, answer: Answer | None, me: str, is_news: bool) -> tupl
     if answer is None:
         known = State.DUPLICATE, "another host was told of this call, too, and before"
         return (Event.SILENCE, nothing) if entry.tried else (Event.KNOWN, known)
-    home, state, owner, reason, is_behind, later_actions = answer
+    home, state, owner, reason, is_behind, later_actions, earlier_actions = answer
     if home != entry.home:
         log.error("job=%s: %s has a store of the same name: is one a copy of the other?", entry.job.shown, home)
         return Event.SILENCE, nothing
@@ -46,4 +50,8 @@ def meaning(entry: Entry, answer: Answer | None, me: str, is_news: bool) -> tupl
     is_undone = any(undoes(replace(notification, action=action), notification) for action in later_actions)
     if is_undone and (is_news or not entry.job.recovered):  # else the later one waits for it
         return Event.UNDONE, (State.SUPERSEDED, STOPPED)
-    return (Event.SECOND if is_behind else Event.FIRST), nothing
+    if is_behind:
+        return Event.SECOND, nothing
+    knows_start = any(undoes(notification, replace(notification, action=action)) for action in earlier_actions)
+    is_early = rows.may_undo(notification) and not knows_start and not entry.job.recovered
+    return (Event.UNHEARD if is_early else Event.FIRST), nothing

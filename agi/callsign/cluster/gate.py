@@ -206,6 +206,9 @@ class ClusterGate(Gate):
         for entry in self.ledger.all(Life.NEW):
             if self._goes_alone(entry):
                 self.ledger.happen(entry, Event.SILENCE)
+        for entry in self.ledger.all(Life.EARLY):
+            if self._awake >= entry.patience_ends:
+                self.ledger.happen(entry, Event.SILENCE)
         if not silent:
             self._answered = self._awake
         elif self._awake > self._answered + BLIND_SECONDS:

@@ -88,14 +88,14 @@ class Ledger:
         """What is known of it."""
         return self._entries.get(key)
 
-    def all(self, life: Life | None = None) -> list[Entry]:
-        """Those that stand there now; without `life` all of them."""
+    def all(self, *lives: Life) -> list[Entry]:
+        """Those that stand there now; without `lives` all of them."""
         with self._guard:
-            return list((self._entries if life is None else self._in[life]).values())
+            return [entry for life in lives or Life for entry in self._in[life].values()]
 
-    def has(self, life: Life) -> bool:
+    def has(self, *lives: Life) -> bool:
         """Whether any stands there."""
-        return bool(self._in[life])
+        return any(self._in[life] for life in lives)
 
     def _move(self, entry: Entry, event: Event) -> bool:
         """Whether it stands elsewhere by that."""
@@ -121,7 +121,7 @@ class Ledger:
         life = entry.life  # as it is by now: whoever changed it meanwhile acts behind us, and on the same
         if life in (Life.MINE, Life.ALONE):
             self._lanes.let_go(entry.job)
-        elif life is Life.BEHIND:
+        elif life in (Life.BEHIND, Life.EARLY):
             self._lanes.hold(entry.job)
         elif life not in (*OPEN, Life.ENDED):
             self._lanes.give_up(entry.job, *word)
@@ -158,9 +158,6 @@ class Ledger:
             self._waiting -= 1
 
     def silence(self) -> None:
-        """No answer is to be expected: nobody waits for one, but what a start has found."""
+        """No answer is to be expected: nobody waits for an end to be known."""
         with self._guard:
             self._forgotten.notify_all()
-        for entry in self.all(Life.NEW):
-            if not entry.job.recovered:
-                self.happen(entry, Event.SILENCE)

@@ -11,6 +11,7 @@ class Life(Enum):
     NEW = auto()  # stored here; the database has not answered yet
     MINE = auto()  # the others know of it and leave it to us, while our lease is valid
     BEHIND = auto()  # an earlier one of its call is open at another host
+    EARLY = auto()  # it undoes what nobody has told of yet: a host that is cut off may be about to send that
     ALONE = auto()  # it goes out without the database's word; the others hear of it later
     HELD = auto()  # it was ours, and our lease is over: others may have taken it
     DUPLICATE = auto()  # another job has told the vendor the same
@@ -24,6 +25,7 @@ class Event(Enum):
 
     FIRST = auto()  # the database has it as ours, with nothing open before it
     SECOND = auto()  # the same, but an earlier one of its call is open elsewhere
+    UNHEARD = auto()  # the same, but what it undoes is not known
     KNOWN = auto()  # it told what another job has told
     UNDONE = auto()  # it was never tried, and a later one undoes it
     TAKEN = auto()  # it is not ours any more, or does not wait any more
@@ -34,16 +36,20 @@ class Event(Enum):
     END = auto()  # it has ended here
 
 
-OPEN = (Life.NEW, Life.MINE, Life.BEHIND, Life.ALONE, Life.HELD)
+OPEN = (Life.NEW, Life.MINE, Life.BEHIND, Life.EARLY, Life.ALONE, Life.HELD)
 OVER = {Event.KNOWN: Life.DUPLICATE, Event.UNDONE: Life.NEEDLESS, Event.TAKEN: Life.LOST, Event.END: Life.ENDED}
 
 TABLE: dict[tuple[Life, Event], Life] = {
     **{(life, event): over for life in OPEN for event, over in OVER.items()},
     (Life.NEW, Event.FIRST): Life.MINE,
     (Life.NEW, Event.SECOND): Life.BEHIND,
+    (Life.NEW, Event.UNHEARD): Life.EARLY,
     (Life.NEW, Event.SILENCE): Life.ALONE,
     (Life.BEHIND, Event.FIRST): Life.MINE,
     (Life.BEHIND, Event.SILENCE): Life.MINE,
+    (Life.EARLY, Event.FIRST): Life.MINE,
+    (Life.EARLY, Event.SECOND): Life.BEHIND,
+    (Life.EARLY, Event.SILENCE): Life.MINE,
     (Life.ALONE, Event.FIRST): Life.MINE,
     (Life.ALONE, Event.SECOND): Life.BEHIND,
     (Life.MINE, Event.LAPSE): Life.HELD,

@@ -29,7 +29,10 @@ MOST_ENDS = 400
 MOST_LATE = 20_000
 """So many that have ended may wait to be told; then the oldest are not told any more."""
 
+ASKED_AGAIN = Life.BEHIND, Life.EARLY
 BEHIND_SECONDS = 0.05
+"""So often the database is asked about those."""
+
 NOTE_SECONDS = 0.5
 AGAIN_SECONDS = 0.5
 """Behind a fault the next exchange is so much later."""
@@ -134,7 +137,7 @@ class Publishing:
         ends = [now + 1.0]
         if self._notes:
             ends.append(self._note_at)
-        if self._ledger.has(Life.BEHIND):
+        if self._ledger.has(*ASKED_AGAIN):
             ends.append(self._look_at)
         return max(0.0, min(ends) - now)
 
@@ -165,7 +168,7 @@ class Publishing:
         new = [self._next() for _ in range(min(self._most, len(self._new) + len(self._late)))]
         ends = [self._ends.popleft() for _ in range(min(MOST_ENDS, len(self._ends)))]
         notes = list(self._notes.values()) if now >= self._note_at else []
-        behind = self._ledger.all(Life.BEHIND)[:MOST_AT_ONCE] if now >= self._look_at else []
+        behind = self._ledger.all(*ASKED_AGAIN)[:MOST_AT_ONCE] if now >= self._look_at else []
         if not (new or ends or notes or behind or self.is_silent):
             return
         if self.is_out:

@@ -122,10 +122,14 @@ ANSWERS = """
                      AND job.key IS NOT NULL),
            ARRAY (SELECT DISTINCT later.action FROM callsign.job AS later
                   WHERE later.call = job.call AND later.system = job.system AND later.key = job.key
-                    AND (later.born, later.seq) > (job.born, job.seq))
+                    AND (later.born, later.seq) > (job.born, job.seq)),
+           ARRAY (SELECT DISTINCT earlier.action FROM callsign.job AS earlier
+                  WHERE earlier.call = job.call AND earlier.system = job.system AND earlier.key = job.key
+                    AND (earlier.born, earlier.seq) < (job.born, job.seq))
     FROM unnest(%(store)s::text[], %(n)s::bigint[]) AS asked (store, n)
     JOIN callsign.job AS job ON job.store = asked.store AND job.n = asked.n"""
-"""What has become of these jobs: whether an earlier one of the call is open elsewhere, what later ones there are.
+"""What has become of these jobs: whether an earlier one of the call is open elsewhere, what later and
+earlier ones of its key there are.
 
 No row for one whose `once` another job has.
 """

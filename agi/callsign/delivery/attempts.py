@@ -179,7 +179,10 @@ class Attempts:
         self._log(job, state.value, reason, milliseconds)
         if VENDORS[system_of(job.notification.system)].in_order:
             self._outbox.wait_written(IN_ORDER_SECONDS)
-            self._gate.wait_known(job)
+            with lane.guard:
+                is_awaited = lane.is_awaited(job)
+            if is_awaited:  # what comes later is told to the others behind this end
+                self._gate.wait_known(job)
         self._settle(lane, job, verdict=milliseconds is not None and state in (State.DELIVERED, State.REFUSED))
 
     def _settle(self, lane: Lane, job: Job, verdict: bool) -> None:

@@ -264,6 +264,10 @@ class Lane:
             return []
         return [job.id, *(one.id for one in self._order.behind(job))]
 
+    def is_awaited(self, job: Job) -> bool:
+        """Whether another one of its call or recording waits for it."""
+        return any(self._order.behind(job))
+
     def miss(self) -> None:
         """An attempt ended without a verdict, and the job with it: its time is over."""
         self._without_verdict += 1
