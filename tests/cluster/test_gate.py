@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from callsign import clocks, thread_starts
+from callsign.cluster import statements as sql
 from callsign.cluster.gate import MOST_OF_A_TICK_SECONDS, ClusterGate
 from callsign.cluster.life import Life
-from callsign.cluster.publishing import APART_SECONDS
+from callsign.cluster.publishing import APART_SECONDS, END_SECONDS
 from callsign.delivery.gate import Load
 from callsign.delivery.lane import Lane
 from callsign.notification import Notification, State
@@ -165,6 +166,39 @@ def test_jobs_that_come_together_are_told_in_one_exchange(host: Host, database: 
     host.publish()
     assert database.batches == [200, 50]
     assert host.sends() == [job.id for job in jobs][:100]  # as many as the lane lets go
+
+
+def test_an_end_is_told_with_the_next_job_in_one_transaction_or_soon_by_itself(
+    host: Host, database: PlayedDatabase
+) -> None:
+    first = host.told(call="pbx-1.1")
+    host.publish()
+    assert host.sends() == [first.id]
+    host.end(first)
+    host.publish()
+    assert database.jobs[STORE, first.id]["state"] == "waiting"
+    second = host.told(call="pbx-1.2")
+    database.said.clear()
+    host.publish()
+    assert database.jobs[STORE, first.id]["state"] == "delivered"
+    assert (database.said.count(sql.BEGIN), sql.NO_WAIT_FOR_DISK in database.said) == (1, False)
+    assert host.sends() == [second.id]
+    host.end(second)
+    database.said.clear()
+    host.clock.now += END_SECONDS
+    host.publish()
+    assert database.jobs[STORE, second.id]["state"] == "delivered"
+    assert (database.said.count(sql.BEGIN), sql.NO_WAIT_FOR_DISK in database.said) == (1, True)
+
+
+def test_a_host_that_stops_tells_all_ends(host: Host, database: PlayedDatabase) -> None:
+    job = host.told()
+    host.publish()
+    assert host.sends() == [job.id]
+    host.end(job)
+    host.gate.publishing.stop()
+    host.gate.publishing.run()
+    assert database.jobs[STORE, job.id]["state"] == "delivered"
 
 
 def test_a_job_goes_out_without_an_answer_when_its_patience_is_over_and_is_told_later(
@@ -321,6 +355,7 @@ def test_a_start_that_is_published_late_behind_a_stop_is_superseded(host: Host, 
     host.publish()
     assert host.sends() == []
     assert host.ended == {start.id: State.SUPERSEDED}
+    host.wait(0.1)
     host.publish()
     assert database.jobs[STORE, start.id]["state"] == "superseded"
 
@@ -477,6 +512,7 @@ def test_a_failover_that_forgot_is_told_again_what_waits_and_what_has_just_ended
     host.publish()
     assert host.sends() == [waits.id, ended.id]
     host.end(ended)
+    host.wait(0.1)
     host.publish()
     database.jobs.clear()
     database.known.clear()

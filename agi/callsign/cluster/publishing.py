@@ -33,6 +33,9 @@ ASKED_AGAIN = Life.BEHIND, Life.EARLY
 BEHIND_SECONDS = 0.05
 """So often the database is asked about those."""
 
+END_SECONDS = 0.02
+"""So long an end waits for new jobs to be told with: nobody waits for it yet but who stands behind it."""
+
 NOTE_SECONDS = 0.5
 AGAIN_SECONDS = 0.5
 """Behind a fault the next exchange is so much later."""
@@ -135,6 +138,8 @@ class Publishing:
         if self._has_work(now):
             return 0.0
         ends = [now + 1.0]
+        if self._ends:
+            ends.append(self._ends[0].ended_at + END_SECONDS)
         if self._notes:
             ends.append(self._note_at)
         if self._ledger.has(*ASKED_AGAIN):
@@ -142,7 +147,10 @@ class Publishing:
         return max(0.0, min(ends) - now)
 
     def _has_work(self, now: float) -> bool:
-        return bool(self._new or self._late or self._ends or self._incoming.qsize())
+        return bool(self._new or self._late or self._ends_are_due(now) or self._incoming.qsize())
+
+    def _ends_are_due(self, now: float) -> bool:
+        return bool(self._ends) and (self._stopping or self._ends[0].ended_at + END_SECONDS <= now)
 
     def gather(self, seconds: float) -> None:
         """Sorts what has come; waits up to `seconds` for it, behind a fault so long."""
@@ -166,7 +174,9 @@ class Publishing:
     def turn(self, now: float) -> None:
         """One exchange, where there is something to tell or to ask."""
         new = [self._next() for _ in range(min(self._most, len(self._new) + len(self._late)))]
-        ends = [self._ends.popleft() for _ in range(min(MOST_ENDS, len(self._ends)))]
+        ends = []
+        if new or self.is_silent or self._ends_are_due(now):
+            ends = [self._ends.popleft() for _ in range(min(MOST_ENDS, len(self._ends)))]
         notes = list(self._notes.values()) if now >= self._note_at else []
         behind = self._ledger.all(*ASKED_AGAIN)[:MOST_AT_ONCE] if now >= self._look_at else []
         if not (new or ends or notes or behind or self.is_silent):
@@ -212,20 +222,19 @@ class Publishing:
         """What is said of the jobs; whose end, and whose publication, was news."""
         cursors, ended, published = [], None, None
         with self._database.exchange() as say:
-            if new:
-                values = rows.publication(new, self._once_of, self._me)
+            if new or ends or notes:
                 say(sql.BEGIN)
-                say(sql.LOCK_KEYS, values)
-                published = say(sql.PUBLISH, values)
-                cursors.append(say(sql.ANSWERS, values))
-                say(sql.COMMIT)
-            if ends or notes:
-                say(sql.BEGIN)
-                say(sql.NO_WAIT_FOR_DISK)
                 if notes:
                     say(sql.NOTE_ATTEMPTS, rows.attempts(notes, self._me))
                 if ends:
                     ended = say(sql.END, rows.ends(ends, self._me))
+                if new:
+                    values = rows.publication(new, self._once_of, self._me)
+                    say(sql.LOCK_KEYS, values)
+                    published = say(sql.PUBLISH, values)
+                    cursors.append(say(sql.ANSWERS, values))
+                else:
+                    say(sql.NO_WAIT_FOR_DISK)
                 say(sql.COMMIT)
             if behind or not (new or ends or notes):
                 cursors.append(say(sql.ANSWERS, {**rows.names(behind), "me": self._me}))
