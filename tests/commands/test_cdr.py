@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from callsign import clocks
-from callsign.commands.cdr_periods import begin_of, days_of, end_of, months
+from callsign.commands.cdr_periods import begin_of, end_of, months
 from callsign.commands.main import main
 from callsign.delivery.conversation import run_conversation
 from callsign.http.messages import Answer
@@ -91,13 +91,6 @@ def test_a_long_period_is_fetched_month_by_month_and_joined(settings: Path, box:
         ("2026-02-01 00:00:00", "2026-02-28 23:59:59"),
         ("2026-03-01 00:00:00", "2026-03-31 23:59:59"),
     ]
-
-
-def test_the_url_form_asks_for_the_same_days(settings: Path, box: Sandbox) -> None:
-    by_body = good(settings, *WHOLE)
-    box_seen = len(asked(box))
-    assert good(settings, *WHOLE, "--url-form") == by_body
-    assert asked(box)[box_seen:] == ["summary/2026/01/31", "summary/2026/02/01-28", "summary/2026/03/01-31"]
 
 
 @pytest.mark.parametrize("style", ["summary", "detailed", "v3_compat"])
@@ -217,7 +210,6 @@ def test_a_terminal_sees_a_bar_and_the_file_does_not(settings: Path) -> None:
         (("--from", "yesterday"), "wanted YYYY-MM-DD"),
         (("--from", "2026-02-30"), "no such date"),
         (("--from", "2026-02-01", "--to", "2026-01-01"), "lies before"),
-        (("--from", "2026-02-01 10:00", "--to", "2026-02-02", "--url-form"), "whole days only"),
         (("--from", "2026-02-01", "--to", "2026-02-02", "--output", "/nonexistent/x"), "its folder does not exist"),
         (("--from", "2026-02-01", "--to", "2026-02-02", "--output", "/"), "is a folder"),
         (("--from", "2026-02-01", "--format", "pdf"), "invalid choice"),
@@ -286,13 +278,6 @@ def test_months_touch_and_do_not_overlap() -> None:
     ]
 
 
-def test_a_range_in_the_url_is_in_one_field_alone() -> None:
-    assert days_of((begin_of("2026-01-12"), end_of("2026-01-15"))) == "2026/01/12-15"
-    assert days_of((begin_of("2026-01-12"), end_of("2026-01-12"))) == "2026/01/12"
-    with pytest.raises(ValueError, match="whole days"):
-        days_of((begin_of("2026-01-12"), end_of("2026-01-12 12:00")))
-
-
 # -- one call ----------------------------------------------------------------------------------------
 
 CALL = "1770000000.7"  # 2026-02-02 03:40 in Rome
@@ -352,7 +337,6 @@ def test_a_call_that_is_not_there_leaves_an_old_file(called: tuple[Sandbox, Path
         (("--call", "206"), "does not say when the call was: give --from"),
         (("--call", "1<2"), "wanted a call's id"),
         (("--call", CALL, "--to", "2026-02-03"), "--from"),
-        (("--call", CALL, "--from", "2026-02-01", "--to", "2026-02-03", "--url-form"), "no URL names one call"),
     ],
 )
 def test_a_call_that_cannot_be_asked_for_is_exit_2(

@@ -15,7 +15,7 @@ from typing import IO
 from callsign import clocks
 from callsign.commands import common
 from callsign.commands.cdr_joining import BadPart, Joined
-from callsign.commands.cdr_periods import NO_CHANGES, Part, days_of, given, months
+from callsign.commands.cdr_periods import Part, given, months
 from callsign.commands.interrupts import ended_by_signals
 from callsign.delivery.conversation import run_conversation
 from callsign.http.messages import Answer, Request
@@ -23,7 +23,7 @@ from callsign.http.transport import HttpTransport
 from callsign.settings.accounts import account_of, place_named
 from callsign.settings.sections import Kalliope
 from callsign.vendors.kalliope.last_call import register
-from callsign.vendors.kalliope.requests import by_days, by_period
+from callsign.vendors.kalliope.requests import by_period
 from callsign.vendors.kalliope.signing import Signer
 
 EPILOG = """\
@@ -62,7 +62,6 @@ def arguments(parser: common.Parser) -> None:
     text = "--format json, and what is wrong comes as JSON on standard output too"
     form.add_argument("--json", action="store_true", help=text)
     parser.add_argument("--output", metavar="FILE", help="there only when whole; else standard output")
-    parser.add_argument("--url-form", action="store_true", help="asks by URL, whole days only")
 
 
 def run(options: common.Options) -> int:
@@ -110,11 +109,6 @@ def _pieces(section: Kalliope, form: str, options: common.Options) -> list[Piece
     if options.json and options.style == "blues_out":
         raise ValueError("--json: --style blues_out is text always")
     period = given(options.begin, options.end, options.call, zone)
-    if options.url_form:
-        if options.call is not None:
-            raise ValueError("--url-form: no URL names one call")
-        parts = months(*period, NO_CHANGES)
-        return [(part, by_days(section, options.style, accept, days_of(part), MAX_BYTES)) for part in parts]
     pieces = []
     for part in months(*period, zone):
         begin, end = map(str, part)

@@ -82,12 +82,3 @@ def months(begin: datetime, end: datetime, zone: str = NO_CHANGES) -> list[Part]
         parts.append(Part(begin, min(end, following - _SECOND)))
         begin = following
     return parts
-
-
-def days_of(part: Part) -> str:
-    """The same as {years}/{months}/{days}, a range in the last field alone.  Raises ValueError for parts of days."""
-    begin, end = part
-    if begin != begin_of(str(begin.date())) or end != end_of(str(end.date())):
-        raise ValueError("--url-form knows whole days only: give dates without times")
-    days = f"{begin:%d}" if begin.date() == end.date() else f"{begin:%d}-{end:%d}"
-    return f"{begin:%Y/%m}/{days}"

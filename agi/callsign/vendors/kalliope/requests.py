@@ -1,6 +1,6 @@
 """Requests for a part of a KalliopePBX's call register.
 
-Source: "API REST CDR", 2.1 for the URL and 2.4 for the POST.
+Source: "API REST CDR", 2.4.  Its 2.1 has URLs for whole days, which `callsign api` can ask.
 """
 
 from __future__ import annotations
@@ -26,9 +26,3 @@ def by_period(
     headers = {"Accept": accept, "Content-Type": BODY_TYPE}
     url = f"{base_url(section)}/cdr/{style}"
     return Request("POST", url, headers=headers, body=body, max_bytes=max_bytes, is_safe=True)
-
-
-def by_days(section: Kalliope, style: str, accept: str, days: str, max_bytes: int) -> Request:
-    """The calls of some days of one month, by the URL alone: `days` is "2016/01/12-15"."""
-    url = f"{base_url(section)}/cdr/{style}/{days}"
-    return Request("GET", url, headers={"Accept": accept}, max_bytes=max_bytes, is_safe=True)
