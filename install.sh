@@ -357,9 +357,12 @@ refuse_while_called() { # a call that jumps to a context that is gone ends
   callers=$(grep -REn '^[^;]*(callsign-[a-z]+|callsign\.agi|CALLSIGN_AGI)' "$root$etc" \
     --include='*.conf' --include='*.ael' --include='*.lua' 2>/dev/null |
     grep -v "^$root$etc/extensions_callsign.conf:" | cut -d: -f1-2) || true
+  how='Remove these lines, reload the dialplan, and run the installer again.'
+  [ -z "$freepbx" ] || how="Where FreePBX wrote the line: the trunk's Context back to from-pstn, Custom Destinations of callsign's out, Apply Config.
+Remove your own lines, and run the installer again."
   [ -z "$callers" ] || fail "the dialplan still calls callsign, and such a call would end when it is gone:
 $callers
-Remove these lines, reload the dialplan, and run the installer again."
+$how"
   ours="^$root$dialplan_entry:[0-9]*:$our_lines\$"
   [ ! -L "$root$dialplan_entry" ] || ours='^$' # whoever wrote it through the link takes it out again
   others=$(

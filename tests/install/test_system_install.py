@@ -361,6 +361,7 @@ def test_it_is_not_taken_away_while_the_dialplan_calls_it(pbx: Pbx) -> None:
     line = text.count("\n") + 3
     assert f"{pbx.layout.entry}:{line}" in refused.stdout
     assert f"{pbx.layout.entry}:{line + 1}" not in refused.stdout, "a comment calls nobody"
+    assert ("Apply Config" in refused.stdout) == bool(pbx.layout.freepbx), "what FreePBX writes nobody can edit"
     assert changed(before, tree(pbx.machine.folder)) <= {p for p in before if p.startswith("/var/lib/callsign/")}
     entry.write_text(text)
 
