@@ -307,6 +307,35 @@ def test_a_fault_at_any_stage_leaves_the_call_its_status(
     assert bool(session.variables["SKARABEEJOB"]) == (status == "QUEUED")
 
 
+IN_ORDER = """
+import logging, sys
+from callsign.script.main import main
+came = []
+class Came(logging.Handler):
+    def emit(self, record):
+        came.append(record.name)
+logging.basicConfig(level=logging.INFO, handlers=[Came()])
+main(lambda: came.append("the dialplan goes on"), ["ping"])
+print(came, file=sys.__stderr__)
+"""
+
+
+def test_the_dialplan_goes_on_before_the_line_of_the_log_is_written(plain: PlainScript) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT / "agi")}
+    command = [sys.executable, "-c", IN_ORDER]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1, bufsize=0, env=environment) as script:
+        assert script.stdin is not None
+        assert script.stdout is not None
+        assert script.stderr is not None
+        script.stdin.write(b"agi_request: callsign.agi\nagi_uniqueid: 1700000000.1\n\n")
+        mark = script.stdout.readline().split()[-1].replace(b"${CHANNEL(appdata)}", b"callsign.agi,ping")
+        script.stdin.write(b"200 result=1 (" + mark + b")\n")
+        assert b"CALLSIGNSTATUS=OK" in script.stdout.readline()
+        script.stdin.write(b"200 result=0\n")
+        said = script.stderr.read().decode()
+    assert said.startswith("['the dialplan goes on', 'callsign.step'"), said
+
+
 # -- hang-ups -----------------------------------------------------------------------------------------------------
 
 
