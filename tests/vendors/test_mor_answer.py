@@ -12,7 +12,7 @@ from callsign.notification import Refused, TryLater
 from callsign.settings.secret import Secret
 from callsign.vendors.mor import answer as mor_answer
 from callsign.vendors.mor.answer import FAILURES, HINTS
-from callsign.vendors.mor.xml import Element
+from callsign.vendors.mor.xml import Element, as_json
 
 KEY = Secret("the-key-of-mor")
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -42,7 +42,7 @@ def trouble(body: str | bytes, status: int = 200) -> str:
 def balance(body: str | bytes) -> str:
     found = read(body)
     assert isinstance(found, Element), found
-    return found.first_text("page", "balance")
+    return found.findtext("page/balance", "")
 
 
 # -- what is an answer -------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ def test_the_content_type_has_no_say(kind: str) -> None:
 def test_bare_text_is_an_answer_too() -> None:
     found = read("-349282.18\n")
     assert isinstance(found, Element)
-    assert (found.text, found.children, found.as_json()) == ("-349282.18", [], "-349282.18")
+    assert (found.text, list(found), as_json(found)) == ("-349282.18", [], "-349282.18")
 
 
 # -- MOR's no ----------------------------------------------------------------------------------------

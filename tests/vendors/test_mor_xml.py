@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callsign.vendors.mor import xml as mor_xml
-from callsign.vendors.mor.xml import MAX_DEPTH, NO_ANSWER, NOTHING, TOO_LARGE, Element, parsed
+from callsign.vendors.mor.xml import MAX_DEPTH, NO_ANSWER, NOTHING, TOO_LARGE, Element, as_json, down_to, parsed
 
 BALANCE = "<page><balance>66.0000</balance></page>"
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -30,10 +30,10 @@ def read(body: str | bytes) -> Element:
 
 def test_elements_are_found_by_their_path() -> None:
     found = read("<page><cli><device><id>1</id></device><device><id>2</id></device></cli><id>3</id></page>")
-    assert [device.first_text("id") for device in found.all("page", "cli", "device")] == ["1", "2"]
-    assert found.first_text("page", "id") == "3"
-    assert found.first_text("page", "cli", "id") == ""
-    assert [element.name for element in found.down_to(2)] == ["page", "cli", "id"]
+    assert [device.findtext("id") for device in found.findall("page/cli/device")] == ["1", "2"]
+    assert found.findtext("page/id") == "3"
+    assert found.findtext("page/cli/id") is None
+    assert [element.tag for element in down_to(found, 2)] == ["page", "cli", "id"]
 
 
 def test_elements_become_names_lists_and_texts() -> None:
@@ -41,7 +41,7 @@ def test_elements_become_names_lists_and_texts() -> None:
         '<page><calls_stat><period from="1"><u>2</u></period></calls_stat>'
         "<call><id>1</id></call><call><id>2</id></call><none/><rate a='x'>0.1#BE#32</rate></page>"
     )
-    assert found.as_json() == {
+    assert as_json(found) == {
         "page": {
             "calls_stat": {"period": {"@from": "1", "u": "2"}},
             "call": [{"id": "1"}, {"id": "2"}],
@@ -55,11 +55,11 @@ def test_elements_become_names_lists_and_texts() -> None:
     ("text", "wanted"), [("a &lt; b &amp; &#99;", "a < b & c"), ("Société", "Société"), ("<![CDATA[<b>]]>", "<b>")]
 )
 def test_texts_are_read_as_xml_and_stripped(text: str, wanted: str) -> None:
-    assert read(f"<page>\n {text}\t</page>").first_text("page") == wanted
+    assert read(f"<page>\n {text}\t</page>").findtext("page") == wanted
 
 
 def test_text_in_another_encoding_is_read() -> None:
-    assert read("<page>Société</page>".encode("latin-1")).first_text("page") == "Société"
+    assert read("<page>Société</page>".encode("latin-1")).findtext("page") == "Société"
 
 
 @pytest.mark.parametrize("around", ["{}", "<html><body>{}</body></html>"])
@@ -137,7 +137,7 @@ def test_the_limit_is_that_of_the_content(body: bytes) -> None:
 
 
 def test_more_elements_than_a_list_has_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mor_xml, "MAX_ELEMENTS", 1000)
+    monkeypatch.setattr(mor_xml, "MAX_TAGS", 1000)
     assert isinstance(parsed(b"<a/>" * 900, 1 << 23), Element)
     assert parsed(b"<a/>" * 1001, 1 << 23) == TOO_LARGE
 
@@ -147,4 +147,4 @@ def test_no_body_makes_it_fail(body: bytes) -> None:
     for raw in (body, packed(body), b"\x1f\x8b" + body):
         found = parsed(raw, MOST)
         if isinstance(found, Element):
-            json.dumps(found.as_json())
+            json.dumps(as_json(found))

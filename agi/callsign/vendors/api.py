@@ -92,12 +92,12 @@ def succeeded(answer: Answer, reads_xml: bool = False) -> Result:
 
 def _xml_document(body: bytes) -> Any:
     """XML as JSON has it, None if it is none."""
-    from callsign.vendors.mor.xml import Element, parsed
+    from callsign.vendors.mor.xml import Element, as_json, parsed
 
     if not body.lstrip().startswith(b"<") or b"<html" in body[:4096].lower():
         return None
     element = parsed(body, MOST_BYTES)
-    return element.as_json() if isinstance(element, Element) else None
+    return as_json(element) if isinstance(element, Element) else None
 
 
 def secrets_in(request: Request) -> set[str]:

@@ -11,7 +11,7 @@ from callsign.http.messages import MAX_ANSWER_BYTES, NoAnswer, Reply
 from callsign.log_text import vendor_words
 from callsign.notification import Refused, TryLater
 from callsign.settings.secret import Secret
-from callsign.vendors.mor.xml import NO_ANSWER, TOO_LARGE, Element, parsed
+from callsign.vendors.mor.xml import NO_ANSWER, TOO_LARGE, Element, down_to, parsed
 
 _RIGHTS = "check [mor] user, and in MOR its rights and its permission to use the API"
 _NOT_OURS = "does it exist, and does it belong to [mor] user?"
@@ -68,11 +68,11 @@ def read(reply: Reply, key: Secret, most_bytes: int = MAX_ANSWER_BYTES) -> Eleme
 
 def refusal_in(answer: Element) -> str:
     """MOR's word for not having done it, empty where it says no such thing."""
-    for element in answer.down_to(3):
-        if element.name.lower() == "error":
-            return ": ".join(element.texts()) or "an error without a word"
-    statuses = [element.text for element in answer.down_to(2) if element.name.lower() == "status"]
-    return next((text for text in [answer.text, *statuses] if is_failure(text)), "")
+    for element in down_to(answer, 3):
+        if element.tag.lower() == "error":
+            return ": ".join(filter(None, map(str.strip, element.itertext()))) or "an error without a word"
+    statuses = [element.text or "" for element in down_to(answer, 2) if element.tag.lower() == "status"]
+    return next((text for text in [answer.text or "", *statuses] if is_failure(text)), "")
 
 
 def is_failure(text: str) -> bool:

@@ -10,7 +10,7 @@ from callsign.vendors.mor import answer as mor_answer
 from callsign.vendors.mor.hash import invalid_value, unlisted
 from callsign.vendors.mor.methods import effect_of
 from callsign.vendors.mor.questions import OUTSIDE, request
-from callsign.vendors.mor.xml import Element
+from callsign.vendors.mor.xml import Element, as_json
 
 NAMES = True
 
@@ -34,6 +34,6 @@ def converse(section: Mor, call: Call, _memory: object) -> Talk:
     names = unlisted(method, call.given)
     remark = f"sent and not hashed, as MOR's list has no {', '.join(names)}" if names else ""
     if isinstance(answer, Element):
-        return Result("OK", remark, document=answer.as_json())
+        return Result("OK", remark, document=as_json(answer))
     result = failed(answer, reply, effect_of(method))
     return replace(result, reason=f"{result.reason}; {remark}") if remark else result

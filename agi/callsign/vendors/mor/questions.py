@@ -77,7 +77,7 @@ def balance(
     answer = yield from ask(section, "user_balance_get", facts)
     if not isinstance(answer, Element):
         return answer
-    found = _amount(answer.first_text("page", "balance") or answer.text)  # old versions answer the number alone
+    found = _amount(answer.findtext("page/balance") or answer.text or "")  # old versions answer the number alone
     return Found({"MORBALANCE": found}) if found else _unreadable("balance")
 
 
@@ -102,8 +102,8 @@ def caller(
         return Found({}, answer.reason)
     if not isinstance(answer, Element):
         return answer
-    devices = answer.all("page", "cli", "device")
-    ids = [(device.first_text("user_id"), device.first_text("device_id")) for device in devices]
+    devices = answer.findall("page/cli/device")
+    ids = [(device.findtext("user_id", ""), device.findtext("device_id", "")) for device in devices]
     if not ids or not all(_ID.fullmatch(user) and _ID.fullmatch(device) for user, device in ids):
         return _unreadable("device")
     remark = f"{len(ids)} devices have this number: this is the first" if len(ids) > 1 else ""
@@ -144,7 +144,7 @@ def probe(section: Mor, _memory: object) -> Probe:
     answer = yield from ask(section, "system_version_get", {})
     if not isinstance(answer, Element):
         return answer
-    version = vendor_words(answer.first_text("page", "version"), 40)
+    version = vendor_words(answer.findtext("page/version"), 40)
     return Probed(True, f"version {version}") if version else _unreadable("version")
 
 
