@@ -27,6 +27,8 @@ class PlayedDatabase:
         self.openings = 1
         self.is_silent = False
         self.hangs = False
+        self.refuses = False  # what is written of jobs
+        self.refuses_to_join = False
         self.poison = ""  # a call that it cannot store
         self.server = "first"
         self.jobs: dict[Key, dict[str, Any]] = {}
@@ -41,11 +43,19 @@ class PlayedDatabase:
         self.said: list[str] = []
         self.batches: list[int] = []  # how many jobs were published at once
 
+    def _refuse(self, statement: str) -> None:
+        if self.refuses and statement in (sql.PUBLISH, sql.END):
+            raise DatabaseFault("cannot execute INSERT in a read-only transaction", unheard=True)
+
+        if self.refuses_to_join and statement == sql.JOIN:
+            raise DatabaseFault("permission denied for table host", unheard=True)
+
     @contextmanager
     def exchange(self) -> Iterator[Any]:
         if self.is_silent:
-            raise DatabaseFault("it is silent")
+            raise DatabaseFault("it is silent", unheard=True)
         if self.hangs:
+            yield lambda *_said: Rows([])
             raise DatabaseFault("no answer within 2 s", timed_out=True)
         yield self._say
 
@@ -54,6 +64,7 @@ class PlayedDatabase:
 
     def _say(self, statement: str, values: Mapping[str, Any] | None = None) -> Rows:
         self.said.append(statement)
+        self._refuse(statement)
         return Rows(self._answer(statement, values or {}))
 
     def _answer(self, statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:

@@ -57,10 +57,12 @@ def test_an_exchange_with_a_frozen_server_ends_and_the_next_one_is_on_another_co
     database = Database(section(own.where()), limit_seconds=0.5)
     assert join(database) == 1
     own.freeze()
-    with pytest.raises(DatabaseFault, match=r"no answer within 0\.5 s"):
+    with pytest.raises(DatabaseFault, match=r"no answer within 0\.5 s") as hung:
         join(database)
-    with pytest.raises(DatabaseFault):  # nor is there an end to no new connection
+    assert not hung.value.unheard
+    with pytest.raises(DatabaseFault) as unheard:  # nor is there an end to no new connection
         join(database)
+    assert unheard.value.unheard
     own.wake()
     wait_until(lambda: bool(own.sql("SELECT 1")))
     assert join(database) > 1
@@ -87,8 +89,9 @@ def test_a_server_that_takes_no_writes_keeps_no_connection(own: Postgres) -> Non
     with own.connect() as another:
         wait_until(lambda: another.execute("SHOW default_transaction_read_only").fetchone() == ("on",))
     for _ in range(2):
-        with pytest.raises(DatabaseFault, match="read-only transaction"):
+        with pytest.raises(DatabaseFault, match="read-only transaction") as fault:
             join(database)
+        assert fault.value.unheard
     own.read_only(False)
     with own.connect() as another:
         wait_until(lambda: another.execute("SHOW default_transaction_read_only").fetchone() == ("off",))
@@ -168,7 +171,7 @@ def test_a_connection_that_breaks_is_told_from_a_server_that_hangs(own: Postgres
     assert join(database) == 2
     with pytest.raises(DatabaseFault) as hung, database.exchange() as say:
         say("SELECT pg_sleep(30)")
-    assert (broken.value.of_connection, broken.value.timed_out) == (True, False)
+    assert (broken.value.of_connection, broken.value.timed_out, broken.value.unheard) == (True, False, False)
     assert hung.value.timed_out
     assert join(database) == 3
     database.close()

@@ -11,6 +11,7 @@ import pytest
 from callsign import clocks, thread_starts
 from callsign.cluster import statements as sql
 from callsign.cluster.gate import MOST_OF_A_TICK_SECONDS, ClusterGate
+from callsign.cluster.known import Known
 from callsign.cluster.life import Life
 from callsign.cluster.publishing import APART_SECONDS, END_SECONDS
 from callsign.delivery.gate import Load
@@ -69,7 +70,9 @@ class Host:
         store = OutboxSection(path=Path("/nowhere/outbox.db"))
         settings = Settings(outbox=store, cluster=section, noojee=recorder, skarabee=office)
         self.ended: dict[int, State] = {}  # what its own store says
-        self.gate = ClusterGate(lambda: settings)
+        self.written: list[int | None] = []  # up to which of its jobs the others may know of them, as its store is told
+        self.gate = ClusterGate(lambda: settings, self.written.append)
+        self.gate.known.found(0, None)
         self.gate.wire(self.lanes, STORE, lambda job: self._state(job), database, database)
         self.numbers = 0
 
@@ -459,15 +462,141 @@ def test_near_its_end_a_held_job_is_sent_rather_twice_than_never(host: Host, dat
     assert host.sends() == [job.id]
 
 
-def test_what_a_start_finds_waits_two_leases_for_an_answer(clock: Clock) -> None:
-    database = PlayedDatabase()
+# -- what a start finds ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cut_off(clock: Clock, database: PlayedDatabase) -> Host:
+    """A host that starts while the database is silent: the others may know of its first two jobs, not of the third."""
+    database.is_silent = True
+    found = Host(clock, database)
+    found.gate.known.found(3, 2)
+    return found
+
+
+def test_what_nobody_knew_of_waits_two_leases_for_an_answer_and_the_rest_until_near_its_end(cut_off: Host) -> None:
+    known, other, unknown = (cut_off.told(call=f"pbx-1.{n}", recovered=True) for n in (1, 2, 3))
+    cut_off.publish()
+    cut_off.wait(2 * LEASE_SECONDS - 0.2)
+    assert cut_off.sends() == []
+    cut_off.wait(0.3)
+    assert cut_off.sends() == [unknown.id]
+    cut_off.wait(LIFETIME_SECONDS - 2 * LEASE_SECONDS - 5.2)
+    assert cut_off.sends() == []
+    cut_off.wait(0.2)
+    assert cut_off.sends() == [known.id, other.id]
+    assert cut_off.written == []
+
+
+def test_it_goes_on_at_once_where_the_database_answers_meanwhile(cut_off: Host, database: PlayedDatabase) -> None:
+    jobs = [cut_off.told(call=f"pbx-1.{n}", recovered=True) for n in (1, 2, 3)]
+    cut_off.publish()
+    cut_off.wait(3)
+    database.jobs[STORE, 2] = {"home": "pbx1", "owner": "pbx2", "state": "delivered", "action": "noojee/start"}
+    database.is_silent = False
+    cut_off.round()
+    cut_off.publish()
+    assert cut_off.sends() == [jobs[0].id, jobs[2].id]
+    assert cut_off.ended == {2: State.DUPLICATE}
+    assert cut_off.written == [None]
+
+
+def test_what_was_told_while_this_process_started_waits_no_longer_than_what_comes_later(cut_off: Host) -> None:
+    found = [cut_off.told(call=f"pbx-1.{n}", recovered=True) for n in (1, 2, 3)]
+    start, stop = cut_off.told(call="pbx-1.4", recovered=True), cut_off.told("noojee/stop", "pbx-1.5", recovered=True)
+    cut_off.wait(PATIENCE_SECONDS - 0.1)
+    assert cut_off.sends() == []
+    cut_off.wait(0.2)
+    assert cut_off.sends() == [start.id]
+    cut_off.wait(PATIENCE_SECONDS)
+    assert cut_off.sends() == [stop.id]
+    assert all(cut_off.life(job) is Life.NEW for job in found)
+
+
+def test_while_all_is_well_nothing_is_written_of_who_knows(host: Host, database: PlayedDatabase) -> None:
+    for _ in range(3):
+        host.told()
+        host.publish()
+        host.round()
+    assert host.written == []
+
+
+def test_a_silence_is_written_once_with_the_last_job_that_came_through_and_so_is_its_end(
+    host: Host, database: PlayedDatabase
+) -> None:
+    host.told()
+    host.publish()
+    database.is_silent = True
+    for _ in range(3):
+        host.told()
+        host.publish()
+        host.round()
+    assert host.written == [1]
+    database.is_silent = False
+    host.publish()
+    host.publish()
+    assert host.written == [1, None]
+    database.is_silent = True
+    host.told()
+    host.publish()
+    assert host.written == [1, None, 4]
+
+
+def test_what_had_no_answer_may_have_come_through(host: Host, database: PlayedDatabase) -> None:
+    host.told()
+    database.hangs = True
+    host.publish()
+    database.hangs, database.is_silent = False, True
+    host.told()
+    host.publish()
+    assert host.written == [1]
+
+
+def test_what_was_refused_has_not_nor_has_it_where_ends_wait_too(host: Host, database: PlayedDatabase) -> None:
+    first = host.told(call="pbx-1.1")
+    host.publish()
+    assert host.sends() == [first.id]
+    database.refuses = True
+    for number in (2, 3):
+        host.told(call=f"pbx-1.{number}")
+        host.publish()
+        if number == 2:
+            host.end(first)
+    assert host.written == [1]
+    database.refuses = False
+    host.publish()
+    host.publish()
+    assert database.jobs[STORE, first.id]["state"] == "delivered"
+    assert len(database.jobs) == 3
+
+
+def test_a_host_that_is_stopped_leaves_behind_what_the_others_know(host: Host) -> None:
+    host.told()
+    host.publish()
+    host.told()
+    host.gate.stop(0)
+    assert host.written == [1]
+
+
+def test_where_the_store_does_not_say_the_others_may_know_of_all(clock: Clock, database: PlayedDatabase) -> None:
     database.is_silent = True
     host = Host(clock, database)
+    host.gate.known = Known(host.written.append)
+    host.gate.look()  # there is no store
+    host.gate.wire(host.lanes, STORE, lambda _job: None, database, database)
+    host.told(recovered=True)
     host.publish()
-    job = host.told(recovered=True)
-    host.wait(2 * LEASE_SECONDS - 0.2)
+    host.wait(2 * LEASE_SECONDS + 1)
     assert host.sends() == []
-    host.wait(0.3)
+
+
+def test_of_two_hosts_with_one_name_one_sends_what_its_start_has_found(host: Host, database: PlayedDatabase) -> None:
+    host.gate.known.found(1, None)
+    for _ in range(3):
+        life, beat, dead = database.hosts["pbx1"]
+        database.hosts["pbx1"] = life + 1, beat, dead
+        host.live(2)
+    job = host.told(recovered=True)
     assert host.sends() == [job.id]
 
 
@@ -635,6 +764,23 @@ def test_a_fault_of_our_own_holds_no_job(
     host.gate._run()  # its thread ends
     assert host.sends() == [before.id]
     assert caplog.text.count("this host works alone") == 1
+
+
+# -- one that cannot join --------------------------------------------------------------------------------
+
+
+def test_a_host_that_cannot_join_tells_nothing_and_goes_on_alone(clock: Clock, database: PlayedDatabase) -> None:
+    host = Host(clock, database)
+    database.refuses_to_join = True
+    host.round()
+    job = host.told()
+    host.publish()
+    assert host.sends() == [job.id]
+    assert database.jobs == {}
+    database.refuses_to_join = False
+    host.round()
+    host.publish()
+    assert list(database.jobs) == [(STORE, job.id)]
 
 
 # -- two of one name -------------------------------------------------------------------------------------

@@ -267,6 +267,21 @@ def test_a_store_has_a_name_of_its_own_that_stays(path: Path, outbox: Outbox, re
     assert OutboxReader(other).store_id() not in (name, "")
 
 
+def test_what_the_other_hosts_may_know_of_is_kept(path: Path, outbox: Outbox, reader: OutboxReader) -> None:
+    outbox.wait_open(LONG_SECONDS)
+    assert reader.known() == (0, None)
+    outbox.add(call_from())
+    outbox.note_known(1)
+    outbox.add(call_from())
+    outbox.close()
+    Outbox(path).close()
+    assert reader.known() == (2, 1)
+    again = Outbox(path)
+    again.note_known(None)
+    again.close()
+    assert reader.known() == (2, None)
+
+
 def test_a_store_that_an_earlier_callsign_still_uses_has_no_name_and_gets_one(path: Path, reader: OutboxReader) -> None:
     Outbox(path).close()
     earlier = sqlite3.connect(path)

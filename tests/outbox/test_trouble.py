@@ -347,7 +347,7 @@ def _folder(path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (_later, r"it was made by a later callsign \(schema 5, known 4\)"),
+        (_later, r"it was made by a later callsign \(schema 6, known 5\)"),
         (_of_something_else, "it is a database of something else, not a store of callsign"),
         (_folder, "unable to open database file"),
     ],

@@ -49,13 +49,22 @@ Say = Callable[..., "psycopg.Cursor[Any]"]
 class DatabaseFault(Exception):
     """The database does not answer, or not as it should; the text says why."""
 
-    def __init__(self, words: str, of_data: bool = False, of_connection: bool = False, timed_out: bool = False) -> None:
+    def __init__(
+        self,
+        words: str,
+        of_data: bool = False,
+        of_connection: bool = False,
+        timed_out: bool = False,
+        unheard: bool = False,
+    ) -> None:
         """`of_data`: it was something in the values, which another exchange need not have.
 
         `of_connection`: there was one, which has ended, and another one may be had at once.
+        `unheard`: there was none, or its first transaction was refused: nothing was changed by that.
         """
         super().__init__(words)
         self.of_data, self.of_connection, self.timed_out = of_data, of_connection, timed_out
+        self.unheard = unheard
 
 
 class Database:
@@ -99,23 +108,31 @@ class Database:
     def _faults(self) -> Iterator[None]:
         """Opens the connection where there is none; drops it on any fault."""
         began = time.perf_counter()
-        known = self._connection
+        known, is_open = self._connection, False
         try:
             if self._connection is None:
                 self._connect()
+            is_open = True
             yield
         except (psycopg.Error, OSError, UnicodeError, ValueError) as fault:
             of_data = isinstance(fault, psycopg.DataError | psycopg.IntegrityError | UnicodeError)
             is_over = known is not None and known.broken and isinstance(fault, psycopg.Error)
+            is_refused = isinstance(fault, psycopg.Error) and fault.sqlstate and not self._is_broken
             self.close()
             moved = isinstance(fault, psycopg.errors.ReadOnlySqlTransaction)
             timed_out = isinstance(fault, TimeoutError | psycopg.errors.ConnectionTimeout)
-            raise DatabaseFault(_words(fault), of_data, is_over or (moved and known is not None), timed_out) from None
+            of_connection = is_over or (moved and known is not None)
+            unheard = not is_open or bool(is_refused)
+            raise DatabaseFault(_words(fault), of_data, of_connection, timed_out, unheard) from None
         except BaseException:
             self.close()
             raise
         finally:
             self._figures.exchanged(time.perf_counter() - began)
+
+    @property
+    def _is_broken(self) -> bool:
+        return self._connection is None or self._connection.broken
 
     def close(self) -> None:
         """Closes it, in whatever state it is; the next exchange opens another."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from callsign import clocks, thread_starts
 from callsign.cluster import rows
 from callsign.cluster.adopting import Adopting
 from callsign.cluster.connection import LIMIT_SECONDS, Database, Trouble
 from callsign.cluster.figures import Figures
+from callsign.cluster.known import Known
 from callsign.cluster.ledger import Entry, Ledger, Note
 from callsign.cluster.life import Event, Life
 from callsign.cluster.membership import Membership
@@ -50,8 +52,11 @@ class ClusterGate(Gate):
 
     holds = True
 
-    def __init__(self, settings: Callable[[], Settings]) -> None:
-        """[cluster] is as it is now, the accounts whose jobs are delivered as they are later."""
+    def __init__(self, settings: Callable[[], Settings], write_known: Callable[[int | None], None]) -> None:
+        """[cluster] is as it is now, the accounts whose jobs are delivered as they are later.
+
+        `write_known` as for Known.
+        """
         section = settings().cluster
         assert section is not None  # noqa: S101
         self.figures = Figures()
@@ -60,11 +65,17 @@ class ClusterGate(Gate):
         self._store = settings().outbox
         self._settings = settings
         self._reader = OutboxReader(self._store.path)
+        self.known = Known(write_known)
         self._stopping = threading.Event()
         self._is_given_up = False
         self._ticked = clocks.steady()
         self._awake = 0.0  # seconds in which this process ran
         self._answered = self._leased = 0.0  # when it was so last, in these seconds
+
+    def look(self) -> None:
+        """What lies in the store; before a call is answered.  Where that cannot be told the others may know of all."""
+        with suppress(OutboxError):
+            self.known.found(*self._reader.known())
 
     def start(self, lanes: Lanes) -> None:
         """Joins the others beside the calls."""
@@ -97,7 +108,7 @@ class ClusterGate(Gate):
         self._store_id = store
         self.ledger = Ledger(lanes, figures)
         self.membership = Membership(me, self._section.lease)
-        self.publishing = Publishing(publish, self.ledger, me, self._digest_of, lock, trouble, figures)
+        self.publishing = Publishing(publish, self.ledger, me, self._digest_of, lock, trouble, figures, self.known)
         adopting = Adopting(me, self.ledger, lanes, self.publishing, lock, self._patience_ends, figures)
         self._slots = Slots(self.membership, lanes, _limit_of, figures)
         self.rounds = Rounds(
@@ -130,6 +141,7 @@ class ClusterGate(Gate):
             self.rounds.stop()
             self.publishing.stop()
             self.publishing.has_stopped.wait(seconds)
+            self.known.silence()
         self._reader.close()
 
     def admit(self, jobs: Sequence[Job]) -> None:
@@ -143,14 +155,21 @@ class ClusterGate(Gate):
 
     def _admit(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
-            patience = 2 * self._section.lease if job.recovered else self._section.patience
-            if rows.may_undo(job.notification) and not job.recovered:
-                patience *= 2  # its start, elsewhere, waits for its own answer, and maybe for one of those before it
-            entry = Entry(job, (self._store_id, job.id), self._section.host, self._awake + patience)
+            is_found = job.recovered and self.known.is_found(job.id)
+            patience_ends = self._awake + self._patience(job, is_found)
+            entry = Entry(job, (self._store_id, job.id), self._section.host, patience_ends, is_found=is_found)
             self.ledger.add(entry)
-            if self._goes_alone(entry):
+            if self._goes_alone(entry, clocks.steady()):
                 self.ledger.happen(entry, Event.SILENCE)
             self.publishing.publish(entry)
+
+    def _patience(self, job: Job, is_found: bool) -> float:
+        """How long a new job waits for its answer; one that others may have taken over as long as it can."""
+        if is_found:
+            return math.inf if self.known.has(job.id) else 2 * self._section.lease
+        if rows.may_undo(job.notification):  # its start, elsewhere, waits as long, and maybe for one of those before it
+            return 2 * self._section.patience
+        return self._section.patience
 
     def may_send(self, job: Job) -> bool:
         """Looks at the lease as late as possible."""
@@ -204,7 +223,7 @@ class ClusterGate(Gate):
         self._ticked = now
         silent = self.publishing.is_silent
         for entry in self.ledger.all(Life.NEW):
-            if self._goes_alone(entry):
+            if self._goes_alone(entry, now):
                 self.ledger.happen(entry, Event.SILENCE)
         for entry in self.ledger.all(Life.EARLY):
             if self._awake >= entry.patience_ends:
@@ -222,20 +241,22 @@ class ClusterGate(Gate):
         for entry in self.ledger.all(Life.HELD):
             if is_valid:
                 self.ledger.happen(entry, Event.RETURN)
-            elif self.publishing.is_out:  # for a minute no lease is to be had
+            elif self.membership.is_out(now):  # for a minute no lease is to be had
                 self.ledger.happen(entry, Event.SILENCE)
             elif entry.is_last_call(now) and self._awake > self._leased + LAPSED_SECONDS:
                 self.ledger.happen(entry, Event.LAST_CALL)
 
-    def _goes_alone(self, entry: Entry) -> bool:
+    def _goes_alone(self, entry: Entry, now: float) -> bool:
         """Whether a new job waits no longer for its answer.
 
         A stop does in the first seconds of a silence: its start may wait at a host that has not noticed it yet.
         """
         if self._awake >= entry.patience_ends:
             return True
-        if entry.job.recovered or not self.publishing.is_silent:
+        if not self.publishing.is_silent:
             return False
+        if entry.is_found:
+            return self.membership.is_out(now) or entry.is_last_call(now)
         return not (self.publishing.is_silent_for_us_alone and rows.may_undo(entry.job.notification))
 
     def _state_of(self, job: int) -> tuple[State, str] | None:

@@ -40,7 +40,7 @@ class HostRow(Record):
 
 
 class Membership:
-    """For one thread, but `lease_until`."""
+    """For one thread, but `lease_until` and `is_out`."""
 
     def __init__(self, me: str, lease_seconds: float) -> None:
         self.me = me
@@ -54,6 +54,11 @@ class Membership:
         self._looked_at = -math.inf
         self._rejoins: deque[float] = deque()
         self._out_until = -math.inf
+
+    @property
+    def is_in(self) -> bool:
+        """Whether we have joined, and had a lease: who has not holds what it tells the others, and so tells nothing."""
+        return self.lease_until > -math.inf
 
     def is_out(self, now: float) -> bool:
         """Whether another host of our name keeps us from joining."""

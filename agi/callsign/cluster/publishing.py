@@ -18,6 +18,7 @@ from callsign.cluster import statements as sql
 from callsign.cluster.answers import Answer, meaning
 from callsign.cluster.connection import LIMIT_SECONDS, Database, DatabaseFault, Trouble
 from callsign.cluster.figures import Figures
+from callsign.cluster.known import Known
 from callsign.cluster.ledger import Entry, Key, Ledger, Note
 from callsign.cluster.life import Event, Life
 from callsign.cluster.membership import BEAT_SECONDS
@@ -61,6 +62,7 @@ class Publishing:
         adopting: threading.Lock,
         trouble: Trouble,
         figures: Figures,
+        known: Known,
     ) -> None:
         """With `adopting` held somebody puts others' jobs onto the lanes: no answer is heeded meanwhile."""
         self._has_failed = False
@@ -75,6 +77,7 @@ class Publishing:
         self.recent: deque[Entry] = deque()
         """What has ended lately and was told."""
         self._database, self._ledger, self._me = database, ledger, me
+        self._known = known
         self._once_of, self._adopting, self._trouble, self._figures = once_of, adopting, trouble, figures
         self._incoming: queue.SimpleQueue[Entry | Note | None] = queue.SimpleQueue()
         self._new: deque[Entry] = deque()
@@ -100,6 +103,7 @@ class Publishing:
         if not self._has_failed:
             self._failing_since = clocks.steady()
         self._has_failed = True
+        self._known.silence()
 
     def publish(self, entry: Entry) -> None:
         """A new job, or one that the database has forgotten."""
@@ -182,16 +186,22 @@ class Publishing:
         if not (new or ends or notes or behind or self.is_silent):
             return
         if self.is_out:
+            self._known.silence()
             self._put_back(new, ends)
             return
+        before, is_heard = self._known.up_to, False
         for again in (True, False):
             try:
                 answers, known, inserted = self._exchange(new, ends, notes, behind)
                 break
             except DatabaseFault as fault:
+                is_heard |= not fault.unheard or bool(behind)
                 if not (again and fault.of_connection) or self._has_failed:
+                    if not is_heard:
+                        self._known.unheard(before)
                     self._fail(fault, new, ends)
                     return
+        self._known.answers()
         self._most = min(2 * self._most, MOST_AT_ONCE)
         if self._has_failed:
             self._has_failed = False
@@ -229,6 +239,7 @@ class Publishing:
                 if ends:
                     ended = say(sql.END, rows.ends(ends, self._me))
                 if new:
+                    self._known.telling(new)
                     values = rows.publication(new, self._once_of, self._me)
                     say(sql.LOCK_KEYS, values)
                     published = say(sql.PUBLISH, values)

@@ -94,8 +94,8 @@ class Rounds:
 
     def round(self, now: float) -> None:
         """One of them; what fails is done in the next one."""
-        self._publishing.is_out = self._membership.is_out(now)
-        if self._publishing.is_out:
+        if self._membership.is_out(now):
+            self._publishing.is_out = True
             self._sharing.go_without()
             return
         try:
@@ -108,9 +108,11 @@ class Rounds:
         except DatabaseFault as fault:
             self._sharing.go_without()
             self._trouble.has("rounds", fault)
-            if fault.timed_out:
+            self._publishing.is_out = not self._membership.is_in
+            if fault.timed_out or self._publishing.is_out:
                 self._publishing.has_no_answer()
         else:
+            self._publishing.is_out = False
             self._trouble.is_over("rounds")
 
     def _go_round(self, now: float) -> None:

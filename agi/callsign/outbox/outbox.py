@@ -101,6 +101,10 @@ class Outbox:
         now = clocks.wall()
         self._queue.put([(sql.NOTE_ASKED, (system, status, int(now // 60), now, action, reason))])
 
+    def note_known(self, up_to: int | None) -> None:
+        """Writes down up to which job the other hosts may know of those here; None: of all."""
+        self._queue.put([(sql.NOTE_KNOWN, (up_to,))])
+
     def wait_written(self, seconds: float) -> None:
         """Waits up to `seconds` until all that has ended is written, as far as the store can be."""
         done = threading.Event()

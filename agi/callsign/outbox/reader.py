@@ -233,6 +233,11 @@ class OutboxReader:
         """Its name among those of several hosts; empty where an earlier callsign's server still runs on it."""
         return str(self._rows(sql.STORE_NAME, ())[0][0]) if self._rows(sql.HAS_NAME, ()) else ""
 
+    def known(self) -> tuple[int, int | None]:
+        """The last job's number, and up to which number the other hosts may know of them; None: of all."""
+        newest, known = self._rows(sql.KNOWN, ())[0]
+        return int(newest), known
+
     def check(self) -> None:
         """Raises StoreBroken if what lies in the store makes no sense.  Reads all of it."""
         ((words,),) = self._rows("PRAGMA quick_check(1)", ())

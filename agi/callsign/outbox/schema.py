@@ -41,6 +41,8 @@ STEPS = (
     CREATE TABLE meta (store TEXT NOT NULL);
     INSERT INTO meta VALUES (lower(hex(randomblob(8))));
     """,
+    # 4 -> 5.  While they cannot be told: up to which job the other hosts may know of those here; NULL: of all.
+    "ALTER TABLE meta ADD COLUMN known INTEGER",
 )
 """`PRAGMA user_version` counts them.  A store of a later callsign is refused, an earlier one carried over."""
 
@@ -96,6 +98,10 @@ NEWEST_OPEN = "SELECT max(id) FROM job"
 HAS_NAME = "SELECT 1 FROM sqlite_master WHERE name = 'meta'"
 
 STORE_NAME = "SELECT store FROM meta"
+
+NOTE_KNOWN = "UPDATE meta SET known = ?"
+
+KNOWN = "SELECT (SELECT seq FROM sqlite_sequence WHERE name = 'job'), known FROM meta"
 
 KEEP_NAME = "UPDATE meta SET store = ?"
 

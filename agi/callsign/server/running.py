@@ -110,11 +110,13 @@ class Server:
         except ImportError as fault:
             log.error("[cluster]: %s; run install.sh again; this host works alone", fault)
             return None
-        return ClusterGate(lambda: self.settings)
+        return ClusterGate(lambda: self.settings, self.outbox.note_known)
 
     def start(self) -> None:
         """Answers calls; returns at once."""
         self.outbox.wait_open(OPEN_SECONDS)
+        if self._gate is not None:
+            self._gate.look()
         self._overdue.start()
         self.fastagi.start()
 
