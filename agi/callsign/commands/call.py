@@ -7,6 +7,7 @@ from urllib.parse import quote
 from callsign.commands import common
 from callsign.sandbox.asterisk.call import Call, unique_id
 from callsign.script.main import answer_one_step
+from callsign.steps.answer import value_of
 
 EPILOG = """\
 examples:
@@ -53,8 +54,7 @@ def run(options: common.Options) -> int:
     else:
         for name, value in variables.items():
             print(f"{name}={value}")
-    status = next(value for name, value in variables.items() if name.endswith("STATUS"))
-    return common.DONE if status in ("OK", "QUEUED", "SKIPPED") else common.FAILED
+    return common.DONE if value_of(variables, "STATUS") in ("OK", "QUEUED", "SKIPPED") else common.FAILED
 
 
 def with_account(path: str, account: str) -> str:

@@ -25,7 +25,7 @@ from callsign.script.script_log import set_up_logging
 from callsign.settings.load import ConfigError, load, path_of
 from callsign.settings.sections import Settings
 from callsign.stderr_queue import queue_stderr
-from callsign.steps.answer import Services, answer, note_question, status_variables
+from callsign.steps.answer import Services, answer, note_question, status_variables, value_of
 from callsign.steps.attend import Attendant, leave_status
 from callsign.steps.step import Step, read_step
 
@@ -92,7 +92,7 @@ class _Script:
             return status_variables(step.path, "ERROR", "a fault in callsign itself, see its log")
         self._answered_with = services
         variables = answer(step, services)
-        self._stored = any(value for name, value in variables.items() if name.endswith("JOB"))
+        self._stored = bool(value_of(variables, "JOB"))
         return variables
 
     def note(self, step: Step, variables: Mapping[str, str]) -> None:

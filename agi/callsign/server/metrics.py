@@ -33,7 +33,7 @@ from callsign.server.cluster_metrics import ClusterFigures
 from callsign.server.metrics_page import MetricsPage
 from callsign.settings.accounts import name_of, system_of
 from callsign.settings.sections import Settings
-from callsign.steps.answer import status_of
+from callsign.steps.answer import value_of
 from callsign.steps.handlers import HANDLERS
 from callsign.steps.step import Step
 from callsign.vendors.registry import VENDORS
@@ -147,7 +147,7 @@ class Metrics:
     def step(self, step: Step, variables: Mapping[str, str], seconds: float) -> None:
         """A session has ended; `variables` is what the channel got."""
         path = step.path if step.path in HANDLERS else UNKNOWN_PATH
-        status = status_of(variables)
+        status = value_of(variables, "STATUS")
         self._steps.labels(path, status if status in STATUSES else NO_STATUS).observe(seconds)
 
     def question(self, account: str, verdict: Verdict, seconds: float) -> None:

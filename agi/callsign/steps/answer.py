@@ -57,9 +57,9 @@ class Services(Record):
 
 def note_question(step: Step, variables: Mapping[str, str], services: Services) -> None:
     """Counts a question and what became of it; for when the dialplan has gone on."""
-    if isinstance(HANDLERS.get(step.path), Ask) and (status := status_of(variables)) != "SKIPPED":
+    if isinstance(HANDLERS.get(step.path), Ask) and (status := value_of(variables, "STATUS") or "-") != "SKIPPED":
         services.outbox.note_question(
-            _asked_account(step, services.settings()), step.path, status, reason_of(variables)
+            _asked_account(step, services.settings()), step.path, status, value_of(variables, "REASON")
         )
 
 
@@ -167,14 +167,9 @@ def _unknown(path: str) -> str:
     return f"{seen}{hint} known are {', '.join(HANDLERS)}"
 
 
-def status_of(variables: Mapping[str, str]) -> str:
-    """The status among the variables for the channel, "-" where there are none."""
-    return next((value for name, value in variables.items() if name.endswith("STATUS")), "-")
-
-
-def reason_of(variables: Mapping[str, str]) -> str:
-    """The reason among the variables for the channel."""
-    return next((value for name, value in variables.items() if name.endswith("REASON")), "")
+def value_of(variables: Mapping[str, str], what: str) -> str:
+    """STATUS, REASON or JOB among the variables for the channel, empty where there is none."""
+    return next((value for name, value in variables.items() if name.endswith(what)), "")
 
 
 def ids_of(step: Step) -> str:
@@ -190,12 +185,10 @@ def ids_of(step: Step) -> str:
 
 def log_step(step: Step, variables: dict[str, str], milliseconds: float) -> None:
     """One line per call, without numbers."""
-    status = status_of(variables)
-    reason = reason_of(variables)
-    job = next((v for n, v in variables.items() if n.endswith("JOB")), "")
+    status, reason, job = (value_of(variables, what) for what in ("STATUS", "REASON", "JOB"))
     level = logging.WARNING if status in ("ERROR", "REFUSED", "UNREACHABLE") else logging.INFO
     words = f": {reason}" if reason else ""
     path = for_message(step.path) or "-"
     account = f" account={for_message(step.account)}" if step.account else ""
     line = "%s path=%s%s job=%s %s ms=%.1f%s"
-    log.log(level, line, ids_of(step), path, account, job or "-", status, milliseconds, words)
+    log.log(level, line, ids_of(step), path, account, job or "-", status or "-", milliseconds, words)
