@@ -31,8 +31,7 @@ from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Kalliope
-from callsign.vendors.kalliope.last_call import register
-from callsign.vendors.kalliope.requests import by_period
+from callsign.vendors.kalliope.last_call import by_period, register
 from callsign.vendors.kalliope.signing import Signer
 from command_line import callsign
 from product import COMMAND, looks_old

@@ -22,8 +22,7 @@ from callsign.http.messages import Answer, Request
 from callsign.http.transport import HttpTransport
 from callsign.settings.accounts import account_of, place_named
 from callsign.settings.sections import Kalliope
-from callsign.vendors.kalliope.last_call import register
-from callsign.vendors.kalliope.requests import by_period
+from callsign.vendors.kalliope.last_call import by_period, register
 from callsign.vendors.kalliope.signing import Signer
 
 EPILOG = """\

@@ -1,4 +1,7 @@
-"""KalliopePBX: which extension last called a number, how that is kept, and its call register as a whole."""
+"""KalliopePBX: which extension last called a number, how that is kept, and its call register as a whole.
+
+Source: "API REST CDR", 2.4.  Its 2.1 has URLs for whole days, which `callsign api` can ask.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,7 @@ from callsign.vendors.interface import Probe, Probed
 from callsign.vendors.kalliope.history import DAY_SECONDS, MASKED, MOST_NUMBERS, Call, History, Window
 from callsign.vendors.kalliope.pbx_clock import local_period
 from callsign.vendors.kalliope.register import NoRegister, rows_of
-from callsign.vendors.kalliope.requests import by_period
-from callsign.vendors.kalliope.signing import Signer, clock_trouble, exchange, trouble_with
+from callsign.vendors.kalliope.signing import Signer, base_url, clock_trouble, exchange, trouble_with
 
 DAYS = 7  # that a look-up goes back by default
 MOST_DAYS = 31
@@ -32,6 +34,9 @@ TURN_SECONDS = 10.0
 
 MAX_BYTES = 16 << 20
 """Of a day's register: 100,000 rows of CSV; 20,000 are 3 MB, and 7 MB of JSON."""
+
+BODY_TYPE = "application/xml"
+"""The form of the body that is sent.  The document has XML and JSON, but shows `unique_id` in XML only."""
 
 MASKED_REASON = "the PBX hides the last digits of all numbers: give [kalliope] a user with its privacyadmin role"
 CROWDED_REASON = f"the PBX told of more than {MOST_NUMBERS} numbers: those that were called longest ago are not kept"
@@ -138,6 +143,21 @@ def summary(section: Kalliope, window: Window) -> Request:
     """A part of the register; CSV, which is a third of JSON.  Both ends are given: one alone would mean this month."""
     begin, end = local_period(window.begin, window.end, section.timezone)
     return by_period(section, "summary", "text/csv", begin, end, MAX_BYTES)
+
+
+def by_period(
+    section: Kalliope, style: str, accept: str, begin: str, end: str, max_bytes: int, unique_id: str = ""
+) -> Request:
+    """The calls from `begin` to `end`, both `YYYY-MM-DD HH:MM:SS` in the PBX's time; or the one of them with that id.
+
+    Both ends are given always: without them the PBX looks into the current month alone.  No value needs an escape.
+    """
+    one = f"<unique_id>{unique_id}</unique_id>" if unique_id else ""
+    fields = f"<begin>{begin}</begin><end>{end}</end>{one}"
+    body = f'<?xml version="1.0"?>\n<kpbx_request><cdr>{fields}</cdr></kpbx_request>\n'.encode()
+    headers = {"Accept": accept, "Content-Type": BODY_TYPE}
+    url = f"{base_url(section)}/cdr/{style}"
+    return Request("POST", url, headers=headers, body=body, max_bytes=max_bytes, is_safe=True)
 
 
 def register(
