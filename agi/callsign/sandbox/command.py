@@ -17,6 +17,13 @@ from callsign.sandbox.vendors.sandbox import VENDORS, Sandbox
 DEMO_ACCOUNTS = {system: vendor.demo_account for system, vendor in VENDORS.items()}
 
 
+WITHOUT_INSTALLATION = """\
+# Without an installation: in a file of your own, my.toml say, with these two lines, and callsign serve --config my.toml
+#[outbox]
+#path = "/home/you/outbox.db"
+"""
+
+
 def settings_for(box: Sandbox) -> str:
     """The sections of callsign.toml that lead to this sandbox with the demo's accounts."""
     sections = (f'[{name}]\nurl = "{box.url(name)}"\n{VENDORS[name].demo_settings}' for name in box.systems)
@@ -120,7 +127,7 @@ def run(
     else:
         hint = settings_for(box) if accounts is DEMO_ACCOUNTS else "# (with the keys of your settings)\n"
         lines = "".join(f"# {system}: {url}\n" for system, url in urls.items())
-        print(f"# the vendors' stand-ins; in callsign.toml:\n\n{hint}\n{lines}", flush=True)
+        print(f"# the vendors' stand-ins; in callsign.toml:\n\n{WITHOUT_INSTALLATION}\n{hint}\n{lines}", flush=True)
     signal.sigwait((signal.SIGINT, signal.SIGTERM))
     box.stop()
     return 0
