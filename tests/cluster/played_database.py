@@ -37,6 +37,7 @@ class PlayedDatabase:
         self.unheard: set[Key] = set()  # of what they undo nobody has told
         self.known: set[str] = set()  # digests that other jobs have
         self.hosts: dict[str, tuple[int, int, bool]] = {}  # life, beat, dead
+        self.systems: list[str] = []  # what each host delivers
         self.free: list[tuple[Any, ...]] = []  # rows of ADOPT
         self.on_adopt: Callable[[], object] = lambda: None
         self.wishes: list[Key] = []
@@ -68,18 +69,23 @@ class PlayedDatabase:
         return Rows(self._answer(statement, values or {}))
 
     def _answer(self, statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        keys = list(zip(values.get("store", ()), values.get("n", ()), strict=True))
+        keys = list(zip(values["store"], values["n"], strict=True)) if "store" in values else []
         me = values.get("me")
         if statement == sql.PUBLISH:
             return self._publish(keys, values)
         if statement == sql.ANSWERS:
             return [self._told_of(key) for key in keys if key in self.jobs]
         if statement == sql.END:
-            mine = [key for key in keys if key in self.jobs and self.jobs[key]["owner"] == me]
+            mine = [key for key in keys if key in self.jobs and self.jobs[key]["owner"] in (me, None)]
             for key, state in zip(keys, values["state"], strict=True):
                 if key in mine:
                     self.jobs[key]["state"] = state
             return list(mine)
+        if statement == sql.HAND_OVER:
+            for key in keys:
+                if key in self.jobs and self.jobs[key]["owner"] == values["owner"]:
+                    self.jobs[key]["owner"] = values["new_owner"]
+            return []
         if statement == sql.HELD and not values["above_store"]:
             return [
                 self._row(key) for key, job in self.jobs.items() if job["owner"] == me and job["state"] == "waiting"
@@ -94,7 +100,7 @@ class PlayedDatabase:
             self.hosts[str(me)] = life, beat + 1, dead
             return [(life,)]
         if statement == sql.HOSTS:
-            return [(name, *rest, {}, [], []) for name, rest in self.hosts.items()]
+            return [(name, *rest, {}, self.systems, []) for name, rest in self.hosts.items()]
         if statement == sql.DECLARE_DEAD:
             life, beat, _ = self.hosts[values["name"]]
             self.hosts[values["name"]] = life, beat, True
@@ -108,6 +114,8 @@ class PlayedDatabase:
         elif statement == sql.ADOPT:
             self.on_adopt()
             taken, self.free = self.free, []
+            if values["ownerless"] and "noojee" in values["systems"]:
+                taken += [self._row(key) for key, job in self.jobs.items() if job["owner"] is None]
             for row in taken:
                 self.jobs[row[0], row[1]] = {"home": row[8], "owner": me, "state": "waiting", "action": row[3]}
             return taken
@@ -120,10 +128,10 @@ class PlayedDatabase:
         self.batches.append(len(keys))
         if self.poison in values["call"]:
             raise DatabaseFault("it does not take that", of_data=True)
-        columns = zip(keys, values["once"], values["home"], values["state"], values["action"], strict=True)
-        for key, once, home, state, action in columns:
+        told = (values[name] for name in ("once", "home", "owner", "state", "action"))
+        for key, once, home, owner, state, action in zip(keys, *told, strict=True):
             if key not in self.jobs and once not in self.known:
-                self.jobs[key] = {"home": home, "owner": values["me"], "state": state, "action": action}
+                self.jobs[key] = {"home": home, "owner": owner, "state": state, "action": action}
                 self.known |= {once} - {None}
         return list(set(self.jobs) - before)
 

@@ -27,7 +27,7 @@ def batch(calls: list[str], host: str) -> dict[str, Any]:
     for n, call in enumerate(calls):
         told = Notification("noojee", "noojee/start", call, {"extenOrUniqueId": call}, clocks.wall(), 60.0)
         entries.append(Entry(Job(n, told, clocks.steady() + 60), (f"store of {host}", n), host, 0.0))
-    return rows.publication(entries, lambda entry: rows.digest(entry.job.notification.call), host)
+    return rows.publication(entries, lambda entry: rows.digest(entry.job.notification.call), lambda _: host, host)
 
 
 def test_two_batches_with_crossed_keys_do_not_wait_for_each_other(postgres_server: Postgres, database: str) -> None:

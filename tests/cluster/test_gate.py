@@ -45,6 +45,9 @@ class Lanes:
     def hold(self, job: Job) -> None:
         self.lane.hold(job)
 
+    def leave(self, job: Job) -> None:
+        self.hold(job)
+
     def give_up(self, job: Job, state: State, reason: str) -> None:
         self.lane.give_up(job, state, reason)
 
@@ -728,6 +731,164 @@ def test_while_jobs_are_taken_over_no_answer_lets_one_of_ours_go(host: Host, dat
         assert host.sends() == []
     publishing.join()
     assert host.sends() == [job.id]
+
+
+# -- more hosts than slots ---------------------------------------------------------------------------------
+
+
+def crowd(database: PlayedDatabase, host: Host) -> None:
+    """So many hosts come that there is no slot for this one."""
+    database.systems = ["noojee"]
+    database.hosts |= {f"a{n}": (1, 0, False) for n in range(noojee.CONCURRENCY)}
+    host.round()
+
+
+def uncrowd(database: PlayedDatabase, host: Host) -> None:
+    for n in range(noojee.CONCURRENCY):
+        del database.hosts[f"a{n}"]
+    host.round()
+
+
+def test_a_host_without_a_slot_leaves_its_jobs_to_whoever_comes_first(host: Host, database: PlayedDatabase) -> None:
+    crowd(database, host)
+    job = host.told()
+    host.publish()
+    assert database.jobs[STORE, job.id]["owner"] is None
+    assert (host.life(job), host.sends()) == (Life.OFFERED, [])
+    host.live(3)
+    assert host.sends() == []
+    database.jobs[STORE, job.id]["owner"] = "a1"
+    host.publish()
+    assert host.sends() == []
+    assert host.ended == {job.id: State.DUPLICATE}
+
+
+def test_what_it_had_before_it_leaves_to_them_too_but_not_what_is_under_way(
+    host: Host, database: PlayedDatabase
+) -> None:
+    begun, waits = host.told(call="pbx-1.1"), host.told(call="pbx-1.2")
+    host.publish()
+    host.lanes.lane.concurrency = 1
+    assert host.sends() == [begun.id]
+    crowd(database, host)
+    assert [database.jobs[STORE, job.id]["owner"] for job in (begun, waits)] == ["pbx1", None]
+    host.end(begun)
+    host.wait(0.1)
+    host.publish()
+    assert database.jobs[STORE, begun.id]["state"] == "delivered"
+    assert host.life(waits) is Life.OFFERED
+
+
+def test_it_sends_them_itself_when_it_has_a_slot_again_and_nobody_came(host: Host, database: PlayedDatabase) -> None:
+    crowd(database, host)
+    start, stop = host.told(), host.told("noojee/stop", call="pbx-1.2")
+    host.publish()
+    uncrowd(database, host)
+    assert {host.life(start), host.life(stop)} == {Life.MINE}
+    assert host.sends() == [start.id, stop.id]
+    assert host.gate.figures.adopted == 0
+
+
+def test_a_stop_left_to_others_waits_for_its_start_there(host: Host, database: PlayedDatabase) -> None:
+    crowd(database, host)
+    stop = host.told("noojee/stop")
+    host.publish()
+    database.behind.add((STORE, stop.id))
+    uncrowd(database, host)
+    assert (host.life(stop), host.sends()) == (Life.BEHIND, [])
+
+
+def test_when_the_database_falls_silent_it_sends_what_nobody_had_and_says_so_later(
+    host: Host, database: PlayedDatabase
+) -> None:
+    crowd(database, host)
+    done, tried, taken = (host.told(call=f"pbx-1.{n}") for n in range(3))
+    host.publish()
+    database.is_silent = True
+    host.wait(0.1)
+    host.publish()
+    host.wait(0.8)
+    assert host.sends() == []
+    host.wait(0.5)
+    assert host.sends() == [done.id, tried.id, taken.id]
+    host.end(done)
+    database.is_silent = False
+    database.jobs[STORE, taken.id]["owner"] = "a1"
+    host.publish()
+    host.wait(0.1)
+    host.publish()
+    assert database.jobs[STORE, done.id]["state"] == "delivered"
+    assert (database.jobs[STORE, tried.id]["owner"], host.life(tried)) == ("pbx1", Life.MINE)
+    assert host.life(taken) is Life.LOST
+
+
+def test_one_that_was_given_up_there_is_given_up_here(host: Host, database: PlayedDatabase) -> None:
+    crowd(database, host)
+    job = host.told()
+    host.publish()
+    database.jobs[STORE, job.id]["state"] = "dropped"
+    host.publish()
+    assert host.sends() == []
+    assert host.ended == {job.id: State.DROPPED}
+
+
+def test_one_whose_time_is_over_ends_for_all(host: Host, database: PlayedDatabase) -> None:
+    crowd(database, host)
+    job = host.told()
+    host.publish()
+    host.wait(LIFETIME_SECONDS)
+    assert host.sends() == []
+    assert host.ended == {job.id: State.EXPIRED}
+    host.wait(0.1)
+    host.publish()
+    assert database.jobs[STORE, job.id]["state"] == "expired"
+
+
+def test_what_a_start_finds_may_have_been_begun_and_goes_to_others_with_all_that_is_known_of_it(
+    host: Host, database: PlayedDatabase
+) -> None:
+    crowd(database, host)
+    job = host.told(recovered=True)
+    host.publish()
+    assert database.jobs[STORE, job.id]["owner"] == "pbx1"
+    host.round()
+    assert database.jobs[STORE, job.id]["owner"] is None
+    assert host.life(job) is Life.OFFERED
+
+
+def test_one_that_another_host_has_taken_and_left_again_is_a_job_like_any_other(
+    host: Host, database: PlayedDatabase
+) -> None:
+    crowd(database, host)
+    job = host.told()
+    host.publish()
+    database.jobs[STORE, job.id]["owner"] = "a1"
+    host.publish()
+    assert host.sends() == []
+    database.jobs[STORE, job.id]["owner"] = None
+    uncrowd(database, host)
+    (adopted,) = host.sends()
+    assert adopted < 0
+
+
+def test_between_two_rounds_a_host_with_a_slot_looks_for_what_others_left(host: Host, database: PlayedDatabase) -> None:
+    database.systems = ["noojee"]
+    database.hosts |= {f"z{n}": (1, 0, False) for n in range(noojee.CONCURRENCY)}
+    host.round()
+    database.free = [free_row(3)]
+    host.gate.rounds.look(host.clock.now)
+    assert len(host.sends()) == 1
+
+
+def test_behind_an_outage_it_leaves_them_time_to_say_that_they_have_sent_it(
+    host: Host, database: PlayedDatabase
+) -> None:
+    database.jobs["store of a9", 3] = {"home": "a9", "owner": None, "state": "waiting", "action": "noojee/start"}
+    database.openings += 1
+    host.round()
+    assert host.sends() == []
+    host.live(2)
+    assert len(host.sends()) == 1
 
 
 # -- our own faults --------------------------------------------------------------------------------------

@@ -94,6 +94,21 @@ def test_hosts_that_are_well_tell_of_a_call_once_whatever_hosts_it_passes(scene:
     assert_kept(scene)
 
 
+def test_a_host_for_which_there_is_no_place_at_a_vendor_leaves_its_calls_to_the_others(scene: Scene) -> None:
+    most = VENDORS["noojee"].concurrency
+    with scene.calls_on(*[scene.postgres.where()] * (most + 1)) as calls:
+        last = scene.hosts[-1]
+        held = "SELECT 1 FROM callsign.slot WHERE system = 'noojee' AND owner = %s"
+        wait_until(lambda: all(len(scene.rows(held, host.folder.name)) == (host is not last) for host in scene.hosts))
+        calls.wait_for_more(4 * SOME)
+        scene.wait_for_backlog(last, 5)
+        scene.end_backlog()
+        calls.wait_for_more(4 * SOME)
+    by_others = "SELECT 1 FROM callsign.job WHERE system = 'noojee' AND home = %s AND owner <> home"
+    assert len(scene.rows(by_others, last.folder.name)) > 5
+    assert_kept(scene)
+
+
 def test_the_backlog_of_a_host_that_dies_with_its_disk_is_delivered_by_the_others(scene: Scene) -> None:
     with scene.calls_on(*[scene.postgres.where()] * HOSTS) as calls:
         victim = scene.hosts[0]

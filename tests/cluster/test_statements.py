@@ -43,7 +43,7 @@ def beat(host: OtherHost, life: int = 1) -> list[Any]:
 
 
 def adopt(host: OtherHost, systems: tuple[str, ...] = ("skarabee", "noojee")) -> set[tuple[str, int]]:
-    rows = say(host, sql.ADOPT, systems=list(systems))
+    rows = say(host, sql.ADOPT, systems=list(systems), ownerless=True)
     return {(store, n) for store, n, *_ in rows}
 
 
@@ -122,6 +122,43 @@ def test_a_host_takes_over_nothing_for_a_vendor_that_it_has_no_section_for(new_h
     pbx1.die()
     assert adopt(pbx2, systems=("skarabee",)) == {("store-of-pbx1", 1)}
     assert pbx2.row(2, "store-of-pbx1")["owner"] == "pbx1"
+
+
+def hand_over(host: OtherHost, store: str, owner: str | None, new_owner: str | None, attempts: int = 1) -> None:
+    told = {"store": [store], "n": [1], "attempts": [attempts], "doubt": [attempts > 0], "pause": [60.0]}
+    say(host, sql.HAND_OVER, owner=owner, new_owner=new_owner, **told)
+
+
+def test_what_its_owner_has_no_slot_for_goes_to_another_with_all_that_is_known_of_it(new_host: NewHost) -> None:
+    pbx1, pbx2 = new_host("pbx1"), new_host("pbx2")
+    pbx1.publish(1)
+    hand_over(pbx1, pbx1.store, "pbx1", None)
+    assert say(pbx2, sql.ADOPT, systems=["skarabee"], ownerless=False) == []
+    [row] = say(pbx2, sql.ADOPT, systems=["skarabee"], ownerless=True)
+    *_, attempts, doubt, pause, may_be_begun = row
+    assert (attempts, doubt, may_be_begun) == (1, True, True)
+    assert 0 < pause <= 60
+    hand_over(pbx1, pbx1.store, "pbx1", None)  # too late
+    assert pbx1.row(1)["owner"] == "pbx2"
+
+
+def test_who_has_begun_with_what_was_nobodys_has_it_unless_another_came_first(new_host: NewHost) -> None:
+    pbx1, pbx2 = new_host("pbx1"), new_host("pbx2")
+    for host in (pbx1, pbx2):
+        host.publish(1, owner=None)
+    adopt(pbx2)
+    hand_over(pbx1, pbx1.store, None, "pbx1")
+    assert pbx1.row(1)["owner"] == "pbx2"
+    hand_over(pbx2, pbx2.store, "pbx2", None, attempts=0)
+    hand_over(pbx2, pbx2.store, None, "pbx2")
+    assert adopt(pbx1) == set()
+
+
+def test_what_is_nobodys_and_has_ended_at_one_host_has_ended(new_host: NewHost) -> None:
+    pbx1, pbx2 = new_host("pbx1"), new_host("pbx2")
+    pbx1.publish(1, owner=None)
+    assert end(pbx1, pbx1.store, 1, "expired") == [(pbx1.store, 1)]
+    assert adopt(pbx2) == set()
 
 
 def test_only_the_owner_ends_a_job_and_only_once_and_then_no_number_is_left_of_it(new_host: NewHost) -> None:

@@ -587,6 +587,19 @@ def test_one_that_stood_aside_and_finds_it_well_goes_on_at_once() -> None:
     assert lane.seconds_to_next(NOW) == 0
 
 
+def test_without_a_slot_nothing_is_attempted_and_what_needs_no_attempt_ends_all_the_same() -> None:
+    lane = filled(a_lane(), [job(1), job(2)])
+    lane.limit(0, hosts=5, stands_aside=False)
+    assert lane.take(NOW) is None
+    given_up, late = dict.fromkeys(lane._order)
+    assert lane.seconds_to_next(NOW) == late.steady_deadline - NOW
+    lane.give_up(given_up, State.DUPLICATE, "another host has it")
+    assert lane.seconds_to_next(NOW) == 0
+    assert taken(lane) is given_up
+    assert lane.take(NOW) is None
+    assert taken(lane, late.steady_deadline) is late
+
+
 def test_hosts_share_the_pace_of_a_backlog() -> None:
     lane = filled(a_lane(concurrency=1000), [job(n, recovered=True) for n in range(1000)])
     lane.limit(1000, hosts=4, stands_aside=False)

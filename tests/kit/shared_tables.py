@@ -46,12 +46,13 @@ class OtherHost:
             "age": told.get("age", 1.0),
             "time_left": told.get("time_left", HOUR),
             "home": self.name,
+            "owner": self.name if owner == "" else owner,
             "state": state,
             "attempts": int(state != "waiting"),
             "ended_ago": None if state == "waiting" else told.get("age", 1.0) / 2,
             "reason": reason,
         }
-        self._say(sql.PUBLISH, me=self.name if owner == "" else owner, **{name: [value] for name, value in row.items()})
+        self._say(sql.PUBLISH, **{name: [value] for name, value in row.items()})
 
     def die(self) -> None:
         """As the others declare it."""

@@ -12,6 +12,7 @@ from callsign.cluster import statements as sql
 from callsign.cluster.connection import Database
 from callsign.cluster.figures import Figures
 from callsign.cluster.ledger import Entry, Ledger
+from callsign.cluster.life import Life
 from callsign.cluster.publishing import Publishing
 from callsign.delivery.gate import Lanes
 
@@ -39,7 +40,12 @@ class Adopting:
     def take_in(self, found: list[tuple[Any, ...]], database: Database) -> None:
         """Rows that are ours from now on.  With `lock` held.  Raises DatabaseFault."""
         entries: list[Entry] = []
+        ours = []
         for row in found:
+            known = self._ledger.get((row[0], row[1]))
+            if known is not None and known.life is not Life.LOST:  # we had offered it
+                ours.append(known)
+                continue
             try:
                 entry = rows.adopted(row, self._me, self._patience_ends())
             except (ValueError, TypeError, AttributeError):
@@ -48,10 +54,11 @@ class Adopting:
             self._ledger.add(entry)
             entries.append(entry)
             log.info("job=%s is taken over from host %s", entry.job.shown, entry.home)
-        if not entries:
+        if not (entries or ours):
             return
         self._figures.adopted += len(entries)
         self._lanes.take_in([entry.job for entry in entries])
+        entries += ours
         with database.exchange() as say:  # what stands before one of them may be open at a third host
             asked = say(sql.ANSWERS, {**rows.names(entries), "me": self._me})
         answers = {(store, n): tuple(rest) for store, n, *rest in asked.fetchall()}

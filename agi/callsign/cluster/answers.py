@@ -24,6 +24,11 @@ Home, state, owner, reason, whether it is behind another, later actions, earlier
 """
 
 
+def is_nobodys(answer: Answer | None) -> bool:
+    """Whether it waits for whoever comes first."""
+    return answer is not None and answer[1] == State.WAITING.value and answer[2] is None
+
+
 def meaning(entry: Entry, answer: Answer | None, me: str, is_news: bool) -> tuple[Event, tuple[State, str]]:
     """Returns what happens to the job, and how it ends where it does.
 
@@ -38,8 +43,10 @@ def meaning(entry: Entry, answer: Answer | None, me: str, is_news: bool) -> tupl
     if home != entry.home:
         log.error("job=%s: %s has a store of the same name: is one a copy of the other?", entry.job.shown, home)
         return Event.SILENCE, nothing
-    if state != State.WAITING.value and owner == me:
+    if state != State.WAITING.value and owner in (me, None):
         return Event.TAKEN, (State(state), reason)
+    if is_nobodys(answer):
+        return Event.OFFER, nothing
     if state != State.WAITING.value or owner != me:
         what = f"{owner or 'another host'} has it" + ("" if state == State.WAITING.value else f": {state}")
         return Event.TAKEN, (State.DUPLICATE, what)

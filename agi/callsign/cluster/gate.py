@@ -108,9 +108,11 @@ class ClusterGate(Gate):
         self._store_id = store
         self.ledger = Ledger(lanes, figures)
         self.membership = Membership(me, self._section.lease)
-        self.publishing = Publishing(publish, self.ledger, me, self._digest_of, lock, trouble, figures, self.known)
-        adopting = Adopting(me, self.ledger, lanes, self.publishing, lock, self._patience_ends, figures)
         self._slots = Slots(self.membership, lanes, _limit_of, figures)
+        self.publishing = Publishing(
+            publish, self.ledger, me, self._digest_of, self._slots.has_room, lock, trouble, figures, self.known
+        )
+        adopting = Adopting(me, self.ledger, lanes, self.publishing, lock, self._patience_ends, figures)
         self.rounds = Rounds(
             beat,
             self.membership,
@@ -233,6 +235,9 @@ class ClusterGate(Gate):
         elif self._awake > self._answered + BLIND_SECONDS:
             for entry in self.ledger.all(Life.BEHIND):
                 self.ledger.happen(entry, Event.SILENCE)
+            for entry in self.ledger.all(Life.OFFERED):
+                self.ledger.happen(entry, Event.SILENCE)
+                self.publishing.claim(entry)
         is_valid = now < self.membership.lease_until
         if is_valid:
             self._leased = self._awake

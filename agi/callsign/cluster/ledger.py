@@ -30,6 +30,7 @@ class Entry(Record, frozen=False):
     life: Life = Life.NEW
     is_found: bool = False  # it lay in our store before a call was answered: the others may know of it
     is_published: bool = False
+    was_offered: bool = False  # the database had it as nobody's
     end: tuple[State, str] | None = None  # how it has ended here
     ended_at: float = 0.0  # steady seconds
 
@@ -124,6 +125,8 @@ class Ledger:
             self._lanes.let_go(entry.job)
         elif life in (Life.BEHIND, Life.EARLY):
             self._lanes.hold(entry.job)
+        elif life is Life.OFFERED:
+            self._lanes.leave(entry.job)
         elif life not in (*OPEN, Life.ENDED):
             self._lanes.give_up(entry.job, *word)
 

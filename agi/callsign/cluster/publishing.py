@@ -15,7 +15,7 @@ from typing import Any
 from callsign import clocks
 from callsign.cluster import rows
 from callsign.cluster import statements as sql
-from callsign.cluster.answers import Answer, meaning
+from callsign.cluster.answers import Answer, is_nobodys, meaning
 from callsign.cluster.connection import LIMIT_SECONDS, Database, DatabaseFault, Trouble
 from callsign.cluster.figures import Figures
 from callsign.cluster.known import Known
@@ -30,7 +30,7 @@ MOST_ENDS = 400
 MOST_LATE = 20_000
 """So many that have ended may wait to be told; then the oldest are not told any more."""
 
-ASKED_AGAIN = Life.BEHIND, Life.EARLY
+ASKED_AGAIN = Life.BEHIND, Life.EARLY, Life.OFFERED
 BEHIND_SECONDS = 0.05
 """So often the database is asked about those."""
 
@@ -59,12 +59,16 @@ class Publishing:
         ledger: Ledger,
         me: str,
         once_of: Callable[[Entry], str | None],
+        has_room: Callable[[str], bool],
         adopting: threading.Lock,
         trouble: Trouble,
         figures: Figures,
         known: Known,
     ) -> None:
-        """With `adopting` held somebody puts others' jobs onto the lanes: no answer is heeded meanwhile."""
+        """`has_room` tells of an account whether we can attempt something.
+
+        With `adopting` held somebody puts others' jobs onto the lanes: no answer is heeded meanwhile.
+        """
         self._has_failed = False
         self._failing_since = 0.0
         self.answers = threading.Event()
@@ -78,6 +82,7 @@ class Publishing:
         """What has ended lately and was told."""
         self._database, self._ledger, self._me = database, ledger, me
         self._known = known
+        self._has_room = has_room
         self._once_of, self._adopting, self._trouble, self._figures = once_of, adopting, trouble, figures
         self._incoming: queue.SimpleQueue[Entry | Note | None] = queue.SimpleQueue()
         self._new: deque[Entry] = deque()
@@ -182,7 +187,7 @@ class Publishing:
         if new or self.is_silent or self._ends_are_due(now):
             ends = [self._ends.popleft() for _ in range(min(MOST_ENDS, len(self._ends)))]
         notes = list(self._notes.values()) if now >= self._note_at else []
-        behind = self._ledger.all(*ASKED_AGAIN)[:MOST_AT_ONCE] if now >= self._look_at else []
+        behind = self._looked_after() if now >= self._look_at else []
         if not (new or ends or notes or behind or self.is_silent):
             return
         if self.is_out:
@@ -223,6 +228,10 @@ class Publishing:
             self._forget(entry)
         self._figures.unpublished = len(self._new) + len(self._late)
 
+    def _looked_after(self) -> list[Entry]:
+        """For whom something is to happen elsewhere."""
+        return [entry for life in ASKED_AGAIN for entry in self._ledger.all(life)[:MOST_AT_ONCE]]
+
     def _next(self) -> Entry:
         return self._new.popleft() if self._new else self._late.popleft()
 
@@ -240,8 +249,10 @@ class Publishing:
                     ended = say(sql.END, rows.ends(ends, self._me))
                 if new:
                     self._known.telling(new)
-                    values = rows.publication(new, self._once_of, self._me)
+                    values = rows.publication(new, self._once_of, self._owner_of, self._me)
                     say(sql.LOCK_KEYS, values)
+                    if begun := [entry for entry in new if entry.was_offered and not self._may_offer(entry)]:
+                        say(sql.HAND_OVER, rows.handing(begun, None, self._me))
                     published = say(sql.PUBLISH, values)
                     cursors.append(say(sql.ANSWERS, values))
                 else:
@@ -251,6 +262,14 @@ class Publishing:
                 cursors.append(say(sql.ANSWERS, {**rows.names(behind), "me": self._me}))
         answers = {(store, n): tuple(rest) for cursor in cursors for store, n, *rest in cursor.fetchall()}
         return answers, _keys(ended), _keys(published)
+
+    def _owner_of(self, entry: Entry) -> str | None:
+        """Who is to deliver it; None where we cannot: a host has more to do than to wait for one of the few slots."""
+        return None if self._may_offer(entry) and not self._has_room(entry.job.notification.system) else self._me
+
+    def _may_offer(self, entry: Entry) -> bool:
+        """Whether we have not begun with it, and shall not without another word."""
+        return entry.life in (Life.NEW, Life.OFFERED) and not entry.job.recovered
 
     def _fail(self, fault: DatabaseFault, new: list[Entry], ends: list[Entry]) -> None:
         if fault.of_data and len(new) == 1:
@@ -288,8 +307,19 @@ class Publishing:
 
     def heed(self, entry: Entry, answer: Answer | None, is_news: bool = False) -> None:
         """What the database says of a job happens to it; `is_news`: the others did not know of it until now."""
-        if entry.life not in (Life.ENDED, Life.LOST, Life.DUPLICATE, Life.NEEDLESS):
+        if entry.life in (Life.ENDED, Life.LOST, Life.DUPLICATE, Life.NEEDLESS):
+            return
+        entry.was_offered |= is_nobodys(answer)
+        if is_nobodys(answer) and entry.life is Life.ALONE:
+            self.claim(entry)
+        else:
             self._ledger.happen(entry, *meaning(entry, answer, self._me, is_news))
+
+    def claim(self, entry: Entry) -> None:
+        """We send what we had offered: the others are to leave it to us, where none of them has it yet."""
+        if entry.is_published:
+            entry.is_published = False
+            self.publish(entry)
 
     def _forget(self, entry: Entry) -> None:
         if entry.is_published:

@@ -7,14 +7,16 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from callsign import __version__, clocks
+from callsign.cluster import rows
 from callsign.cluster import statements as sql
 from callsign.cluster.adopting import Adopting
 from callsign.cluster.connection import Database, DatabaseFault, Trouble
 from callsign.cluster.figures import Figures
 from callsign.cluster.ledger import Ledger
-from callsign.cluster.life import Event
+from callsign.cluster.life import Event, Life
 from callsign.cluster.membership import BEAT_SECONDS, HostRow, Membership
 from callsign.cluster.publishing import Publishing
 from callsign.cluster.reconcile import Reconciliation
@@ -29,6 +31,12 @@ LACK_SECONDS = 0.3
 
 ASKED_SECONDS = 0.05
 """While a command here waits for what another host gets for all: once an hour, for a second at most."""
+
+LOOK_SECONDS = 0.25
+"""Between two looks for what hosts without a slot leave to whoever comes first."""
+
+UNSURE_SECONDS = 2.0
+"""Behind an outage the others may have sent what they had left to whoever comes first: so long they have to say so."""
 
 RECONCILE_SECONDS = 60.0
 PRUNE_SECONDS = 60.0
@@ -67,7 +75,7 @@ class Rounds:
         self._stopping = threading.Event()
         self._server = ""  # which one, since when
         self._opening = 0  # of the connection that was reconciled on
-        self._reconcile_at = 0.0
+        self._reconcile_at = self._sure_at = 0.0
         self._prune_at = clocks.steady() + random.uniform(0, PRUNE_SECONDS)  # noqa: S311
 
     def stop(self) -> None:
@@ -87,10 +95,22 @@ class Rounds:
             pause = LACK_SECONDS if self._slots.lacks else BEAT_SECONDS
             if self._sharing.is_asked:
                 pause = ASKED_SECONDS
-            self._publishing.answers.wait(max(0.0, began + pause - clocks.steady()))
+            self._pause(began + pause)
             self._publishing.answers.clear()
         self._sharing.go_without()
         self._database.close()
+
+    def _pause(self, end: float) -> None:
+        while (left := end - clocks.steady()) > 0:
+            if self._publishing.answers.wait(min(left, LOOK_SECONDS) if self._slots.is_crowded else left):
+                return
+            self.look(clocks.steady())
+
+    def look(self, now: float) -> None:
+        """Between two rounds: takes what hosts without a slot have left to whoever comes first."""
+        if self._slots.is_crowded and now < self._membership.lease_until:
+            with suppress(DatabaseFault):  # the next round tells
+                self._adopt(now)
 
     def round(self, now: float) -> None:
         """One of them; what fails is done in the next one."""
@@ -160,15 +180,18 @@ class Rounds:
         server = started.fetchall()[0][0]
         if server != self._server or self._database.openings != self._opening or now >= self._reconcile_at:
             self._reconciliation.run(self._database, forgetful=self._server not in ("", server))
+            if self._server and (server, self._database.openings) != (self._server, self._opening):
+                self._sure_at = now + UNSURE_SECONDS
             self._server, self._opening = server, self._database.openings
             self._reconcile_at = now + RECONCILE_SECONDS
             self._slots.load(self._database)
         self._slots.share(self._database, self._accounts())
+        self._offer()
         self._membership.renew(now)
         self._figures.lease_until = self._membership.lease_until
         if late:
             self._bury(late)
-        self._adopt()
+        self._adopt(now)
         self._sharing.serve(self._database)
 
     def _bury(self, late: list[HostRow]) -> None:
@@ -177,11 +200,25 @@ class Rounds:
         for name in (name for cursor in declared for (name,) in cursor.fetchall()):
             log.warning("host %s has given no sign of life: its jobs go out from the others", name)
 
-    def _adopt(self) -> None:
-        me = self._membership.me
+    def _offer(self) -> None:
+        """What we have no slot for any more goes to whoever comes first; what is under way stays ours."""
+        ours = [
+            entry
+            for entry in self._ledger.all(Life.MINE, Life.BEHIND, Life.EARLY)
+            if entry.is_published and not self._slots.has_room(entry.job.notification.system)
+        ]
+        for entry in ours:
+            self._ledger.happen(entry, Event.OFFER)
+        idle = [entry for entry in ours if entry.life is Life.OFFERED and entry.job.held]
+        if idle:
+            with self._database.exchange() as say:
+                say(sql.HAND_OVER, rows.handing(idle, self._membership.me, None))
+
+    def _adopt(self, now: float) -> None:
+        me, systems = self._membership.me, self._slots.with_some(self._accounts())
         with self._adopting.lock:  # no answer may let a job of ours go before these are on their lanes
             with self._database.exchange() as say:
-                taken = say(sql.ADOPT, {"me": me, "systems": self._slots.with_some(self._accounts())})
+                taken = say(sql.ADOPT, {"me": me, "systems": systems, "ownerless": now >= self._sure_at})
             self._adopting.take_in(taken.fetchall(), self._database)
 
     def _hear(self, wishes: list[tuple[str, int]]) -> None:

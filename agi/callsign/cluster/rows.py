@@ -55,7 +55,12 @@ def lock_of(*words: str) -> int:
     return int.from_bytes(hashlib.blake2b("|".join(words).encode(), digest_size=8).digest(), "big", signed=True)
 
 
-def publication(entries: Iterable[Entry], once_of: Callable[[Entry], str | None], me: str) -> dict[str, Any]:
+def publication(
+    entries: Iterable[Entry],
+    once_of: Callable[[Entry], str | None],
+    owner_of: Callable[[Entry], str | None],
+    me: str,
+) -> dict[str, Any]:
     """Values for LOCK_KEYS, PUBLISH, ANSWERS."""
     now = clocks.steady()
     rows, locks = [], set()
@@ -84,6 +89,7 @@ def publication(entries: Iterable[Entry], once_of: Callable[[Entry], str | None]
                 "age": notification.lifetime_seconds - left,
                 "time_left": left,
                 "home": entry.home,
+                "owner": owner_of(entry),
                 "state": state.value if state else "waiting",
                 "attempts": job.attempts,
                 "ended_ago": now - entry.ended_at if state else None,
@@ -140,6 +146,19 @@ def attempts(notes: list[Note], me: str) -> dict[str, Any]:
         "doubt": [note.entry.job.in_doubt for note in notes],
         "pause": [note.due - now for note in notes],
         "me": me,
+    }
+
+
+def handing(entries: list[Entry], owner: str | None, new_owner: str | None) -> dict[str, Any]:
+    """Values for HAND_OVER."""
+    now = clocks.steady()
+    return {
+        **names(entries),
+        "attempts": [entry.job.attempts for entry in entries],
+        "doubt": [entry.job.in_doubt for entry in entries],
+        "pause": [entry.job.due - now if entry.job.due > now else None for entry in entries],
+        "owner": owner,
+        "new_owner": new_owner,
     }
 
 

@@ -41,6 +41,9 @@ class Slots:
         self._guard = threading.Lock()
         self._is_alone = False
         self._trying = Trying(membership.me)
+        self._without: frozenset[str] = frozenset()
+        self.is_crowded = False
+        """Whether some account has more hosts than slots: those without one leave their jobs to whoever comes first."""
         self.lacks = False
         """Whether it is urgent: we have no slot of some account yet, or one that is to go to another host."""
 
@@ -61,10 +64,11 @@ class Slots:
                 say(sql.MAKE_SLOTS, {"systems": new, "most": [self._limit_of(account) for account in new]})
             self._made.update(new)
         me, living = self._membership.me, self._membership.living
-        targets, manners = {}, {}
+        targets, manners, is_crowded = {}, {}, False
         for account in accounts:
             wants = {name: host.wants.get(account, 0) for name, host in living.items() if account in host.systems}
             wants.setdefault(me, 0)
+            is_crowded |= len(wants) > self._limit_of(account)
             targets[account] = target = shares(self._limit_of(account), wants)[me]
             manners[account] = min(len(wants), self._limit_of(account)), self._trying.stands_aside(account, living)
             held = self._held.setdefault(account, set())
@@ -83,6 +87,8 @@ class Slots:
                     )
                 held |= {n for _, n in taken.fetchall()}
         self.lacks = any(len(self._held[it]) > most or (most and not self._held[it]) for it, most in targets.items())
+        self.is_crowded = is_crowded
+        self._without = frozenset(it for it, most in targets.items() if not (most and self._held[it]))
         with self._guard:
             self._is_alone = False
             for account in accounts:
@@ -98,9 +104,13 @@ class Slots:
             with database.exchange() as say:
                 say(sql.GIVE_SLOTS, {"me": self._membership.me, "system": account, "n": spare})
 
+    def has_room(self, account: str) -> bool:
+        """Whether we can attempt something of it.  For any thread."""
+        return account not in self._without
+
     def with_some(self, accounts: Collection[str]) -> list[str]:
         """Those of which we can attempt something."""
-        return [account for account in accounts if self._held.get(account)]
+        return [account for account in accounts if self.has_room(account)]
 
     def fall_back(self) -> None:
         """The database is silent: the slots are divided by the hosts that were known last."""

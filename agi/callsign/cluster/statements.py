@@ -104,13 +104,14 @@ PUBLISH = """
     INSERT INTO callsign.job (store, n, system, action, call, key, facts, once, born, deadline, home, owner,
                               state, attempts, ended, reason)
     SELECT store, n, system, action, call, key, facts, once, now() - make_interval(secs => age),
-           now() + make_interval(secs => time_left), home, %(me)s, state, attempts,
+           now() + make_interval(secs => time_left), home, owner, state, attempts,
            now() - make_interval(secs => ended_ago), reason
     FROM unnest(%(store)s::text[], %(n)s::bigint[], %(system)s::text[], %(action)s::text[], %(call)s::text[],
                 %(key)s::text[], %(facts)s::text[], %(once)s::text[], %(age)s::float8[], %(time_left)s::float8[],
-                %(home)s::text[], %(state)s::text[], %(attempts)s::int[], %(ended_ago)s::float8[], %(reason)s::text[])
-         AS new (store, n, system, action, call, key, facts, once, age, time_left, home, state, attempts, ended_ago,
-                 reason)
+                %(home)s::text[], %(owner)s::text[], %(state)s::text[], %(attempts)s::int[], %(ended_ago)s::float8[],
+                %(reason)s::text[])
+         AS new (store, n, system, action, call, key, facts, once, age, time_left, home, owner, state, attempts,
+                 ended_ago, reason)
     ON CONFLICT DO NOTHING RETURNING store, n"""
 """What has ended meanwhile goes there as such; `ended_ago` is NULL for the rest."""
 
@@ -140,7 +141,8 @@ END = """
         facts = CASE WHEN told.state IN ('delivered', 'superseded', 'duplicate') THEN '{}' ELSE facts END
     FROM unnest(%(store)s::text[], %(n)s::bigint[], %(state)s::text[], %(reason)s::text[], %(attempts)s::int[])
          AS told (store, n, state, reason, attempts)
-    WHERE job.store = told.store AND job.n = told.n AND job.owner = %(me)s AND job.state = 'waiting'
+    WHERE job.store = told.store AND job.n = told.n AND (job.owner = %(me)s OR job.owner IS NULL)
+      AND job.state = 'waiting'
     RETURNING job.store, job.n"""
 
 NOTE_ATTEMPTS = """
@@ -150,6 +152,15 @@ NOTE_ATTEMPTS = """
                 %(doubt)s::bool[])
          AS told (store, n, attempts, reason, pause, doubt)
     WHERE job.store = told.store AND job.n = told.n AND job.owner = %(me)s AND job.state = 'waiting'"""
+
+HAND_OVER = """
+    UPDATE callsign.job SET owner = %(new_owner)s, attempts = told.attempts, doubt = told.doubt,
+        next_try = now() + make_interval(secs => told.pause)
+    FROM unnest(%(store)s::text[], %(n)s::bigint[], %(attempts)s::int[], %(doubt)s::bool[], %(pause)s::float8[])
+         AS told (store, n, attempts, doubt, pause)
+    WHERE job.store = told.store AND job.n = told.n AND job.owner IS NOT DISTINCT FROM %(owner)s
+      AND job.state = 'waiting'"""
+"""To whoever comes first, with all that is known of it; or from there, to who has begun with it."""
 
 # -- each second ---------------------------------------------------------------------------------------
 
@@ -192,11 +203,11 @@ ADOPT = f"""
     taken AS (
         SELECT store AS of_store, n AS number, owner AS before FROM callsign.job
         WHERE state = 'waiting' AND system = ANY(%(systems)s)
-          AND (owner IS NULL OR owner = ANY(ARRAY(SELECT name FROM gone)))
+          AND ((owner IS NULL AND %(ownerless)s) OR owner = ANY(ARRAY(SELECT name FROM gone)))
         ORDER BY born LIMIT 100 FOR UPDATE SKIP LOCKED)
     UPDATE callsign.job SET owner = %(me)s FROM taken
-    WHERE store = of_store AND n = number RETURNING {_TAKEN}, before IS NOT NULL"""  # noqa: S608 (no value is in it)
-"""The last column: whether somebody had it before, who may have begun with it.
+    WHERE store = of_store AND n = number RETURNING {_TAKEN}, doubt OR before IS NOT NULL"""  # noqa: S608 (no value is in it)
+"""The last column: whether somebody may have begun with it.
 
 Who has joined again keeps its own; who is about to waits until this is done, and then sees what was taken.
 """

@@ -180,6 +180,11 @@ class Delivery:
         with self._calling(job.notification.system) as lane:
             lane.hold(job)
 
+    def leave(self, job: Job) -> None:
+        """The same, and maybe another host sends it: no call here waits for its end."""
+        self._outcomes.put_off([job.id])
+        self.hold(job)
+
     def give_up(self, job: Job, state: State, reason: str) -> None:
         """It ends so, unless an attempt is under way."""
         with self._calling(job.notification.system) as lane:

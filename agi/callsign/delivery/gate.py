@@ -28,6 +28,9 @@ class Lanes(Protocol):
     def hold(self, job: Job) -> None:
         """Not before it is let go; an attempt under way goes on."""
 
+    def leave(self, job: Job) -> None:
+        """The same, and maybe another host sends it: no call here waits for its end."""
+
     def give_up(self, job: Job, state: State, reason: str) -> None:
         """It ends so, unless an attempt is under way."""
 

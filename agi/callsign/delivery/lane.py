@@ -44,7 +44,7 @@ class Lane:
         self.guard = threading.Lock()
         self.ready = threading.Condition(self.guard)
         self.concurrency = concurrency
-        """How many may be attempted at once."""
+        """How many may be attempted at once; 0: a job can only end without an attempt."""
         self._hosts = 1  # that share the vendor: each has its part of a backlog's pace
         self._stands_aside = False  # while the vendor is in trouble: another host tries it
         self._keys_of = keys_of
@@ -160,10 +160,13 @@ class Lane:
 
     def take(self, now: float) -> Job | None:
         """The job to attempt now, None if there is none or enough are under way."""
-        if self._is_full:
+        if self._is_full and self.concurrency:
             return None
         self._sweep(now)
-        job = self._overdue.popleft() if self._overdue else self._next(now)
+        if self._overdue:
+            job: Job | None = self._overdue.popleft()
+        else:
+            job = self._next(now) if self.concurrency else None
         if job is not None:
             self._under_way[job.id] = self._returns
             job.begun |= not job.over
@@ -227,12 +230,14 @@ class Lane:
 
     def seconds_to_next(self, now: float) -> float | None:
         """How long until `take` may have something, None if only another event can change that."""
-        if self._is_full or not self._order:
+        if (self._is_full and self.concurrency) or not self._order:
             return None
         if self._overdue:
             return 0.0
         soonest = max(self._first_deadline, self._swept + SWEEP_SECONDS)
-        if self._fresh:
+        if not self.concurrency:
+            pass  # but a time may be over
+        elif self._fresh:
             soonest = min(soonest, self._opens if self.in_trouble else now)
         elif self._hurried:
             soonest = min(soonest, self._opens)
