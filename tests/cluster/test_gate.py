@@ -880,6 +880,20 @@ def test_between_two_rounds_a_host_with_a_slot_looks_for_what_others_left(host: 
     assert len(host.sends()) == 1
 
 
+def test_a_look_that_goes_wrong_ends_nothing(
+    host: Host, database: PlayedDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    database.systems = ["noojee"]
+    database.hosts |= {f"z{n}": (1, 0, False) for n in range(noojee.CONCURRENCY)}
+    host.round()
+    database.is_silent = True
+    host.gate.rounds.look(host.clock.now)
+    database.is_silent = False
+    database.on_adopt = lambda: 1 / 0
+    host.gate.rounds.look(host.clock.now)
+    assert caplog.text.count("a fault in callsign itself") == 1
+
+
 def test_behind_an_outage_it_leaves_them_time_to_say_that_they_have_sent_it(
     host: Host, database: PlayedDatabase
 ) -> None:

@@ -7,7 +7,6 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 from callsign import __version__, clocks
 from callsign.cluster import rows
@@ -109,8 +108,12 @@ class Rounds:
     def look(self, now: float) -> None:
         """Between two rounds: takes what hosts without a slot have left to whoever comes first."""
         if self._slots.is_crowded and now < self._membership.lease_until:
-            with suppress(DatabaseFault):  # the next round tells
+            try:
                 self._adopt(now)
+            except DatabaseFault:
+                pass  # the next round tells
+            except Exception as fault:
+                log.error("rounds: a fault in callsign itself: %s", place_of(fault))
 
     def round(self, now: float) -> None:
         """One of them; what fails is done in the next one."""
