@@ -338,6 +338,11 @@ def test_what_is_no_register_is_told_so(body: str) -> None:
         list(rows_of(Answer(200, {}, body.encode())))
 
 
+def test_xml_where_csv_was_asked_for_is_called_that() -> None:
+    with pytest.raises(NoRegister, match="XML or a page, where CSV was asked for"):
+        rows_of(Answer(200, {}, b"<cdr><call><id>1</id></call></cdr>"))
+
+
 def test_a_comma_in_quotes_is_of_one_value() -> None:
     (found,) = rows_of(Answer(200, {}, as_csv([{**ONE, "gateway_name": '"a, b"'}])))
     assert found["gateway_name"] == "a, b"
