@@ -298,7 +298,7 @@ def test_one_call_is_looked_for_in_the_days_around_its_id(called: tuple[Sandbox,
     told = json.loads(good(settings, "--call", CALL, "--style", style, "--format", "json"))
     assert [call["id"] for call in told] == [CALL]
     assert asked(box) == [
-        ("2026-02-01 12:00:00", "2026-02-03 12:00:00", CALL),
+        ("2026-02-01 00:00:00", "2026-02-03 23:59:59", CALL),
     ]
 
 
@@ -306,10 +306,10 @@ def test_one_call_is_looked_for_in_both_months_of_its_days(called: tuple[Sandbox
     box, settings = called
     done = cdr(settings, "--call", "pbx-1769900000.1")  # 2026-01-31 23:53 in Rome
     assert (done.returncode, done.stdout) == (1, b"")
-    assert b"has no call pbx-1769900000.1 from 2026-01-30 12:00:00 to 2026-02-01 12:00:00" in done.stderr
+    assert b"has no call pbx-1769900000.1 from 2026-01-30 00:00:00 to 2026-02-01 23:59:59" in done.stderr
     assert [one[:2] for one in asked(box)] == [
-        ("2026-01-30 12:00:00", "2026-01-31 23:59:59"),
-        ("2026-02-01 00:00:00", "2026-02-01 12:00:00"),
+        ("2026-01-30 00:00:00", "2026-01-31 23:59:59"),
+        ("2026-02-01 00:00:00", "2026-02-01 23:59:59"),
     ]
 
 

@@ -11,7 +11,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from callsign.commands.cdr_periods import begin_of, months
+from callsign.commands.cdr_joining import BadPart
+from callsign.commands.cdr_periods import begin_of, months, unmistakable
+from callsign.commands.cdr_selecting import within
 from callsign.sandbox.vendors.sandbox import Sandbox
 from command_line import callsign_text
 from product import looks_old
@@ -19,7 +21,6 @@ from product import looks_old
 AUTUMN, SPRING = ("Europe/Rome", "2026-10-25 01:00"), ("Europe/Rome", "2026-03-29 01:00")
 OVER_A_MONTH = ("America/Havana", "2026-11-01 04:00")  # 01:00 becomes 00:00
 READINGS = ("shown", "first", "second")
-REFUSED = [("01:59:59", False), ("02:00:00", True), ("02:30", True), ("02:59:59", True), ("03:00:00", False)]
 
 
 class Pbx:
@@ -65,45 +66,39 @@ class Pbx:
         return [line[0] for line in csv.reader(done.stdout.splitlines()) if not line[0].startswith("#")]
 
     def refused(self, begin: str, end: str) -> str:
-        done = callsign_text("cdr", "--config", str(self._settings), "--from", begin, "--to", end)
+        words = ("cdr", "--config", str(self._settings), "--from", begin, "--to", end, "--style", "blues_out")
+        done = callsign_text(*words)
         assert done.returncode == 2
         return done.stderr
 
 
 @pytest.mark.parametrize("compares", READINGS)
 @pytest.mark.parametrize("form", ["csv", "json", "xml"])
-@pytest.mark.parametrize("change", [AUTUMN, SPRING])
-def test_two_downloads_that_meet_behind_the_hour_in_which_the_clock_is_set_have_each_call_once(
-    tmp_path: Path, compares: str, form: str, change: tuple[str, str]
+@pytest.mark.parametrize("cut", ["02:00:00", "02:00:01", "02:30:00", "02:59:59", "03:00:00"])
+def test_two_downloads_that_meet_in_the_hour_shown_twice_have_each_call_once(
+    tmp_path: Path, compares: str, form: str, cut: str
 ) -> None:
-    day = change[1][:10]
-    middle = begin_of(f"{day} 03:00:01")
-    with Pbx(tmp_path, change, compares) as pbx:
-        before = pbx.calls(str(middle - timedelta(days=1)), str(middle - timedelta(seconds=1)), form)
-        after = pbx.calls(str(middle), f"{day} 12:00", form)
+    middle = begin_of(f"2026-10-25 {cut}")
+    with Pbx(tmp_path, AUTUMN, compares) as pbx:
+        before = pbx.calls("2026-10-24 12:00", str(middle - timedelta(seconds=1)), form)
+        after = pbx.calls(str(middle), "2026-10-25 12:00", form)
         assert sorted(before + after) == pbx.ids
 
 
 @pytest.mark.parametrize("compares", READINGS)
-def test_a_day_on_which_the_clock_is_set_back_is_whole(tmp_path: Path, compares: str) -> None:
+def test_a_time_in_the_hour_shown_twice_means_both(tmp_path: Path, compares: str) -> None:
     with Pbx(tmp_path, AUTUMN, compares) as pbx:
-        midnight = datetime(2026, 10, 24, 22, tzinfo=timezone.utc).timestamp()
-        assert pbx.calls("2026-10-25", "2026-10-25") == [one for one in pbx.ids if float(one) >= midnight]
+        begin = datetime(2026, 10, 25, 0, 15, tzinfo=timezone.utc).timestamp()
+        both = {f"{begin + shift + 600 * n:.0f}.0" for n in range(3) for shift in (0, 3600)}
+        assert set(pbx.calls("2026-10-25 02:15", "2026-10-25 02:40")) == both
+        assert pbx.calls("2026-10-25", "2026-10-25") == [one for one in pbx.ids if float(one) >= begin - 8100]
 
 
-@pytest.mark.parametrize("change", [AUTUMN, SPRING])
-@pytest.mark.parametrize(("clock", "is_refused"), REFUSED)
-def test_a_time_that_the_clock_shows_twice_or_never_is_refused_and_the_pbx_not_asked(
-    tmp_path: Path, change: tuple[str, str], clock: str, is_refused: bool
-) -> None:
-    day = change[1][:10]
-    with Pbx(tmp_path, change, "shown") as pbx:
-        if not is_refused:
-            pbx.calls(f"{day} {clock}", f"{day} 12:00")
-            return
-        for period in ((f"{day} {clock}", f"{day} 12:00"), (day, f"{day} {clock}")):
-            assert "outside of the hour in which the PBX's clock is set" in pbx.refused(*period)
-        assert pbx.box.seen == []
+@pytest.mark.parametrize("compares", READINGS)
+def test_a_time_that_the_clock_leaves_out_loses_no_call(tmp_path: Path, compares: str) -> None:
+    with Pbx(tmp_path, SPRING, compares) as pbx:
+        before = pbx.calls("2026-03-28", "2026-03-29 02:29:59")
+        assert sorted(before + pbx.calls("2026-03-29 02:30", "2026-03-29 12:00")) == pbx.ids
 
 
 @pytest.mark.parametrize("compares", READINGS)
@@ -115,3 +110,36 @@ def test_a_clock_that_is_set_back_on_the_first_of_a_month_loses_no_call(tmp_path
         "2026-11-01 02:00:00",
         "2026-12-01 00:00:00",
     ]
+
+
+def test_where_calls_have_no_time_the_hour_is_refused(tmp_path: Path) -> None:
+    with Pbx(tmp_path, AUTUMN, "shown") as pbx:
+        assert "outside of the hour in which the PBX's clock is set" in pbx.refused("2026-10-25 02:30", "2026-10-25")
+        assert pbx.box.seen == []
+
+
+def test_a_period_whose_ends_are_clear_is_asked_for_as_it_is() -> None:
+    part = months(begin_of("2026-10-25 01:59:59"), begin_of("2026-10-25 03:00"))[0]
+    assert unmistakable(part, "Europe/Rome") == part
+
+
+@pytest.mark.parametrize(
+    ("form", "body"),
+    [
+        ("csv", b"1.0,local_exten,yesterday\n"),
+        ("json", b'[{"id": "1.0"}]'),
+        ("json", b"{}"),
+        ("xml", b"<cdr><call><id>1.0</id></call></cdr>"),
+        ("xml", b'<!DOCTYPE cdr [<!ENTITY a "b">]><cdr/>'),
+    ],
+)
+def test_a_call_whose_time_cannot_be_read_is_neither_kept_nor_dropped(form: str, body: bytes) -> None:
+    with pytest.raises(BadPart):
+        within(body, form, begin_of("2026-10-25"), begin_of("2026-10-26"))
+
+
+def test_what_is_kept_of_a_csv_is_as_it_came() -> None:
+    header, kept = b"#id,start_time,note\r\n", b'1.0,2026-10-25 02:00:00,"a\nb"\r\n'
+    body = header + kept + b'2.0,2026-10-26 02:00:00,"c\nd"\r\n'
+    assert within(body, "csv", begin_of("2026-10-25"), begin_of("2026-10-26")) == header + kept
+    assert within(b"", "csv", begin_of("2026-10-25"), begin_of("2026-10-26")) == b""

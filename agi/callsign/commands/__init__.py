@@ -12,7 +12,8 @@ line; interrupts is what ^C does; common is what commands share.
     cluster       the PostgreSQL of several hosts; all_hosts is what status says of it, all_jobs what jobs, retry and
                   drop are there
     call          one handler            sign            text and signature
-    api           any call of a vendor   cdr             by cdr_periods, joined by cdr_joining
+    api           any call of a vendor   cdr             by cdr_periods, joined by cdr_joining;
+                                         cdr_selecting, where a clock is set back
     help          the texts in help/     backup          a copy of the store
     asterisk_conf where Asterisk keeps what, and whom it runs as: for check and agi_debug
     access        what install.sh runs to let the service and Asterisk in; exchange, to swap two folders at one stroke

@@ -10,12 +10,13 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from callsign import clocks
 from callsign.commands import common
 from callsign.commands.cdr_joining import BadPart, Joined
-from callsign.commands.cdr_periods import Part, given, months
+from callsign.commands.cdr_periods import Part, given, months, unmistakable
+from callsign.commands.cdr_selecting import ELSEWHERE, NAME, within
 from callsign.commands.interrupts import ended_by_signals
 from callsign.delivery.conversation import run_conversation
 from callsign.http.messages import Answer, Request
@@ -31,7 +32,8 @@ examples:
   callsign cdr --from '2026-11-28 08:00' --format json
   callsign cdr --call 1463997154.0 --style detailed --json
 
-Times are those of the PBX's clock, none of them in the hour in which that is set back or forward.
+Times are those of the PBX's clock; one in the hour that it shows twice, when summer time ends,
+means both.
 exit status: 0 done, 1 the register cannot be had or written, 2 wrong usage or settings"""
 
 STYLES = ("summary", "detailed", "blues_out", "v3_compat")
@@ -98,8 +100,12 @@ def _failed(options: common.Options, words: str) -> int:
     return common.FAILED
 
 
-Piece = tuple[Part, Request]
-"""A part of the period, and the request for it."""
+class Piece(NamedTuple):
+    """A part of the period, and the request for it."""
+
+    part: Part
+    request: Request
+    holds_more: bool  # than the part
 
 
 def _pieces(section: Kalliope, form: str, options: common.Options) -> list[Piece]:
@@ -110,22 +116,26 @@ def _pieces(section: Kalliope, form: str, options: common.Options) -> list[Piece
     period = given(options.begin, options.end, options.call, zone)
     pieces = []
     for part in months(*period, zone):
-        begin, end = map(str, part)
+        asked = unmistakable(part, zone)
+        if asked != part and options.style == "blues_out":
+            raise ValueError(f"--style blues_out: its calls have no {NAME} that can be read: {ELSEWHERE}")
+        begin, end = map(str, asked)
         request = by_period(section, options.style, accept, begin, end, MAX_BYTES, options.call or "")
-        pieces.append((part, request))
+        pieces.append(Piece(part, request, asked != part))
     return pieces
 
 
 def _download(section: Kalliope, pieces: list[Piece], form: str, file: IO[bytes], call: str | None) -> None:
     joined = Joined(form)
-    for part, request in _with_progress(pieces):
+    for piece in _with_progress(pieces):
         try:
-            file.writelines(joined.part(_body(section, request)))
+            body = _body(section, piece.request)
+            file.writelines(joined.part(within(body, form, *piece.part) if piece.holds_more else body))
         except (Failed, BadPart) as fault:
             what = "the answer cannot be used: " if isinstance(fault, BadPart) else ""
-            raise Failed(f"{part.begin:%Y-%m}: {what}{fault}") from None
+            raise Failed(f"{piece.part.begin:%Y-%m}: {what}{fault}") from None
     if call is not None and not joined.has_calls:
-        period = f"from {pieces[0][0].begin} to {pieces[-1][0].end}"
+        period = f"from {pieces[0].part.begin} to {pieces[-1].part.end}"
         raise Failed(f"the register has no call {call} {period}; a call is in it only after its end")
     file.write(joined.end())
 

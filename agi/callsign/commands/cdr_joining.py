@@ -80,20 +80,26 @@ class Joined:
     def _xml(self, body: bytes) -> Iterator[bytes]:
         if not body.strip():
             return
-        prolog = _PROLOG.match(body)
-        assert prolog is not None  # noqa: S101  it may be empty
-        root = _ROOT.fullmatch(body, prolog.end())
-        if root is None:
-            raise BadPart("it is no XML of calls")
-        try:
-            expat.ParserCreate().Parse(body, True)
-        except (expat.ExpatError, LookupError, ValueError):
-            raise BadPart("it is no XML") from None
+        root = xml_root(body)
         if self._root not in (None, root[1]):
             raise BadPart("its root differs from that of the part before")
         if not self._began:
-            yield body[: prolog.end()] + b"<" + root[1] + b">\n"
+            yield body[: root.start()] + b"<" + root[1] + b">\n"
         self._root, self._began = root[1], True
         if root[2] and root[2].strip():
             self.has_calls = True
             yield root[2].strip() + b"\n"
+
+
+def xml_root(body: bytes) -> re.Match[bytes]:
+    """Returns the root of well-formed XML: its name and what is in it; no DTD is before it.  Raises BadPart."""
+    prolog = _PROLOG.match(body)
+    assert prolog is not None  # noqa: S101  it may be empty
+    root = _ROOT.fullmatch(body, prolog.end())
+    if root is None:
+        raise BadPart("it is no XML of calls")
+    try:
+        expat.ParserCreate().Parse(body, True)
+    except (expat.ExpatError, LookupError, ValueError):
+        raise BadPart("it is no XML") from None
+    return root

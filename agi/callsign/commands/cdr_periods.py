@@ -1,7 +1,7 @@
 """Periods on the PBX's clock for `callsign cdr`: as they are given, month by month, and around one call.
 
-A time is what the clock shows.  In an hour that it shows twice, or never, when summer time ends or begins, no period
-may begin or end: what the PBX takes such a time for is unknown.
+A time is what the clock shows.  In the hour that it shows twice, when summer time ends, a time means both: which of
+them the PBX takes it for is unknown, so it is asked for more, and the calls outside are left out by their start_time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ NO_CHANGES = "UTC"
 _WHEN = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[ T]([0-9]{2}:[0-9]{2})(:[0-9]{2})?)?")
 _CALL = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
 _SECOND, _HOUR, _DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
-_NOON = time(12)  # at which no clock is set
 
 
 class Part(NamedTuple):
@@ -29,27 +28,24 @@ class Part(NamedTuple):
     end: datetime
 
 
-def begin_of(text: str, zone: str = NO_CHANGES) -> datetime:
+def begin_of(text: str) -> datetime:
     """`--from`: a date from its first second, or a time, on the PBX's clock.  Raises ValueError."""
-    return _when(text, "00:00", ":00", zone)
+    return _when(text, "00:00", ":00")
 
 
-def end_of(text: str, zone: str = NO_CHANGES) -> datetime:
+def end_of(text: str) -> datetime:
     """`--to`: a date to its last second, or a time, on the PBX's clock.  Raises ValueError."""
-    return _when(text, "23:59", ":59", zone)
+    return _when(text, "23:59", ":59")
 
 
-def _when(text: str, clock: str, seconds: str, zone: str) -> datetime:
+def _when(text: str, clock: str, seconds: str) -> datetime:
     found = _WHEN.fullmatch(text)
     if found is None:
         raise ValueError(f"{text}: wanted YYYY-MM-DD or YYYY-MM-DD HH:MM[:SS]")
     try:
-        when = datetime.fromisoformat(f"{found[1]} {found[2] or clock}{found[3] or (':00' if found[2] else seconds)}")
+        return datetime.fromisoformat(f"{found[1]} {found[2] or clock}{found[3] or (':00' if found[2] else seconds)}")
     except ValueError:
         raise ValueError(f"{text}: there is no such date or time") from None
-    if is_twice_or_never(when, zone):
-        raise ValueError(f"{text}: give a time outside of the hour in which the PBX's clock is set back or forward")
-    return when
 
 
 def given(begin: str | None, end: str | None, call: str | None, zone: str) -> Part:
@@ -57,14 +53,14 @@ def given(begin: str | None, end: str | None, call: str | None, zone: str) -> Pa
     if call is not None and not _CALL.fullmatch(call):
         raise ValueError("--call: wanted a call's id, such as 1463997154.0")
     if begin is not None:
-        return Part(begin_of(begin, zone), end_of(end or str(datetime.now(ZoneInfo(zone)).date()), zone))
+        return Part(begin_of(begin), end_of(end or str(datetime.now(ZoneInfo(zone)).date())))
     if call is None or end is not None:
         raise ValueError("wanted --from, or --call alone")
     at = epoch_of(call)
     if at is None:
         raise ValueError(f"--call {call}: the id does not say when the call was: give --from too")
     day = datetime.fromtimestamp(at, ZoneInfo(zone)).date()
-    return Part(datetime.combine(day - _DAY, _NOON), datetime.combine(day + _DAY, _NOON))
+    return Part(datetime.combine(day - _DAY, time.min), datetime.combine(day + _DAY, time(23, 59, 59)))
 
 
 def months(begin: datetime, end: datetime, zone: str = NO_CHANGES) -> list[Part]:
@@ -82,3 +78,13 @@ def months(begin: datetime, end: datetime, zone: str = NO_CHANGES) -> list[Part]
         parts.append(Part(begin, min(end, following - _SECOND)))
         begin = following
     return parts
+
+
+def unmistakable(part: Part, zone: str) -> Part:
+    """The same or more, with ends that the PBX's clock shows once."""
+    begin, end = part
+    while is_twice_or_never(begin, zone):
+        begin -= _HOUR
+    while is_twice_or_never(end, zone):
+        end += _HOUR
+    return Part(begin, end)
