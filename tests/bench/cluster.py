@@ -70,6 +70,7 @@ def host(case: str, postgres: Postgres, vendor_port: int) -> Iterator[Product]:
 
 
 def steps(postgres: Postgres, seconds: float, rounds: int) -> None:
+    print("As Asterisk's dialplan sees it, beside a step to C:")
     print(
         f"{'calls/s':>7} {'PostgreSQL':<10} {'C p50':>6}   {'step p50':>8} {'p99':>6}   {'ratio to alone':>14}   load"
     )
@@ -93,22 +94,22 @@ def steps(postgres: Postgres, seconds: float, rounds: int) -> None:
         load.close()
 
 
-def tell(url: str, rate: float, seconds: float, first: int) -> list[int]:
-    """When each connection stood, of calls at that pace."""
-    accepted: list[int] = []
+def tell(url: str, rate: float, seconds: float, first: int) -> list[tuple[int, int]]:
+    """When each connection stood and when its session had ended, of calls at that pace."""
+    sessions: list[tuple[int, int]] = []
     began = time.monotonic()
 
     def client(number: int) -> None:
         for turn in range(number, int(rate * seconds), CLIENTS):
             time.sleep(max(0.0, began + turn / rate - time.monotonic()))
-            accepted.append(session(url, first + turn)[0])
+            sessions.append(session(url, first + turn))
 
     threads = [threading.Thread(target=client, args=(number,)) for number in range(CLIENTS)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return sorted(accepted)
+    return sorted(sessions)
 
 
 def work_of(postgres: Postgres) -> tuple[int, int]:
@@ -133,8 +134,8 @@ class Receipts:
         return sorted(int(line) for line in self._file.read_text().split())[:count]
 
 
-def way(case: str, postgres: Postgres, rate: int, seconds: float) -> tuple[Times, list[str]]:
-    """From accept to the vendor, and with PostgreSQL well what was done there, at rest and for each notification."""
+def way(case: str, postgres: Postgres, rate: int, seconds: float) -> tuple[Times, Times, list[str]]:
+    """The step, from accept to the vendor, and with PostgreSQL well what was done there, at rest and for each."""
     words = []
     with tempfile.TemporaryDirectory() as folder:
         receipts = Receipts(Path(folder) / "receipts")
@@ -144,27 +145,28 @@ def way(case: str, postgres: Postgres, rate: int, seconds: float) -> tuple[Times
             rest = work_at_rest(postgres) if case == WELL else None
             before = work_of(postgres) if case == WELL else None
             began = time.monotonic()
-            accepted = tell(server.url, rate, seconds, warm_up)
-            received = receipts.first(warm_up + len(accepted))[warm_up:]
+            sessions = tell(server.url, rate, seconds, warm_up)
+            received = receipts.first(warm_up + len(sessions))[warm_up:]
             if rest and before:
                 after = work_of(postgres)
                 lasted = time.monotonic() - began
                 words += [f"at rest a second {rest[0]:.1f} transactions, {rest[1]:.0f} bytes of WAL"]
-                each = [(b - a - r * lasted) / len(accepted) for a, b, r in zip(before, after, rest, strict=True)]
+                each = [(b - a - r * lasted) / len(sessions) for a, b, r in zip(before, after, rest, strict=True)]
                 words += [f"a notification {each[0]:.2f} transactions, {each[1]:.0f} bytes of WAL"]
-    return Times([(there - here) / 1000 for here, there in zip(accepted, received, strict=True)]), words
+    took = Times([(end - began) / 1000 for began, end in sessions])
+    return took, Times([(there - here) / 1000 for (here, _), there in zip(sessions, received, strict=True)]), words
 
 
 def ways(postgres: Postgres, seconds: float) -> None:
-    print(f"{'calls/s':>7} {'PostgreSQL':<10} {'accept to vendor p50':>20} {'p99':>7}   {'ratio':>5}   load")
+    print("Without Asterisk, as a client sees it, ms:")
+    print("calls/s PostgreSQL   step p50    p99   ratio to alone   accept to vendor p50     p99   load")
     for rate in RATES:
         alone = 0.0
         for case in CASES:
-            times, words = way(case, postgres, rate, seconds)
-            alone = alone or times.p50
-            print(
-                f"{rate:7} {case:<10} {times.p50:20.2f} {times.p99:7.2f}   {times.p50 / alone:5.1f}   {load_average()}"
-            )
+            step, to_vendor, words = way(case, postgres, rate, seconds)
+            alone = alone or step.p50
+            print(f"{rate:7} {case:<10} {step.p50:10.2f} {step.p99:6.2f}   {step.p50 / alone:14.2f}"
+                  f"   {to_vendor.p50:20.2f} {to_vendor.p99:7.2f}   {load_average()}")  # fmt: skip
             for line in words:
                 print(f"        {line}", flush=True)
 

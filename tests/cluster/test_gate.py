@@ -13,7 +13,8 @@ from callsign.cluster import statements as sql
 from callsign.cluster.gate import MOST_OF_A_TICK_SECONDS, ClusterGate
 from callsign.cluster.known import Known
 from callsign.cluster.life import Life
-from callsign.cluster.publishing import APART_SECONDS, END_SECONDS
+from callsign.cluster.pending import END_SECONDS
+from callsign.cluster.publishing import APART_SECONDS
 from callsign.delivery.gate import Load
 from callsign.delivery.lane import Lane
 from callsign.notification import Notification, State

@@ -6,7 +6,6 @@ What has no answer stays here and is told later, also when it has ended: the oth
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -22,13 +21,9 @@ from callsign.cluster.known import Known
 from callsign.cluster.ledger import Entry, Key, Ledger, Note
 from callsign.cluster.life import Event, Life
 from callsign.cluster.membership import BEAT_SECONDS
+from callsign.cluster.pending import MOST_AT_ONCE, Pending
 from callsign.log_text import place_of
 from callsign.notification import State
-
-MOST_AT_ONCE = 200
-MOST_ENDS = 400
-MOST_LATE = 20_000
-"""So many that have ended may wait to be told; then the oldest are not told any more."""
 
 ASKED_AGAIN = Life.BEHIND, Life.EARLY, Life.OFFERED
 BEHIND_SECONDS = 0.05
@@ -37,10 +32,6 @@ BEHIND_SECONDS = 0.05
 GATHER_SECONDS = 0.005
 """Between two exchanges: of 300 notifications a second two go together, and the calls have less work beside them."""
 
-END_SECONDS = 0.02
-"""So long an end waits for new jobs to be told with: nobody waits for it yet but who stands behind it."""
-
-NOTE_SECONDS = 0.5
 AGAIN_SECONDS = 0.5
 """Behind a fault the next exchange is so much later."""
 
@@ -87,13 +78,8 @@ class Publishing:
         self._known = known
         self._has_room = has_room
         self._once_of, self._adopting, self._trouble, self._figures = once_of, adopting, trouble, figures
-        self._incoming: queue.SimpleQueue[Entry | Note | None] = queue.SimpleQueue()
-        self._new: deque[Entry] = deque()
-        self._late: deque[Entry] = deque()
-        self._ends: deque[Entry] = deque()
-        self._notes: dict[Key, Note] = {}
-        self._note_at = self._look_at = 0.0
-        self._most = MOST_AT_ONCE
+        self._pending = Pending(ledger, figures)
+        self._look_at = 0.0
         self._stopping = threading.Event()
 
     @property
@@ -115,21 +101,21 @@ class Publishing:
 
     def publish(self, entry: Entry) -> None:
         """A new job, or one that the database has forgotten."""
-        self._incoming.put(entry)
+        self._pending.put(entry)
 
     def end(self, entry: Entry) -> None:
         """It has ended here."""
-        self._incoming.put(entry)
+        self._pending.put(entry)
 
     def note(self, note: Note) -> None:
         """An attempt had no verdict."""
-        self._incoming.put(note)
+        self._pending.put(note)
 
     def stop(self) -> None:
         """The thread ends when all is told, or cannot be."""
         self._stopping.set()
         self.may_begin.set()
-        self._incoming.put(None)
+        self._pending.put(None)
 
     def run(self) -> None:
         """The thread's work."""
@@ -150,53 +136,27 @@ class Publishing:
             return AGAIN_SECONDS
         if self._has_work(now):
             return 0.0
-        ends = [now + 1.0]
-        if self._ends:
-            ends.append(self._ends[0].ended_at + END_SECONDS)
-        if self._notes:
-            ends.append(self._note_at)
+        next_at = self._pending.next_at(now)
         if self._ledger.has(*ASKED_AGAIN):
-            ends.append(self._look_at)
-        return max(0.0, min(ends) - now)
+            next_at = min(next_at, self._look_at)
+        return max(0.0, next_at - now)
 
     def _has_work(self, now: float) -> bool:
-        return bool(self._new or self._late or self._ends_are_due(now) or self._incoming.qsize())
-
-    def _ends_are_due(self, now: float) -> bool:
-        return bool(self._ends) and (self._stopping.is_set() or self._ends[0].ended_at + END_SECONDS <= now)
+        return self._pending.has_work(now) or (self._stopping.is_set() and self._pending.has_ends)
 
     def gather(self, seconds: float) -> None:
         """Sorts what has come; waits up to `seconds` for it, behind a fault so long."""
-        end = clocks.steady() + seconds
-        while True:
-            left = max(0.0, end - clocks.steady())
-            try:
-                item = self._incoming.get(timeout=left) if left else self._incoming.get_nowait()
-            except queue.Empty:
-                return
-            if isinstance(item, Note):
-                self._notes[item.entry.key] = item
-            elif item is not None and not item.is_published:
-                self._new.append(item)
-            elif item is not None and item.end is not None:
-                self._notes.pop(item.key, None)
-                self._ends.append(item)
-            if item is None or not self.is_silent:
-                end = 0.0
+        self._pending.gather(seconds, whole=self.is_silent)
 
     def turn(self, now: float) -> None:
         """One exchange, where there is something to tell or to ask."""
-        new = [self._next() for _ in range(min(self._most, len(self._new) + len(self._late)))]
-        ends = []
-        if new or self.is_silent or self._ends_are_due(now):
-            ends = [self._ends.popleft() for _ in range(min(MOST_ENDS, len(self._ends)))]
-        notes = list(self._notes.values()) if now >= self._note_at else []
+        new, ends, notes = self._pending.take(now, all_ends=self.is_silent or self._stopping.is_set())
         behind = self._looked_after() if now >= self._look_at else []
         if not (new or ends or notes or behind or self.is_silent):
             return
         if self.is_out:
             self._known.silence()
-            self._put_back(new, ends)
+            self._pending.put_back(new, ends, one_by_one=False)
             return
         before, is_heard = self._known.up_to, False
         for again in (True, False):
@@ -211,14 +171,11 @@ class Publishing:
                     self._fail(fault, new, ends)
                     return
         self._known.answers()
-        self._most = min(2 * self._most, MOST_AT_ONCE)
         if self._has_failed:
             self._has_failed = False
             self.answers.set()
         self._trouble.is_over("publish")
-        for note in notes:
-            self._notes.pop(note.entry.key, None)
-            self._note_at = now + NOTE_SECONDS
+        self._pending.told(notes, now)
         if behind:
             self._look_at = now + BEHIND_SECONDS
         with self._adopting:
@@ -230,14 +187,10 @@ class Publishing:
             if entry.key not in known:
                 log.info("job=%s has ended here, and for the other hosts before", entry.job.shown)
             self._forget(entry)
-        self._figures.unpublished = len(self._new) + len(self._late)
 
     def _looked_after(self) -> list[Entry]:
         """For whom something is to happen elsewhere."""
         return [entry for life in ASKED_AGAIN for entry in self._ledger.all(life)[:MOST_AT_ONCE]]
-
-    def _next(self) -> Entry:
-        return self._new.popleft() if self._new else self._late.popleft()
 
     def _exchange(
         self, new: list[Entry], ends: list[Entry], notes: list[Note], behind: list[Entry]
@@ -280,23 +233,15 @@ class Publishing:
             log.error("job=%s cannot be told to the other hosts: %s", new[0].job.shown, fault)
             self._ledger.happen(new[0], Event.SILENCE)
             new = []
-        self._most = 1 if fault.of_data else MOST_AT_ONCE
         if fault.of_data:
             self._has_failed = False
         else:
             self.has_no_answer()
         if self.is_silent:
             self._trouble.has("publish", fault)
-        self._put_back(new, ends)
+        self._pending.put_back(new, ends, one_by_one=fault.of_data)
         if self.is_silent:
             self._ledger.silence()
-
-    def _put_back(self, new: list[Entry], ends: list[Entry]) -> None:
-        self._late.extendleft(reversed(new))
-        self._ends.extendleft(reversed(ends))
-        while len(self._late) > MOST_LATE and self._late[0].end is not None:
-            self._ledger.forget(self._late.popleft())
-        self._figures.unpublished = len(self._new) + len(self._late)
 
     def _published(self, entry: Entry, answer: Answer | None, is_news: bool) -> None:
         entry.is_published = answer is not None and answer[0] == entry.home
@@ -305,7 +250,7 @@ class Publishing:
         if entry.end is None:
             return
         if answer is not None and entry.is_published and answer[1] == State.WAITING.value:
-            self._ends.append(entry)  # it has ended meanwhile, or the database has forgotten that
+            self._pending.add_end(entry)  # it has ended meanwhile, or the database has forgotten that
         else:
             self._forget(entry)
 
