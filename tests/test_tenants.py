@@ -163,9 +163,8 @@ def test_status_jobs_and_metrics_tell_the_accounts_apart(both: Tenants) -> None:
     assert 'callsign_jobs_ended_total{state="delivered",system="noojee"} 1.0' in page
     assert 'callsign_jobs{account="antwerp",state="refused",system="noojee"} 1.0' in page
     assert 'account=""' not in page
-    log = "\n".join(both.product.log)
-    assert "path=noojee/start account=antwerp job=" in log
-    assert "system=noojee.antwerp action=noojee/start" in log
+    both.product.wait_log(lambda line: "path=noojee/start account=antwerp job=" in line)
+    both.product.wait_log(lambda line: "system=noojee.antwerp action=noojee/start" in line)
 
 
 def test_jobs_of_an_account_that_disappears_wait_and_the_log_says_so(both: Tenants) -> None:
