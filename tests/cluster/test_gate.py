@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from callsign import clocks, thread_starts
+from callsign import thread_starts
 from callsign.cluster import statements as sql
 from callsign.cluster.gate import MOST_OF_A_TICK_SECONDS, ClusterGate
 from callsign.cluster.known import Known
@@ -134,13 +134,6 @@ class Host:
     def life(self, job: Job) -> Life | None:
         entry = self.gate.ledger.of(job)
         return entry and entry.life
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    standing = Clock()
-    monkeypatch.setattr(clocks, "steady", standing)
-    return standing
 
 
 @pytest.fixture

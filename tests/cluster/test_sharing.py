@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from callsign import clocks
 from callsign.cluster import statements as sql
 from callsign.cluster.connection import DatabaseFault
 from callsign.cluster.sharing import BUSY_SECONDS, Sharing
@@ -83,13 +82,6 @@ class Host:
 
     def hear(self) -> None:
         self.sharing.serve(self._database)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(clocks, "steady", clock)
-    return clock
 
 
 @pytest.fixture

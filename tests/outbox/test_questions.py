@@ -12,7 +12,8 @@ from callsign import clocks
 from callsign.outbox import schema as sql
 from callsign.outbox.access import StoreAccess
 from callsign.outbox.outbox import Outbox
-from callsign.outbox.reader import LastQuestion, OutboxReader, Questions
+from callsign.outbox.reader import OutboxReader
+from callsign.outbox.shown import LastQuestion, Questions
 from callsign.outbox.unwritten import Unwritten
 from callsign.outbox.upkeep import Tidying
 from clocks_play import Clock

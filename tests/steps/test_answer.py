@@ -21,7 +21,8 @@ from callsign.delivery.deliverer import Delivery
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Notification, State
 from callsign.outbox.outbox import ADD_SECONDS, Added, Outbox
-from callsign.outbox.reader import JobRow, OutboxReader
+from callsign.outbox.reader import OutboxReader
+from callsign.outbox.shown import JobRow
 from callsign.record import replace
 from callsign.steps.answer import (
     MAX_REASON_CHARACTERS,

@@ -14,7 +14,8 @@ from callsign.commands.job_rows import life_of, values_of
 from callsign.notification import State
 from callsign.outbox import edits
 from callsign.outbox.edits import MAY_BE_RETRIED, WAITS, Edit, Wish, why_not
-from callsign.outbox.reader import JobRow, OutboxReader, facts_filter, facts_of
+from callsign.outbox.reader import OutboxReader
+from callsign.outbox.shown import JobRow, facts_filter, facts_of
 from callsign.record import Record, replace
 from callsign.settings.sections import Cluster, Settings
 

@@ -14,7 +14,8 @@ from callsign.commands import questions
 from callsign.notification import State
 from callsign.outbox.aside import found_aside
 from callsign.outbox.outbox import OutboxError
-from callsign.outbox.reader import OutboxReader, Questions, Summary
+from callsign.outbox.reader import OutboxReader
+from callsign.outbox.shown import Questions, Summary
 from callsign.outbox.values import StoreBroken
 from callsign.record import asdict
 from callsign.server import listening

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from callsign.commands.moments import format_moment as moment
-from callsign.outbox.reader import JobRow, OutboxReader
+from callsign.outbox.reader import OutboxReader
+from callsign.outbox.shown import JobRow
 from callsign.record import asdict
 from callsign.settings.accounts import name_of, system_of
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from callsign.commands.moments import format_moment as moment
-from callsign.outbox.reader import Questions
+from callsign.outbox.shown import Questions
 from callsign.record import asdict
 
 WORRYING_SHARE = 0.1
