@@ -605,9 +605,31 @@ def test_an_end_that_was_lost_in_a_crash_is_said_again(clock: Clock, database: P
     host.ended[7] = State.DELIVERED
     database.jobs[STORE, 7] = {"home": "pbx1", "owner": "pbx1", "state": "waiting", "action": "noojee/start"}
     host.round()
+    host.wait(0.1)
     host.publish()
     assert database.jobs[STORE, 7]["state"] == "delivered"
     assert host.sends() == []
+
+
+def test_and_when_a_failover_has_forgotten_that_it_is_told_once_more_and_concerns_no_lane(
+    clock: Clock, database: PlayedDatabase
+) -> None:
+    host = Host(clock, database)
+    host.ended[7] = State.DELIVERED
+    row = {"home": "pbx1", "owner": "pbx1", "state": "waiting", "action": "noojee/start"}
+    database.jobs[STORE, 7] = dict(row)
+    host.round()
+    host.wait(0.1)
+    host.publish()
+    for state in ("delivered", "waiting"):
+        database.server = f"another, for which it is {state}"
+        database.jobs[STORE, 7] = {**row, "state": state}
+        host.round()
+        host.publish()
+        host.wait(0.1)
+        host.publish()
+        assert host.sends() == []
+        assert database.jobs[STORE, 7]["state"] == "delivered"
 
 
 def test_what_is_ours_and_our_store_does_not_know_is_taken_in(clock: Clock, database: PlayedDatabase) -> None:

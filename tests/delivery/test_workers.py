@@ -69,6 +69,32 @@ def desk() -> Iterator[Desk]:
     made.close()
 
 
+def test_a_job_that_is_given_back_may_be_with_another_worker_before_the_first_is_through_with_it(desk: Desk) -> None:
+    given_back, is_with_another = threading.Event(), threading.Event()
+    deal, workers = desk._deal, []
+
+    def give_back_first(lane: Lane, job: Job, superseded: bool) -> None:
+        workers.append(threading.current_thread())
+        if given_back.is_set():
+            is_with_another.set()
+            deal(lane, job, superseded)
+            return
+        with lane.guard:
+            lane.give_back(job)
+            lane.let_go(job)
+            given_back.set()
+            desk.workers.call()
+        assert is_with_another.wait(LONG_SECONDS)
+
+    desk.workers._deal_with = give_back_first
+    desk.add(1, held=True)
+    wait_until(lambda: desk.jobs_begun() == [1])
+    wait_until(lambda: desk.workers._idle == desk.workers._threads - 1)  # the first is through
+    desk.held[1].set()
+    wait_until(lambda: desk.workers._idle == desk.workers._threads)
+    assert [worker.is_alive() for worker in workers] == [True, True]
+
+
 def test_a_job_behind_an_attempt_that_does_not_come_back_is_begun_by_another_worker(desk: Desk) -> None:
     desk.add(1, held=True)
     wait_until(lambda: desk.jobs_begun() == [1])

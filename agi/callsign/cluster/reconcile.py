@@ -6,11 +6,13 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
+from callsign import clocks
 from callsign.cluster import rows
 from callsign.cluster import statements as sql
 from callsign.cluster.adopting import Adopting
 from callsign.cluster.connection import Database
 from callsign.cluster.ledger import Entry, Key, Ledger
+from callsign.cluster.life import Life
 from callsign.cluster.publishing import Publishing
 from callsign.notification import State
 
@@ -82,6 +84,6 @@ class Reconciliation:
             return True
         if ended[0] is not State.WAITING:
             entry = rows.adopted(row, self._me, 0.0)
-            entry.end = ended
+            entry.life, entry.end, entry.ended_at = Life.ENDED, ended, clocks.steady()  # it is on no lane
             self._publishing.end(entry)
         return False

@@ -37,7 +37,7 @@ class LaneWorkers:
         self._idle = 0
         self._watched_until = math.inf  # when the first of the idle ones looks by itself
         self._stopping = False
-        self._began: dict[int, float] = {}  # by job, steady seconds
+        self._began: dict[object, float] = {}  # by what a worker is at, steady seconds
 
     @property
     def hang(self) -> bool:
@@ -91,11 +91,12 @@ class LaneWorkers:
                 if job is None:
                     self.lane.ready.notify_all()  # who waits until we are idle
                     return
-                self._began[job.id] = clocks.steady()
+                attempt = object()  # not the job: one that is given back is another worker's at once
+                self._began[attempt] = clocks.steady()
                 superseded = self.lane.is_superseded(job)
                 self.call()
             self._deal_with(self.lane, job, superseded)
-            del self._began[job.id]
+            del self._began[attempt]
 
     def _next(self) -> Job | None:
         """Waits for the next job; None when we stop, or none came for long."""
