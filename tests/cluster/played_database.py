@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -69,17 +70,18 @@ class PlayedDatabase:
         return Rows(self._answer(statement, values or {}))
 
     def _answer(self, statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        keys = list(zip(values["store"], values["n"], strict=True)) if "store" in values else []
+        told = json.loads(values.get("jobs", "[]"))
+        keys = [(job["store"], job["n"]) for job in told]
         me = values.get("me")
         if statement == sql.PUBLISH:
-            return self._publish(keys, values)
+            return self._publish(told)
         if statement == sql.ANSWERS:
             return [self._told_of(key) for key in keys if key in self.jobs]
         if statement == sql.END:
             mine = [key for key in keys if key in self.jobs and self.jobs[key]["owner"] in (me, None)]
-            for key, state in zip(keys, values["state"], strict=True):
+            for key, job in zip(keys, told, strict=True):
                 if key in mine:
-                    self.jobs[key]["state"] = state
+                    self.jobs[key]["state"] = job["state"]
             return list(mine)
         if statement == sql.HAND_OVER:
             for key in keys:
@@ -123,15 +125,15 @@ class PlayedDatabase:
             return [(values["system"], n) for n in range(values["number"])]
         return []
 
-    def _publish(self, keys: list[Key], values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    def _publish(self, told: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
         before = set(self.jobs)
-        self.batches.append(len(keys))
-        if self.poison in values["call"]:
+        self.batches.append(len(told))
+        if self.poison in [job["call"] for job in told]:
             raise DatabaseFault("it does not take that", of_data=True)
-        told = (values[name] for name in ("once", "home", "owner", "state", "action"))
-        for key, once, home, owner, state, action in zip(keys, *told, strict=True):
+        for job in told:
+            key, once = (job["store"], job["n"]), job["once"]
             if key not in self.jobs and once not in self.known:
-                self.jobs[key] = {"home": home, "owner": owner, "state": state, "action": action}
+                self.jobs[key] = {name: job[name] for name in ("home", "owner", "state", "action")}
                 self.known |= {once} - {None}
         return list(set(self.jobs) - before)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -52,7 +53,7 @@ def test_two_batches_with_crossed_keys_do_not_wait_for_each_other(postgres_serve
         return int(number)
 
     with postgres_server.connect(database=database) as third, ThreadPoolExecutor(2) as pool:
-        third.execute("SELECT pg_advisory_lock(%s)", [forth["keys"][-1]])  # so that both have begun before one ends
+        third.execute("SELECT pg_advisory_lock(%s)", [json.loads(forth["keys"])[-1]])  # so that both have begun before one ends
         batches = []
         for number, values in enumerate((back, forth), 1):
             batches.append(pool.submit(publish, values))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -38,6 +39,11 @@ def say(host: OtherHost, statement: str, **values: object) -> list[Any]:
     return cursor.fetchall() if cursor.description else []
 
 
+def jobs(**job: object) -> str:
+    """One of them, as a statement gets it."""
+    return json.dumps([job])
+
+
 def beat(host: OtherHost, life: int = 1) -> list[Any]:
     return say(host, sql.BEAT, life=life, wants="{}", systems=["skarabee", "noojee"], troubled=[])
 
@@ -48,7 +54,7 @@ def adopt(host: OtherHost, systems: tuple[str, ...] = ("skarabee", "noojee")) ->
 
 
 def end(host: OtherHost, store: str, n: int, state: str = "delivered") -> list[Any]:
-    return say(host, sql.END, store=[store], n=[n], state=[state], reason=[""], attempts=[1])
+    return say(host, sql.END, jobs=jobs(store=store, n=n, state=state, reason="", attempts=1))
 
 
 def test_a_host_is_declared_dead_only_by_the_beat_that_was_seen_last(new_host: NewHost) -> None:
@@ -125,8 +131,8 @@ def test_a_host_takes_over_nothing_for_a_vendor_that_it_has_no_section_for(new_h
 
 
 def hand_over(host: OtherHost, store: str, owner: str | None, new_owner: str | None, attempts: int = 1) -> None:
-    told = {"store": [store], "n": [1], "attempts": [attempts], "doubt": [attempts > 0], "pause": [60.0]}
-    say(host, sql.HAND_OVER, owner=owner, new_owner=new_owner, **told)
+    told = jobs(store=store, n=1, attempts=attempts, doubt=attempts > 0, pause=60.0)
+    say(host, sql.HAND_OVER, owner=owner, new_owner=new_owner, jobs=told)
 
 
 def test_what_its_owner_has_no_slot_for_goes_to_another_with_all_that_is_known_of_it(new_host: NewHost) -> None:
@@ -178,7 +184,7 @@ def test_a_stop_hears_of_a_start_of_its_recording_whether_that_is_open_or_has_en
         host.publish(n, system="noojee", action=f"noojee/{action}", call=call, key=f"recording of {call}", **more)
 
     def heard(n: int) -> tuple[bool, list[str]]:
-        ((*_, is_behind, _, earlier),) = say(pbx2, sql.ANSWERS, store=[pbx2.store], n=[n])
+        ((*_, is_behind, _, earlier),) = say(pbx2, sql.ANSWERS, jobs=jobs(store=pbx2.store, n=n))
         return is_behind, earlier
 
     told(pbx2, "stop", 1, age=1.0)

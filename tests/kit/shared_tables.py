@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -40,7 +41,7 @@ class OtherHost:
             "system": told.get("system", "skarabee"),
             "action": told.get("action", "skarabee"),
             "call": told.get("call", f"{self.name}-1700000000.{n}"),
-            "key": told.get("key"),
+            "key": hashlib.sha256(told["key"].encode()).hexdigest()[:32] if told.get("key") else None,
             "facts": "{}" if state == "delivered" else json.dumps(facts),
             "once": None,
             "age": told.get("age", 1.0),
@@ -52,7 +53,7 @@ class OtherHost:
             "ended_ago": None if state == "waiting" else told.get("age", 1.0) / 2,
             "reason": reason,
         }
-        self._say(sql.PUBLISH, **{name: [value] for name, value in row.items()})
+        self._say(sql.PUBLISH, jobs=json.dumps([row]))
 
     def die(self) -> None:
         """As the others declare it."""

@@ -60,7 +60,7 @@ class Adopting:
         self._lanes.take_in([entry.job for entry in entries])
         entries += ours
         with database.exchange() as say:  # what stands before one of them may be open at a third host
-            asked = say(sql.ANSWERS, {**rows.names(entries), "me": self._me})
+            asked = say(sql.ANSWERS, {"jobs": rows.names(entry.key for entry in entries), "me": self._me})
         answers = {(store, n): tuple(rest) for store, n, *rest in asked.fetchall()}
         for entry in entries:
             self._publishing.heed(entry, answers.get(entry.key))

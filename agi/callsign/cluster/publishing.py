@@ -216,7 +216,7 @@ class Publishing:
                     say(sql.NO_WAIT_FOR_DISK)
                 say(sql.COMMIT)
             if behind or not (new or ends or notes):
-                cursors.append(say(sql.ANSWERS, {**rows.names(behind), "me": self._me}))
+                cursors.append(say(sql.ANSWERS, {"jobs": rows.names(entry.key for entry in behind), "me": self._me}))
         answers = {(store, n): tuple(rest) for cursor in cursors for store, n, *rest in cursor.fetchall()}
         return answers, _keys(ended), _keys(published)
 

@@ -63,7 +63,7 @@ class Reconciliation:
     def _look_after(self, page: list[Entry], database: Database) -> None:
         """Jobs that we hold: others may have taken them, or the database forgotten them."""
         with database.exchange() as say:
-            asked = say(sql.ANSWERS, {**rows.names(page), "me": self._me})
+            asked = say(sql.ANSWERS, {"jobs": rows.names(entry.key for entry in page), "me": self._me})
         answers = {(store, n): tuple(rest) for store, n, *rest in asked.fetchall()}
         for entry in page:
             if entry.end is not None:

@@ -234,4 +234,4 @@ class Rounds:
                 word = State.DROPPED, "given up by the administrator"
                 self._ledger.happen(entry, Event.TAKEN, word)
         with self._database.exchange() as say:
-            say(sql.WISH_HEARD, {"store": [store for store, _ in wishes], "n": [n for _, n in wishes]})
+            say(sql.WISH_HEARD, {"jobs": rows.names(wishes)})

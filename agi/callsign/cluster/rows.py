@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from callsign import clocks
-from callsign.cluster.ledger import Entry, Note
+from callsign.cluster.ledger import Entry, Key, Note
 from callsign.notification import Notification, State
 from callsign.outbox.jobs import StoredFacts
 from callsign.outbox.outbox import Job
@@ -96,14 +96,12 @@ def publication(
                 "reason": reason,
             }
         )
-    columns = {name: [row[name] for row in rows] for name in rows[0]}
-    return {**columns, "keys": sorted(locks), "me": me}
+    return {"jobs": json.dumps(rows), "keys": json.dumps(sorted(locks)), "me": me}
 
 
-def names(entries: Iterable[Entry]) -> dict[str, list[Any]]:
-    """Which jobs, as values for a statement."""
-    keys = [entry.key for entry in entries]
-    return {"store": [store for store, _ in keys], "n": [n for _, n in keys]}
+def names(keys: Iterable[Key]) -> str:
+    """Which jobs, as a statement gets them."""
+    return json.dumps([{"store": store, "n": n} for store, n in keys])
 
 
 def facts_text(notification: Notification) -> str:
@@ -139,36 +137,26 @@ def adopted(row: tuple[Any, ...], me: str, patience_ends: float) -> Entry:
 def attempts(notes: list[Note], me: str) -> dict[str, Any]:
     """Values for NOTE_ATTEMPTS."""
     now = clocks.steady()
-    return {
-        **names([note.entry for note in notes]),
-        "attempts": [note.entry.job.attempts for note in notes],
-        "reason": [note.reason for note in notes],
-        "doubt": [note.entry.job.in_doubt for note in notes],
-        "pause": [note.due - now for note in notes],
-        "me": me,
-    }
+    jobs = [{**_tries(note.entry), "reason": note.reason, "pause": note.due - now} for note in notes]
+    return {"jobs": json.dumps(jobs), "me": me}
 
 
 def handing(entries: list[Entry], owner: str | None, new_owner: str | None) -> dict[str, Any]:
     """Values for HAND_OVER."""
     now = clocks.steady()
-    return {
-        **names(entries),
-        "attempts": [entry.job.attempts for entry in entries],
-        "doubt": [entry.job.in_doubt for entry in entries],
-        "pause": [entry.job.due - now if entry.job.due > now else None for entry in entries],
-        "owner": owner,
-        "new_owner": new_owner,
-    }
+    jobs = [{**_tries(entry), "pause": entry.job.due - now if entry.job.due > now else None} for entry in entries]
+    return {"jobs": json.dumps(jobs), "owner": owner, "new_owner": new_owner}
+
+
+def _tries(entry: Entry) -> dict[str, Any]:
+    store, n = entry.key
+    return {"store": store, "n": n, "attempts": entry.job.attempts, "doubt": entry.job.in_doubt}
 
 
 def ends(entries: list[Entry], me: str) -> dict[str, Any]:
     """Values for END."""
-    how = [entry.end or (State.DROPPED, "") for entry in entries]
-    return {
-        **names(entries),
-        "state": [state.value for state, _ in how],
-        "reason": [reason for _, reason in how],
-        "attempts": [entry.job.attempts for entry in entries],
-        "me": me,
-    }
+    jobs = []
+    for entry in entries:
+        state, reason = entry.end or (State.DROPPED, "")
+        jobs.append({**_tries(entry), "state": state.value, "reason": reason})
+    return {"jobs": json.dumps(jobs), "me": me}
