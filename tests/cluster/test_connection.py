@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -175,3 +176,13 @@ def test_a_connection_that_breaks_is_told_from_a_server_that_hangs(own: Postgres
     assert hung.value.timed_out
     assert join(database) == 3
     database.close()
+
+
+@pytest.mark.parametrize("wrong", ["\0", "\ud800"])
+def test_what_the_database_cannot_take_is_the_fault_of_the_data_and_is_not_quoted(where: str, wrong: str) -> None:
+    database = Database(section(where))
+    job = {"store": "a", "n": 1, "system": "skarabee", "call": f"0478123456{wrong}", "home": "pbx1"}
+    with pytest.raises(DatabaseFault) as refused, database.exchange() as say:
+        say(sql.PUBLISH, {"jobs": json.dumps([job])})
+    assert refused.value.of_data
+    assert "0478123456" not in str(refused.value)

@@ -53,7 +53,9 @@ def test_two_batches_with_crossed_keys_do_not_wait_for_each_other(postgres_serve
         return int(number)
 
     with postgres_server.connect(database=database) as third, ThreadPoolExecutor(2) as pool:
-        third.execute("SELECT pg_advisory_lock(%s)", [json.loads(forth["keys"])[-1]])  # so that both have begun before one ends
+        third.execute(
+            "SELECT pg_advisory_lock(%s)", [json.loads(forth["keys"])[-1]]
+        )  # so that both have begun before one ends
         batches = []
         for number, values in enumerate((back, forth), 1):
             batches.append(pool.submit(publish, values))

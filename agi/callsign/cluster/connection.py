@@ -246,4 +246,5 @@ class Trouble:
 def _words(fault: Exception) -> str:
     if isinstance(fault, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
         return "it has no tables of callsign's: callsign cluster upgrade makes them"
-    return printable(str(fault) or type(fault).__name__, MOST_CHARACTERS)
+    primary = fault.diag.message_primary if isinstance(fault, psycopg.Error) else None  # the rest may quote a number
+    return printable(primary or str(fault) or type(fault).__name__, MOST_CHARACTERS)
