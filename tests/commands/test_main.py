@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from callsign import SYSTEMS
+from callsign.commands.common import UsageFault
 from callsign.commands.sign import sign
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
@@ -210,7 +211,7 @@ def test_sign_says_what_is_missing_or_unknown(settings: Path, arguments: list[st
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_sign_says_that_the_section_is_missing(system: str) -> None:
-    with pytest.raises(ValueError, match=rf"no section \[{system}\]"):
+    with pytest.raises(UsageFault, match=rf"no section \[{system}\]"):
         sign(system, {}, Settings())
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import pytest
 
+from callsign.commands.common import UsageFault
 from callsign.commands.moments import since, until
 
 
@@ -68,5 +69,5 @@ def test_a_time_of_day_behind_since_is_the_one_after_it() -> None:
     "text", ["", "soon", "25:00", "10.30", "2026-13-01", "2026-02-30", "2w", "-1h", "2026-05-01 x", "999999999d"]
 )
 def test_what_is_no_moment_says_what_is_wanted(text: str) -> None:
-    with pytest.raises(ValueError, match="wanted a time"):
+    with pytest.raises(UsageFault, match="wanted a time"):
         since(text, at(NOW))

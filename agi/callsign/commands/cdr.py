@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
 
 from callsign import clocks
 from callsign.commands import common
@@ -19,7 +19,7 @@ from callsign.commands.cdr_periods import Part, given, months, unmistakable
 from callsign.commands.cdr_selecting import ELSEWHERE, NAME, within
 from callsign.commands.interrupts import ended_by_signals
 from callsign.delivery.conversation import run_conversation
-from callsign.http.messages import Answer, Request
+from callsign.http.messages import Answer
 from callsign.http.transport import HttpTransport
 from callsign.settings.accounts import account_of, place_named
 from callsign.settings.sections import Kalliope
@@ -44,10 +44,6 @@ MONTH_SECONDS = 300.0
 MAX_BYTES = 1 << 30
 
 
-class Failed(Exception):
-    """The register could not be had; the text says why."""
-
-
 def arguments(parser: common.Parser) -> None:
     """What may stand on the command line."""
     common.settings_option(parser)
@@ -70,95 +66,69 @@ def run(options: common.Options) -> int:
     settings = common.read_settings(options)
     target = Path(options.output) if options.output else None
     form = "json" if options.json else options.format or "csv"
-    try:
-        section = common.section_for(settings, "kalliope", options.account)
-        pieces = _pieces(section, form, options)
-        if target is not None and (target.is_dir() or not target.parent.is_dir()):
-            what = "is a folder" if target.is_dir() else "its folder does not exist"
-            raise ValueError(f"--output {options.output}: {what}")
-    except ValueError as fault:
-        raise common.UsageFault(str(fault)) from None
+    account = account_of("kalliope", options.account)
+    section = common.section_for(settings, "kalliope", options.account)
+    parts = _parts(section.timezone, options)
+    if target is not None and (target.is_dir() or not target.parent.is_dir()):
+        what = "is a folder" if target.is_dir() else "its folder does not exist"
+        raise common.UsageFault(f"--output {options.output}: {what}")
     try:
         with ended_by_signals(), _written(target) as file:
-            _download(section, pieces, "text" if options.style == "blues_out" else form, file, options.call)
-    except Failed as fault:
-        return _failed(options, place_named(account_of("kalliope", options.account), str(fault)))
+            _download(account, section, parts, form, file, options)
     except OSError as fault:
         if target is None:
             raise
-        return _failed(options, f"{options.output} cannot be written: {fault.strerror}")
+        raise common.CommandFailed(f"{options.output} cannot be written: {fault.strerror}") from None
     if options.json and target is not None:
         common.print_json({"ok": True, "output": options.output})
     return common.DONE
 
 
-def _failed(options: common.Options, words: str) -> int:
-    if options.json:
-        common.print_json({"ok": False, "faults": [words]})
-    else:
-        common.complain("cdr", words)
-    return common.FAILED
+def _parts(zone: str, options: common.Options) -> list[Part]:
+    """What is to be asked for.  Raises UsageFault."""
+    is_text = options.style == "blues_out"
+    if options.json and is_text:
+        raise common.UsageFault("--json: --style blues_out is text always")
+    parts = months(*given(options.begin, options.end, options.call, zone), zone)
+    if is_text and any(unmistakable(part, zone) != part for part in parts):
+        raise common.UsageFault(f"--style blues_out: its calls have no {NAME} that can be read: {ELSEWHERE}")
+    return parts
 
 
-class Piece(NamedTuple):
-    """A part of the period, and the request for it."""
-
-    part: Part
-    request: Request
-    holds_more: bool  # than the part
-
-
-def _pieces(section: Kalliope, form: str, options: common.Options) -> list[Piece]:
-    """What is to be asked for.  Raises ValueError."""
-    accept, zone = ACCEPT[form], section.timezone
-    if options.json and options.style == "blues_out":
-        raise ValueError("--json: --style blues_out is text always")
-    period = given(options.begin, options.end, options.call, zone)
-    pieces = []
-    for part in months(*period, zone):
-        asked = unmistakable(part, zone)
-        if asked != part and options.style == "blues_out":
-            raise ValueError(f"--style blues_out: its calls have no {NAME} that can be read: {ELSEWHERE}")
+def _download(
+    account: str, section: Kalliope, parts: list[Part], form: str, file: IO[bytes], options: common.Options
+) -> None:
+    """Raises CommandFailed, OSError."""
+    joined = Joined("text" if options.style == "blues_out" else form)
+    signer, transport = Signer(), HttpTransport()
+    for part in _with_progress(parts):
+        month = f"{part.begin:%Y-%m}"
+        asked = unmistakable(part, section.timezone)
         begin, end = map(str, asked)
-        request = by_period(section, options.style, accept, begin, end, MAX_BYTES, options.call or "")
-        pieces.append(Piece(part, request, asked != part))
-    return pieces
-
-
-def _download(section: Kalliope, pieces: list[Piece], form: str, file: IO[bytes], call: str | None) -> None:
-    joined = Joined(form)
-    for piece in _with_progress(pieces):
+        request = by_period(section, options.style, ACCEPT[form], begin, end, MAX_BYTES, options.call or "")
+        conversation = register(section, signer, request)
+        reply = run_conversation(conversation, transport.send, clocks.steady, math.inf, MONTH_SECONDS)
+        if not isinstance(reply, Answer):
+            raise common.CommandFailed(f"{month}: {place_named(account, reply.reason)}")
         try:
-            body = _body(section, piece.request)
-            file.writelines(joined.part(within(body, form, *piece.part) if piece.holds_more else body))
-        except (Failed, BadPart) as fault:
-            what = "the answer cannot be used: " if isinstance(fault, BadPart) else ""
-            raise Failed(f"{piece.part.begin:%Y-%m}: {what}{fault}") from None
-    if call is not None and not joined.has_calls:
-        period = f"from {pieces[0].part.begin} to {pieces[-1].part.end}"
-        raise Failed(f"the register has no call {call} {period}; a call is in it only after its end")
+            file.writelines(joined.part(reply.body if asked == part else within(reply.body, form, *part)))
+        except BadPart as fault:
+            raise common.CommandFailed(f"{month}: the answer cannot be used: {fault}") from None
+    if options.call is not None and not joined.has_calls:
+        period = f"from {parts[0].begin} to {parts[-1].end}"
+        raise common.CommandFailed(
+            f"the register has no call {options.call} {period}; a call is in it only after its end"
+        )
     file.write(joined.end())
 
 
-_signer = Signer()
-_transport = HttpTransport()
-
-
-def _body(section: Kalliope, request: Request) -> bytes:
-    conversation = register(section, _signer, request)
-    reply = run_conversation(conversation, _transport.send, clocks.steady, math.inf, MONTH_SECONDS)
-    if not isinstance(reply, Answer):
-        raise Failed(reply.reason)
-    return reply.body
-
-
-def _with_progress(pieces: list[Piece]) -> Iterable[Piece]:
+def _with_progress(parts: list[Part]) -> Iterable[Part]:
     """A bar on a terminal, a month a step."""
     if not sys.stderr.isatty():
-        return pieces
+        return parts
     from tqdm import tqdm
 
-    bar: Iterable[Piece] = tqdm(pieces, unit="month", leave=False, file=sys.stderr)
+    bar: Iterable[Part] = tqdm(parts, unit="month", leave=False, file=sys.stderr)
     return bar
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, time, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from callsign.commands.common import UsageFault
 from callsign.vendors.kalliope.pbx_clock import epoch_of, is_twice_or_never
 
 NO_CHANGES = "UTC"
@@ -29,47 +30,47 @@ class Part(NamedTuple):
 
 
 def begin_of(text: str) -> datetime:
-    """`--from`: a date from its first second, or a time, on the PBX's clock.  Raises ValueError."""
+    """`--from`: a date from its first second, or a time, on the PBX's clock.  Raises UsageFault."""
     return _when(text, "00:00", ":00")
 
 
 def end_of(text: str) -> datetime:
-    """`--to`: a date to its last second, or a time, on the PBX's clock.  Raises ValueError."""
+    """`--to`: a date to its last second, or a time, on the PBX's clock.  Raises UsageFault."""
     return _when(text, "23:59", ":59")
 
 
 def _when(text: str, clock: str, seconds: str) -> datetime:
     found = _WHEN.fullmatch(text)
     if found is None:
-        raise ValueError(f"{text}: wanted YYYY-MM-DD or YYYY-MM-DD HH:MM[:SS]")
+        raise UsageFault(f"{text}: wanted YYYY-MM-DD or YYYY-MM-DD HH:MM[:SS]")
     try:
         return datetime.fromisoformat(f"{found[1]} {found[2] or clock}{found[3] or (':00' if found[2] else seconds)}")
     except ValueError:
-        raise ValueError(f"{text}: there is no such date or time") from None
+        raise UsageFault(f"{text}: there is no such date or time") from None
 
 
 def given(begin: str | None, end: str | None, call: str | None, zone: str) -> Part:
-    """The period that the command line names: without one that of a call.  Raises ValueError."""
+    """The period that the command line names: without one that of a call.  Raises UsageFault."""
     if call is not None and not _CALL.fullmatch(call):
-        raise ValueError("--call: wanted a call's id, such as 1463997154.0")
+        raise UsageFault("--call: wanted a call's id, such as 1463997154.0")
     if begin is not None:
         return Part(begin_of(begin), end_of(end or str(datetime.now(ZoneInfo(zone)).date())))
     if call is None or end is not None:
-        raise ValueError("wanted --from, or --call alone")
+        raise UsageFault("wanted --from, or --call alone")
     at = epoch_of(call)
     if at is None:
-        raise ValueError(f"--call {call}: the id does not say when the call was: give --from too")
+        raise UsageFault(f"--call {call}: the id does not say when the call was: give --from too")
     day = datetime.fromtimestamp(at, ZoneInfo(zone)).date()
     return Part(datetime.combine(day - _DAY, time.min), datetime.combine(day + _DAY, time(23, 59, 59)))
 
 
 def months(begin: datetime, end: datetime, zone: str = NO_CHANGES) -> list[Part]:
-    """The period in pieces of a month each.  Raises ValueError where it is none.
+    """The period in pieces of a month each.  Raises UsageFault where it is none.
 
     Where the clock is set back around the first of a month, a piece ends some hours later.
     """
     if end < begin:
-        raise ValueError("--to lies before --from")
+        raise UsageFault("--to lies before --from")
     parts = []
     while begin <= end:
         following = (begin.replace(day=28) + timedelta(days=4)).replace(day=1, hour=0, minute=0, second=0)

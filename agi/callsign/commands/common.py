@@ -27,6 +27,10 @@ class UsageFault(Exception):
     """The command line or the settings cannot be used; the text says what to give."""
 
 
+class CommandFailed(Exception):
+    """What was asked for cannot be had; the text says why."""
+
+
 def settings_option(parser: Parser) -> None:
     """Adds --config."""
     parser.add_argument("--config", metavar="FILE", help=f"settings, else $CALLSIGN_CONFIG, else {DEFAULT_PATH}")
@@ -38,11 +42,11 @@ def account_option(parser: Parser) -> None:
 
 
 def section_for(settings: Settings, system: str, name: str) -> Any:
-    """The section of a vendor's account.  Raises ValueError where the settings have none."""
+    """The section of a vendor's account.  Raises UsageFault where the settings have none."""
     account = account_of(system, name)
     section = settings.section(account)
     if section is None:
-        raise ValueError(unknown(account, settings.accounts, settings.source))
+        raise UsageFault(unknown(account, settings.accounts, settings.source))
     return section
 
 

@@ -41,16 +41,13 @@ def run(options: common.Options, wish: Wish) -> int:
     refuse_hosts(settings, options.host, *(name.host for name in options.jobs))
     store = settings.outbox.path
     edits: Sequence[Any]
-    try:
-        if settings.cluster is None:
-            edits = wish(store, wanted(options, store))
-        else:
-            from callsign.commands import all_jobs
+    if settings.cluster is None:
+        edits = wish(store, wanted(options, store))
+    else:
+        from callsign.commands import all_jobs
 
-            names = options.jobs or all_jobs.failed(settings, options.system, period_of(options), options.host)
-            edits = all_jobs.edit(settings, list(dict.fromkeys(names)), wish)
-    except ValueError as fault:
-        raise common.UsageFault(str(fault)) from None
+        names = options.jobs or all_jobs.failed(settings, options.system, period_of(options), options.host)
+        edits = all_jobs.edit(settings, list(dict.fromkeys(names)), wish)
     if options.json:
         common.print_json([asdict(one) for one in edits])
     else:
@@ -59,7 +56,7 @@ def run(options: common.Options, wish: Wish) -> int:
 
 
 def wanted(options: Any, store: Path) -> list[int]:
-    """The jobs meant, each once, the oldest first where all failed ones are.  Raises ValueError, OutboxError."""
+    """The jobs meant, each once, the oldest first where all failed ones are.  Raises UsageFault, OutboxError."""
     if not options.failed:
         return list(dict.fromkeys(name.number for name in options.jobs))
     with closing(OutboxReader(store)) as reader:
@@ -68,7 +65,7 @@ def wanted(options: Any, store: Path) -> list[int]:
 
 
 def period_of(options: Any) -> float | None:
-    """Since when.  Raises ValueError."""
+    """Since when.  Raises UsageFault."""
     return jobs.period(options.since).get("since")
 
 

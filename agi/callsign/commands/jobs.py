@@ -57,10 +57,7 @@ def run(options: common.Options) -> int:
     refuse_hosts(settings, options.job and options.job.host, options.host)
     if options.limit is None and not options.json:
         options.limit = MOST_SHOWN
-    try:
-        query = wanted(options, settings.numbers.country)
-    except ValueError as fault:
-        raise common.UsageFault(str(fault)) from None
+    query = wanted(options, settings.numbers.country)
     trouble = ""
     if settings.cluster is None:
         rows = found(settings.outbox.path, query, options.show_numbers)
@@ -78,7 +75,7 @@ def run(options: common.Options) -> int:
 
 
 def wanted(options: Any, country: str) -> dict[str, Any]:
-    """What the command line asks of the store.  Raises ValueError for a moment or a number that is none."""
+    """What the command line asks of the store.  Raises UsageFault for a moment or a number that is none."""
     found = {name: getattr(options, name) for name in ("state", "system", "call")}
     found["job"] = options.job and options.job.number
     if options.number is not None:
@@ -87,7 +84,7 @@ def wanted(options: Any, country: str) -> dict[str, Any]:
 
 
 def period(since: str | None, until: str | None = None) -> dict[str, float]:
-    """The moments between which a job was told.  Raises ValueError."""
+    """The moments between which a job was told.  Raises UsageFault."""
     now = clocks.wall()
     found = {} if since is None else {"since": moments.since(since, now)}
     if until is not None:
@@ -105,7 +102,7 @@ def _has_number(number: str, country: str) -> Callable[[Mapping[str, str]], bool
     """Whether a job's facts have the number, in whatever notation."""
     sought = bare_number(number)
     if not sought:
-        raise ValueError("--number: no number was given")
+        raise common.UsageFault("--number: no number was given")
     sought_e164 = as_vendor_wants(sought, country, "e164")
 
     def fits(facts: Mapping[str, str]) -> bool:

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Protocol, cast
 
 from callsign import __version__
-from callsign.commands.common import FAILED, MISUSED, UsageFault, complain, print_json
+from callsign.commands.common import FAILED, MISUSED, CommandFailed, UsageFault, complain, print_json
 from callsign.outbox.values import OutboxError
 from callsign.settings.load import ConfigError
 
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = SimpleNamespace(command="serve", config=None) if words == ["serve"] else _parse(words)
     try:
         return _module_of(options.command).run(cast("argparse.Namespace", options))
-    except (ConfigError, UsageFault, OutboxError) as fault:
+    except (ConfigError, UsageFault, CommandFailed, OutboxError) as fault:
         faults = fault.faults if isinstance(fault, ConfigError) else [str(fault)]
         if getattr(options, "json", False):
             print_json({"ok": False, "faults": faults})
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(line, file=sys.stderr)
         else:
             complain(options.command, str(fault))
-        return FAILED if isinstance(fault, OutboxError) else MISUSED
+        return FAILED if isinstance(fault, (CommandFailed, OutboxError)) else MISUSED
 
 
 def _module_of(command: str) -> Command:

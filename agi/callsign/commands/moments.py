@@ -6,6 +6,8 @@ import re
 import time
 from datetime import datetime, timedelta
 
+from callsign.commands.common import UsageFault
+
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _AGO = re.compile(r"([0-9]{1,5})(s|min|m|h|d)")
 _CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?")
@@ -14,14 +16,14 @@ WANTED = "wanted a time (10:30), how long ago (30m, 2h, 3d), a date (2026-05-03)
 
 
 def since(text: str, now: float) -> float:
-    """Epoch seconds from which on; a time of day is the last one that there was.  Raises ValueError."""
+    """Epoch seconds from which on; a time of day is the last one that there was.  Raises UsageFault."""
     return _moment(text, now)[0]
 
 
 def until(text: str, now: float, begin: float | None = None) -> float:
     """Epoch seconds before which; a date includes its day, a minute its seconds.
 
-    A time of day is the first one after `begin`, without that the last one that there was.  Raises ValueError.
+    A time of day is the first one after `begin`, without that the last one that there was.  Raises UsageFault.
     """
     moment, length = _moment(text, now)
     if begin is not None and _CLOCK.fullmatch(text.strip()) and moment < begin:
@@ -37,7 +39,7 @@ def _moment(text: str, now: float) -> tuple[float, float]:
     day, _, clock = text.replace("T", " ").partition(" ") if _DATE.match(text) else ("", "", text)
     named_day, named_clock = _DATE.fullmatch(day), _CLOCK.fullmatch(clock.strip())
     if (day and not named_day) or (clock and not named_clock) or not text:
-        raise ValueError(f"{text!r} is no moment, {WANTED}")
+        raise UsageFault(f"{text!r} is no moment, {WANTED}")
     try:
         year, month, date = map(int, named_day.groups()) if named_day else time.localtime(now)[:3]
         base = datetime(year, month, date)  # noqa: DTZ001
@@ -46,7 +48,7 @@ def _moment(text: str, now: float) -> tuple[float, float]:
         hour, minute, second = (int(part or 0) for part in named_clock.groups())
         moment = base.replace(hour=hour, minute=minute, second=second).timestamp()
     except (ValueError, OverflowError, OSError):
-        raise ValueError(f"{text!r} is on no calendar, {WANTED}") from None
+        raise UsageFault(f"{text!r} is on no calendar, {WANTED}") from None
     if not named_day and moment > now:
         moment = _days_later(moment, -1)
     return moment, 0.0 if named_clock[3] else _UNITS["m"]

@@ -38,10 +38,7 @@ def run(options: common.Options) -> int:
     hint = ", as in method=user_balance_get" if options.system == "mor" else ""
     given = common.given_values(options.values, hint)
     settings = common.read_settings(options)
-    try:
-        found = sign(options.system, given, settings, options.account)
-    except ValueError as fault:
-        raise common.UsageFault(str(fault)) from None
+    found = sign(options.system, given, settings, options.account)
     if options.json:
         common.print_json(asdict(found))
         return common.DONE
@@ -52,8 +49,12 @@ def run(options: common.Options) -> int:
 
 
 def sign(system: str, given: Mapping[str, str], settings: Settings, name: str = "") -> Explained:
-    """The text to sign and the signature.  Raises ValueError naming what is wrong or missing."""
+    """The text to sign and the signature.  Raises UsageFault naming what is wrong or missing."""
     vendor = VENDORS.get(system)
     if vendor is None:
-        raise ValueError(f"system {system!r} is unknown, known are {', '.join(VENDORS)}")
-    return vendor.explain(common.section_for(settings, system, name), given, clocks.wall())
+        raise common.UsageFault(f"system {system!r} is unknown, known are {', '.join(VENDORS)}")
+    section = common.section_for(settings, system, name)
+    try:
+        return vendor.explain(section, given, clocks.wall())
+    except ValueError as fault:
+        raise common.UsageFault(str(fault)) from None
