@@ -14,7 +14,7 @@ import subprocess
 import sys
 import termios
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -190,17 +190,31 @@ def test_a_terminal_that_closes_does_not_end_it_under_nohup(settings: Path, box:
     assert process.wait(LONG_SECONDS) == 0
 
 
-def test_a_terminal_sees_a_bar_and_the_file_does_not(settings: Path) -> None:
+def at_terminal(command: Sequence[str]) -> tuple[bytes, str]:
+    """What it prints, and what a terminal that is its standard error shows."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))  # without columns nothing is drawn
     os.set_blocking(ours, False)
-    done = subprocess.run(command(settings, *WHOLE), stdout=subprocess.PIPE, stderr=theirs, timeout=LONG_SECONDS)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, timeout=LONG_SECONDS, check=True)
     shown = os.read(ours, 65536).decode()  # before our own end of it is closed, and what it holds is gone
     os.close(theirs)
     os.close(ours)
-    assert done.returncode == 0
+    return done.stdout, shown
+
+
+def test_a_terminal_sees_a_bar_and_the_file_does_not(settings: Path) -> None:
+    printed, shown = at_terminal(command(settings, *WHOLE))
     assert "/3 [" in shown
-    assert done.stdout.startswith(b"#id")
+    assert printed.startswith(b"#id")
+
+
+def test_the_bar_takes_no_lock_between_processes_of_which_python_3_14_would_warn_at_the_end(settings: Path) -> None:
+    words = command(settings, *WHOLE)[2:]
+    code = f"import sys; from callsign.commands.main import main; main({words!r}); print(*sys.modules)"
+    printed, shown = at_terminal(["env", f"PYTHONPATH={COMMAND.parents[1]}", sys.executable, "-c", code])
+    assert "/3 [" in shown
+    assert "tqdm" in printed.decode().split()
+    assert "multiprocessing.synchronize" not in printed.decode().split()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -128,6 +129,7 @@ def _with_progress(parts: list[Part]) -> Iterable[Part]:
         return parts
     from tqdm import tqdm
 
+    tqdm.set_lock(threading.RLock())  # its own is one between processes, of which Python 3.14 warns at our end
     bar: Iterable[Part] = tqdm(parts, unit="month", leave=False, file=sys.stderr)
     return bar
 
