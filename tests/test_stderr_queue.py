@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
@@ -227,3 +227,21 @@ def test_a_plain_script_whose_log_nobody_reads_holds_no_call_and_delivers(
         assert plain.run("skarabee", script=shell).variables["SKARABEESTATUS"] == "ERROR"
     finally:
         plain.end_all()
+
+
+def test_text_that_cannot_be_made_into_bytes_does_not_end_the_log(pipe: Pipe, caplog: pytest.LogCaptureFixture) -> None:
+    class Odd:
+        encoding = "nonsense"
+
+        def fileno(self) -> int:
+            return pipe.writer.fileno()
+
+    stream: Any = Odd()
+    queued = QueuedStderr(stream)
+    queued.write("first\n")
+    wait_until(lambda: queued._lost == 1)
+    stream.encoding = "utf-8"
+    queued.write("second\n")
+    wait_until(lambda: "1 lines of this log are missing here" in caplog.text)
+    queued.end()
+    assert pipe.read_all() == ["second", ""]

@@ -48,3 +48,19 @@ def test_the_next_line_counts_what_came_meanwhile(
         "",
         "; 5 times since the last such line",
     ]
+
+
+def test_a_fault_that_ends_a_thread_is_logged_by_its_place_and_nothing_else_is_written(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("056528998")
+
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)  # put back behind the test
+    thread_starts.log_faults()
+    thread = threading.Thread(target=fail, name="some-name")
+    thread.start()
+    thread.join(LONG_SECONDS)
+    said = "thread some-name has ended: a fault in callsign itself: RuntimeError at tests/test_thread_starts.py:"
+    assert said in caplog.text
+    assert "056528998" not in caplog.text + "".join(capfd.readouterr())

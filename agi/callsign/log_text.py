@@ -68,6 +68,11 @@ def _cut(line: str, limit: int) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
+def own_fault(fault: BaseException) -> str:
+    """For the log, where the fault is callsign's and nobody else's."""
+    return f"a fault in callsign itself: {place_of(fault)}"
+
+
 def place_of(fault: BaseException) -> str:
     """A fault's kind and place, folder, file and line, without its text: that may hold a number."""
     frames = traceback.extract_tb(fault.__traceback__)

@@ -89,13 +89,13 @@ class QueuedStderr:
             self._ending.wait(GATHER_SECONDS)
 
     def _write(self, text: str) -> None:
-        encoding = self._stream.encoding
-        written = text.encode(encoding, "backslashreplace").decode(encoding)
-        left = visible(written).encode(encoding)
         try:
+            encoding = self._stream.encoding
+            written = text.encode(encoding, "backslashreplace").decode(encoding)
+            left = visible(written).encode(encoding)
             while left:
                 left = left[os.write(self._fd, left) :]
-        except OSError:
+        except Exception:  # nothing may end the thread, whatever it is
             self._lose(text)
             return
         if self._lost:

@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from callsign.log_text import own_fault
+
 PAUSE_SECONDS = 60.0
 """Between two lines of the log about it."""
 
@@ -44,3 +46,13 @@ class ThreadStarts:
 
 _starts = ThreadStarts()
 begin = _starts.begin
+
+
+def log_faults() -> None:
+    """From now on a fault that ends a thread is logged by its place; Python's own traceback may hold a number."""
+
+    def note(ended: threading.ExceptHookArgs) -> None:
+        fault = ended.exc_value or ended.exc_type()
+        log.error("thread %s has ended: %s", ended.thread and ended.thread.name, own_fault(fault))
+
+    threading.excepthook = note

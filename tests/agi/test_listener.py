@@ -22,7 +22,7 @@ import pytest
 
 from agi_lines import say_that_it_was_all
 from callsign.agi import block as agi_block
-from callsign.agi import listener, peer_log, socket_connection, waiting_peers
+from callsign.agi import fault_status, listener, peer_log, socket_connection, waiting_peers
 from callsign.agi import session as agi_session
 from callsign.agi.block import LINE_BREAK, NOT_CONFIRMED, AgiBlock
 from callsign.agi.listener import Networks, is_allowed
@@ -457,6 +457,47 @@ class TestOurOwnFaults:
             may_note.set()
             wait_until(lambda: len(lines(caplog, logging.ERROR)) == 1)
             assert place_call(server).variables == TOLD
+
+    def test_at_the_door_do_not_close_it(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(listener, "FAILED_ACCEPT_SECONDS", 0.0)
+        faults = [MemoryError("caller 056528999") for _ in range(2 * listener.SPARE_THREADS)]
+
+        class Door(socket.socket):
+            def accept(self) -> tuple[socket.socket, Any]:
+                if faults:
+                    raise faults.pop()
+                return super().accept()
+
+        door = Door(fileno=listening.new(("127.0.0.1", 0)).detach())
+        server = AnsweringServer(door, lambda: LOOPBACK, lambda step: TOLD)
+        server.start()
+        wait_until(lambda: not faults)
+        assert place_call(server).variables == TOLD
+        server.stop(WAIT_SECONDS)
+        assert "calls cannot be accepted: a fault in callsign itself: MemoryError at " in caplog.text
+        assert "056528999" not in caplog.text
+
+    def test_in_what_is_left_to_do_cost_the_pool_neither_a_thread_nor_a_place(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(listener, "MAX_SESSIONS", 1)
+        faulty = [ValueError("caller 056528999") for _ in range(3)]
+
+        def allow() -> Networks:
+            if faulty:
+                raise faulty.pop()
+            return LOOPBACK
+
+        with running(allow=allow) as server:
+            with monkeypatch.context() as fault:
+                fault.setattr(fault_status, "read_block", lambda receive: [][1])
+                for _ in range(3):
+                    place_call(server)
+                wait_until(lambda: not faulty and not server.sessions)
+            assert place_call(server).variables == TOLD
+        assert "056528999" not in caplog.text
 
     def test_a_thread_that_cannot_be_started_costs_no_call(
         self, monkeypatch: pytest.MonkeyPatch, callers: ThreadPoolExecutor, gate: Gate

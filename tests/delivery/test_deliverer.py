@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from callsign import clocks
-from callsign.delivery import attempts, retry
+from callsign.delivery import attempts, deliverer, retry
 from callsign.delivery.gate import Gate as DeliveryGate
+from callsign.delivery.gate import Lanes
 from callsign.delivery.lane import TROUBLE_AFTER
 from callsign.http.messages import Answer, Reply
 from callsign.notification import Notification, State
@@ -21,6 +22,7 @@ from callsign.outbox.outbox import Job
 from callsign.record import replace
 from callsign.settings.sections import Settings
 from callsign.vendors.noojee import vendor as noojee
+from callsign.vendors.registry import VENDORS
 from callsign.vendors.skarabee import vendor as skarabee
 from side import Side
 from store_play import (
@@ -758,3 +760,59 @@ def test_no_log_line_holds_a_number(side: Side, caplog: pytest.LogCaptureFixture
     assert "call=1556891830.8 channel=1556891830.8 system=skarabee action=skarabee attempt=1 DELIVERED" in caplog.text
     for number in (CALLER, "056528998"):
         assert number not in caplog.text
+
+
+# -- faults of ours -----------------------------------------------------------------------------------------------
+
+
+def test_a_job_that_makes_no_sense_holds_up_no_other(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def keys_of(told: Notification) -> tuple[str, ...]:
+        return (told.call, {"1.1": "a", "3.1": "b"}[told.call])
+
+    monkeypatch.setitem(VENDORS, "noojee", replace(noojee.VENDOR, keys_of=keys_of))
+    side = Side(path)
+    for call in ("1.1", "2.1", "3.1"):
+        side.add(recording("start", call))
+    assert side.delivery.try_start()
+    assert side.vendor.was_asked("start 1.1", "start 3.1")
+    assert side.end_of(side.add(recording("stop", "3.1"))) == (State.DELIVERED, "")
+    side.close()
+    assert side.vendor.asked == ["start 1.1", "start 3.1", "stop 3.1"]
+    assert "job=2 is left alone: a fault in callsign itself: KeyError at delivery/test_deliverer.py:" in caplog.text
+
+
+class FaultyOthers(DeliveryGate):
+    """A fault of ours shows where they are to be told of a start, once, and of each end."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+
+    def start(self, lanes: Lanes) -> None:
+        self.begun += 1
+        if self.begun == 1:
+            raise RuntimeError(CALLER)
+
+    def ended(self, job: Job, state: State, reason: str) -> None:
+        raise RuntimeError(CALLER)
+
+
+def test_a_fault_of_ours_at_its_start_or_at_an_end_of_a_job_does_not_end_the_delivery(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(deliverer, "AFTER_FAULT_SECONDS", 0.01)
+    others = FaultyOthers()
+    side = Side(path, gate=others)
+    side.delivery.start()
+    for number in range(2 * noojee.VENDOR.concurrency):
+        start, stop = (side.add(recording(action, f"{number}.1")) for action in ("start", "stop"))
+        assert side.end_of(stop) == (State.DELIVERED, "")
+        assert side.end_of(start) is not None
+    assert others.begun == 2
+    assert eventually(lambda: side.delivery.loads()["noojee"].jobs == 0)
+    asked = list(side.vendor.asked)
+    side.close()
+    assert len(set(asked)) == len(asked), "what has ended is not sent again"
+    assert caplog.text.count("delivery has not begun: a fault in callsign itself: RuntimeError at ") == 1
+    assert CALLER not in caplog.text

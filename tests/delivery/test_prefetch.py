@@ -20,6 +20,7 @@ from callsign.vendors.registry import VENDORS
 from store_play import eventually
 
 LONG_SECONDS = 30.0
+SETTINGS_OF_NOBODY: Any = None
 HERE = Settings(sraps=Sraps("http://127.0.0.1:1", "id", Secret("secret")))
 
 
@@ -191,3 +192,16 @@ def test_our_own_fault_is_told_without_its_text_and_ends_nothing(
     assert office.memory
     assert "a fault in callsign itself" in caplog.text
     assert "056528998" not in caplog.text
+
+
+def test_a_fault_of_ours_about_the_settings_does_not_end_the_thread(
+    office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    office.prefetcher.start()
+    office.fetches(1)
+    office.settings = SETTINGS_OF_NOBODY
+    assert eventually(lambda: "a fault in callsign itself" in caplog.text)
+    office.settings = HERE
+    while not office.is_quiet(0.0):
+        pass
+    office.fetches(3)

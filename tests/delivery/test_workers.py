@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from callsign import clocks
+from callsign.delivery import workers
 from callsign.delivery.lane import Lane
 from callsign.delivery.workers import LaneWorkers
 from callsign.notification import Notification
@@ -30,11 +31,15 @@ class Desk:
         self.begun: list[tuple[int, str]] = []  # job and thread
         self.ended: list[int] = []
         self.held: dict[int, threading.Event] = {}
+        self.faulty: list[int] = []  # a job that is dealt with in vain, so often
 
     def _deal(self, lane: Lane, job: Job, superseded: bool) -> None:
         self.begun.append((job.id, threading.current_thread().name))
         if job.id in self.held:
             self.held[job.id].wait(LONG_SECONDS)
+        if job.id in self.faulty:
+            self.faulty.remove(job.id)
+            raise RuntimeError("056528998")
         with lane.guard:
             lane.finish(job, verdict=True)
         self.ended.append(job.id)
@@ -71,10 +76,10 @@ def desk() -> Iterator[Desk]:
 
 def test_a_job_that_is_given_back_may_be_with_another_worker_before_the_first_is_through_with_it(desk: Desk) -> None:
     given_back, is_with_another = threading.Event(), threading.Event()
-    deal, workers = desk._deal, []
+    deal, threads = desk._deal, []
 
     def give_back_first(lane: Lane, job: Job, superseded: bool) -> None:
-        workers.append(threading.current_thread())
+        threads.append(threading.current_thread())
         if given_back.is_set():
             is_with_another.set()
             deal(lane, job, superseded)
@@ -92,7 +97,7 @@ def test_a_job_that_is_given_back_may_be_with_another_worker_before_the_first_is
     wait_until(lambda: desk.workers._idle == desk.workers._threads - 1)  # the first is through
     desk.held[1].set()
     wait_until(lambda: desk.workers._idle == desk.workers._threads)
-    assert [worker.is_alive() for worker in workers] == [True, True]
+    assert [thread.is_alive() for thread in threads] == [True, True]
 
 
 def test_a_job_behind_an_attempt_that_does_not_come_back_is_begun_by_another_worker(desk: Desk) -> None:
@@ -137,3 +142,36 @@ def test_behind_a_stop_nothing_is_begun_and_what_is_under_way_is_waited_for(desk
     waiter.join(LONG_SECONDS / 2)
     assert not waiter.is_alive()
     assert desk.jobs_begun() == [1]
+
+
+def test_a_fault_of_ours_costs_neither_the_thread_nor_its_place_and_the_job_is_dealt_with_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(workers, "AFTER_FAULT_SECONDS", 0.01)
+    desk.faulty = [number for number in range(1, 2 * MOST + 1) for _ in range(3)]
+    desk.add(*range(1, 2 * MOST + 1))
+    wait_until(lambda: sorted(desk.ended) == list(range(1, 2 * MOST + 1)))
+    assert len(desk.threads()) <= MOST
+    wait_until(lambda: desk.workers._idle == desk.workers._threads)
+    assert desk.workers.lane.in_flight == 0
+    assert desk.workers._began == {}
+    assert "job=1 system=vendor: a fault in callsign itself: RuntimeError at delivery/test_workers.py:" in caplog.text
+    assert "056528998" not in caplog.text
+
+
+def test_a_fault_of_ours_in_the_choice_of_the_next_job_does_not_end_the_thread(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(workers, "AFTER_FAULT_SECONDS", 0.01)
+    take, faults = desk.workers.lane.take, [RuntimeError("056528998"), MemoryError()]
+
+    def take_in_vain(now: float) -> Job | None:
+        if faults:
+            raise faults.pop()
+        return take(now)
+
+    monkeypatch.setattr(desk.workers.lane, "take", take_in_vain)
+    desk.add(1)
+    wait_until(lambda: desk.ended == [1])
+    assert len(desk.threads()) == 1
+    assert caplog.text.count("system=vendor: a fault in callsign itself: ") == 2

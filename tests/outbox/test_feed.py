@@ -168,10 +168,13 @@ def test_a_store_that_cannot_be_read_holds_up_nothing_new_and_is_read_when_it_ca
     assert caplog.text.count("what waits there is read as soon as it can be") == 1
 
 
+@pytest.mark.parametrize("facts", ['{"phonefrom": ', 100_000 * "["], ids=["cut", "deep"])
 @pytest.mark.usefixtures("in_small_pieces")
-def test_a_damaged_row_is_told_and_left_alone(outbox: Outbox, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_row_is_told_and_left_alone(
+    outbox: Outbox, path: Path, facts: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with sqlite3.connect(path) as db:
-        db.execute("UPDATE job SET facts = '{\"phonefrom\": ' WHERE id = 5")
+        db.execute("UPDATE job SET facts = ? WHERE id = 5", (facts,))
     db.close()
     heard = Heard()
     Backlog(path, STORED, heard)
@@ -190,3 +193,22 @@ def test_where_no_thread_is_to_be_had_it_is_read_all_the_same(path: Path, monkey
     heard = Heard()
     Backlog(path, STORED, heard)
     assert heard.ids() == list(range(1, STORED + 1))
+
+
+@pytest.mark.usefixtures("outbox", "in_small_pieces")
+def test_a_fault_of_ours_in_the_reading_holds_up_nothing_new_and_it_is_read_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(feed, "AGAIN_SECONDS", 0.01)
+    heard, faults = Heard(), [RuntimeError("0470000003"), RuntimeError("0470000003")]
+
+    def unknown(jobs: list[Job]) -> list[Job]:
+        if faults:
+            raise faults.pop()
+        return jobs
+
+    Backlog(path, STORED, heard, unknown)
+    assert eventually(lambda: len(heard.jobs) == STORED)
+    assert heard.ids() == list(range(1, STORED + 1))
+    assert caplog.text.count("a fault in callsign itself: RuntimeError at outbox/test_feed.py:") == 1
+    assert "0470000003" not in caplog.text

@@ -290,3 +290,13 @@ def test_a_store_that_an_earlier_callsign_still_uses_has_no_name_and_gets_one(pa
     assert reader.store_id() == ""
     Outbox(path).close()
     assert len(reader.store_id()) == 16
+
+
+def test_files_beside_the_store_that_cannot_be_made_are_a_store_that_cannot_be_read(
+    path: Path, outbox: Outbox, reader: OutboxReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox.close()
+    monkeypatch.setattr(os, "getegid", lambda: os.stat(path.parent).st_gid + 1)
+    path.with_name(path.name + "-wal").symlink_to(path.with_name("nowhere") / "wal")
+    with pytest.raises(OutboxError, match=r"cannot be read: .*No such file"):
+        reader.newest_open()

@@ -131,6 +131,29 @@ def test_a_fault_of_ours_leaves_a_held_call_its_status(held: Held, monkeypatch: 
     assert (session.status, session.variables["SKARABEESTATUS"]) == ("SUCCESS", "ERROR")
 
 
+def test_a_fault_of_ours_behind_that_lets_the_call_go_on_and_the_next_one_is_told(
+    held: Held, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as fault:
+        fault.setattr(overdue, "ids_of", lambda step: [][1])
+        assert "SKARABEESTATUS" not in held.call().variables
+    assert "a fault in callsign itself: IndexError at steps/test_overdue.py:" in caplog.text
+    assert held.call().variables["SKARABEESTATUS"] == "ERROR"
+
+
+def test_a_fault_of_ours_in_the_looking_does_not_end_it(
+    held: Held, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as fault:
+        fault.setattr(overdue, "_tell", lambda *_: [][1])
+        place_call = threading.Thread(target=held.call)
+        place_call.start()
+        wait_until(lambda: "a fault in callsign itself: IndexError" in caplog.text)
+    assert held.call().variables["SKARABEESTATUS"] == "ERROR"
+    held.hold.set()
+    place_call.join(WAIT_SECONDS)
+
+
 @pytest.mark.parametrize(
     ("context", "fresh_seconds", "is_told"),
     [("callsign-step", WAIT_SECONDS, False), ("callsign-step", 0.0, True), ("from-trunk", WAIT_SECONDS, True)],

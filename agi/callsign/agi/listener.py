@@ -26,7 +26,7 @@ from callsign.agi.peer_log import PeerLog
 from callsign.agi.session import AgiSession, BadPeer
 from callsign.agi.socket_connection import SocketConnection
 from callsign.agi.waiting_peers import WaitingPeers
-from callsign.log_text import place_of
+from callsign.log_text import own_fault
 
 MAX_SESSIONS = 1000
 SPARE_THREADS = 4
@@ -165,8 +165,9 @@ class FastAgiServer:
         try:
             self._session(sock, peer)
         except Exception as fault:  # it may cost the pool neither a thread nor a place, and the call no status
-            log.error("a fault in callsign itself: %s", place_of(fault))
-            _leave_status(sock)
+            log.error("%s", own_fault(fault))
+            with suppress(Exception):  # it is gone, or the same fault comes there
+                _leave_status(sock)
             sock.close()
         return self._end(sock)
 
@@ -195,12 +196,13 @@ class FastAgiServer:
                 if self._stopping:
                     return None
                 continue
-            except OSError as fault:
+            except Exception as fault:
                 if self._stopping:
                     return None
-                if self._trouble != str(fault):
-                    self._trouble = str(fault)
-                    log.error("calls cannot be accepted: %s; they wait", fault.strerror)
+                words = str(fault.strerror) if isinstance(fault, OSError) else own_fault(fault)
+                if self._trouble != words:
+                    self._trouble = words
+                    log.error("calls cannot be accepted: %s; they wait", words)
                 time.sleep(FAILED_ACCEPT_SECONDS)  # out of file descriptors, say: let sessions end
                 continue
             if self._trouble:
@@ -267,10 +269,9 @@ def _leave_status(sock: socket.socket) -> None:
     def receive() -> bytes:
         return sock.recv(fault_status.MAX_BLOCK_BYTES)
 
-    with suppress(OSError):  # it is gone
-        sock.settimeout(fault_status.SECONDS)
-        path = fault_status.read_block(receive)
-        fault_status.tell(receive, sock.sendall, fault_status.variables(path, fault_status.REASON))
+    sock.settimeout(fault_status.SECONDS)
+    path = fault_status.read_block(receive)
+    fault_status.tell(receive, sock.sendall, fault_status.variables(path, fault_status.REASON))
 
 
 @lru_cache(maxsize=256)

@@ -15,7 +15,7 @@ from typing import Any
 from callsign import clocks, thread_starts
 from callsign.delivery.conversation import Send, run_conversation, with_account
 from callsign.http.messages import Reply, Request
-from callsign.log_text import place_of
+from callsign.log_text import own_fault
 from callsign.notification import TryLater
 from callsign.question import Invalid, Verdict
 from callsign.record import Record, field
@@ -102,7 +102,7 @@ class Asking:
             verdict = run_conversation(conversation, asked.send_noting, clocks.steady, math.inf, end - clocks.steady())
             asked.verdict = with_account(account, verdict)
         except Exception as fault:  # our own fault must not hurt a call
-            log.error("a fault in callsign itself: %s", place_of(fault))
+            log.error("%s", own_fault(fault))
             asked.verdict = Invalid("a fault in callsign itself, see its log")
         finally:
             places.release()

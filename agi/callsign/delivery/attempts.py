@@ -14,7 +14,7 @@ from callsign.delivery.gate import Gate
 from callsign.delivery.lane import Lane
 from callsign.delivery.outcomes import Outcomes
 from callsign.delivery.retry import next_delay_seconds
-from callsign.log_text import place_of
+from callsign.log_text import own_fault
 from callsign.notification import Delivered, Outcome, State, TryLater
 from callsign.outbox.outbox import Job, Outbox
 from callsign.settings.accounts import section_shown, system_of
@@ -84,7 +84,8 @@ class Attempts:
             self._gate.ended(job, *given_up)
             self._outcomes.tell(job.id, *given_up)  # by somebody's `drop`: it is written down already
             self._log(job, given_up[0].value, given_up[1], None)
-            self._settle(lane, job, verdict=False)
+            with lane.guard:
+                lane.finish(job, verdict=False)
         elif self._may_send(lane, job):
             self._attempt(lane, job)
 
@@ -106,9 +107,7 @@ class Attempts:
             self._end(lane, job, State.EXPIRED, "its time was over before the vendor could be told", None)
             return
         except Exception as fault:  # our own fault must not end the lane
-            log.error(
-                "job=%s system=%s: a fault in callsign itself: %s", job.shown, notification.system, place_of(fault)
-            )
+            log.error("job=%s system=%s: %s", job.shown, notification.system, own_fault(fault))
             outcome = TryLater("a fault in callsign itself, see its log", may_be_done=True)
         milliseconds = 1000 * (time.perf_counter() - began)
         job.unreached = isinstance(outcome, TryLater) and outcome.unreached
@@ -173,21 +172,20 @@ class Attempts:
 
     def _end(self, lane: Lane, job: Job, state: State, reason: str, milliseconds: float | None) -> None:
         """The job has ended so; without `milliseconds` by no attempt, or by one without a verdict."""
-        self._outcomes.tell(job.id, state, reason)
-        self._outbox.end(job, state, reason, milliseconds)
-        self._gate.ended(job, state, reason)
-        self._log(job, state.value, reason, milliseconds)
-        if VENDORS[system_of(job.notification.system)].in_order:
-            self._outbox.wait_written(IN_ORDER_SECONDS)
+        try:
+            self._outcomes.tell(job.id, state, reason)
+            self._outbox.end(job, state, reason, milliseconds)
+            self._gate.ended(job, state, reason)
+            self._log(job, state.value, reason, milliseconds)
+            if VENDORS[system_of(job.notification.system)].in_order:
+                self._outbox.wait_written(IN_ORDER_SECONDS)
+                with lane.guard:
+                    is_awaited = lane.is_awaited(job)
+                if is_awaited:  # what comes later is told to the others behind this end
+                    self._gate.wait_known(job)
+        finally:  # a fault of ours must not send it once more
             with lane.guard:
-                is_awaited = lane.is_awaited(job)
-            if is_awaited:  # what comes later is told to the others behind this end
-                self._gate.wait_known(job)
-        self._settle(lane, job, verdict=milliseconds is not None and state in (State.DELIVERED, State.REFUSED))
-
-    def _settle(self, lane: Lane, job: Job, verdict: bool) -> None:
-        with lane.guard:
-            lane.finish(job, verdict)
+                lane.finish(job, milliseconds is not None and state in (State.DELIVERED, State.REFUSED))
 
     def _log(self, job: Job, what: str, reason: str, milliseconds: float | None, more: str = "") -> None:
         notification = job.notification

@@ -16,7 +16,8 @@ from callsign.delivery.election import Election
 from callsign.delivery.gate import Gate, Load
 from callsign.delivery.lane import Lane
 from callsign.delivery.outcomes import LOOK_SECONDS, Outcomes
-from callsign.delivery.workers import LaneWorkers
+from callsign.delivery.workers import AFTER_FAULT_SECONDS, LaneWorkers
+from callsign.log_text import own_fault
 from callsign.notification import State
 from callsign.outbox.outbox import Job, Outbox, OutboxError
 from callsign.outbox.reader import OutboxReader
@@ -137,28 +138,26 @@ class Delivery:
         self._reader.close()
 
     def _stand_by(self) -> None:
-        while not self._stopping.is_set() and not self.try_start():
-            self._stopping.wait(STANDBY_SECONDS)
+        pause = 0.0
+        while not self._stopping.wait(pause):
+            try:
+                if self.try_start():
+                    return
+                pause = STANDBY_SECONDS
+            except Exception as fault:  # our own fault must not leave all that is stored where it is
+                log.error("delivery has not begun: %s", own_fault(fault))
+                self._outcomes.delivers_here = False
+                self._election.lose(leave_sign=self._election.one_has_died)
+                pause = AFTER_FAULT_SECONDS
 
     # -- the jobs --------------------------------------------------------------------------------------
 
     def _admit(self, jobs: list[Job]) -> None:
         """In a thread of the outbox's: jobs onto their lanes; the first call brings what was open, maybe nothing."""
-        called, admitted = {}, []
-        for job in jobs:
-            workers = self._workers_of(job.notification.system)
-            if workers is None:
-                self._leave(job)
-                continue
-            job.in_doubt = job.recovered and (job.attempts > 0 or self._election.one_has_died)
-            job.held = self._gate.holds
-            admitted.append(job)
-            with workers.lane.guard:
-                workers.lane.add(job)
-                self._outcomes.put_off(workers.lane.held_up(job))
-            called[job.notification.system] = workers
+        admitted = [job for job in jobs if self._is_on_its_lane(job)]
         self._gate.admit(admitted)
-        to_call = dict.fromkeys([*called.values(), *self._without_thread])
+        called = [self._workers[job.notification.system] for job in admitted]
+        to_call = dict.fromkeys([*called, *self._without_thread])
         self._without_thread = []
         for workers in to_call:
             with workers.lane.guard:
@@ -167,6 +166,23 @@ class Delivery:
                     self._without_thread.append(workers)
         self.newest_seen = max(self.newest_seen, jobs[-1].id if jobs else 0)
         self._loaded.set()
+
+    def _is_on_its_lane(self, job: Job) -> bool:
+        """Puts it there; False where it makes no sense, and then it holds up no other."""
+        try:
+            workers = self._workers_of(job.notification.system)
+            if workers is None:
+                self._leave(job)
+                return False
+            job.in_doubt = job.recovered and (job.attempts > 0 or self._election.one_has_died)
+            job.held = self._gate.holds
+            with workers.lane.guard:
+                workers.lane.add(job)
+                self._outcomes.put_off(workers.lane.held_up(job))
+        except Exception as fault:
+            log.error("job=%s is left alone: %s", job.shown, own_fault(fault))
+            return False
+        return True
 
     # -- what a gate does with them (Lanes) ------------------------------------------------------------
 

@@ -298,6 +298,11 @@ class Lane:
         self._first_deadline = min(self._first_deadline, job.steady_deadline)
         heapq.heappush(self._later if returns == self._returns else self._hurried, (due, job.id, job))
 
+    def break_off(self, job: Job, due: float) -> None:
+        """A fault of ours ended what was done with it: it is tried again, unless it has ended or was put back."""
+        if job.id in self._under_way:
+            self.put_back(job, due)
+
     def finish(self, job: Job, verdict: bool) -> None:
         """The job has ended; `verdict` says that the vendor itself gave one, so that it is well."""
         self._under_way.pop(job.id, None)

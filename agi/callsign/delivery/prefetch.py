@@ -10,7 +10,7 @@ from typing import Any
 
 from callsign import clocks, thread_starts
 from callsign.delivery.conversation import Send, run_conversation, with_account
-from callsign.log_text import place_of
+from callsign.log_text import own_fault
 from callsign.notification import Delivered
 from callsign.settings.accounts import name_of, system_of
 from callsign.settings.sections import Settings
@@ -62,8 +62,15 @@ class Prefetcher:
         pause = prefetch.every_seconds
         if first:
             self._stopping.wait(first)
-        while not self._stopping.is_set() and (section := self._section(account)) is not GONE:
-            well = section is None or self._fetch(account, prefetch, section)
+        while not self._stopping.is_set():
+            well = False
+            try:
+                section = self._section(account)
+                if section is GONE:
+                    return
+                well = section is None or self._fetch(account, prefetch, section)
+            except Exception as fault:  # our own fault must not end the thread
+                log.error("system=%s: %s", account, own_fault(fault))
             pause = prefetch.every_seconds if well else min(2 * pause, LONGEST_PAUSE_SECONDS)
             self._stopping.wait(pause)
 
@@ -78,14 +85,9 @@ class Prefetcher:
 
     def _fetch(self, account: str, prefetch: Prefetch, section: Any) -> bool:
         """Fetches once.  True on success.  Logs a trouble only when it is another one."""
-        try:
-            conversation = prefetch.converse(section, self._settings().numbers, self._memory_of(account))
-            longest = prefetch.longest_seconds
-            verdict = run_conversation(conversation, self._send, clocks.steady, math.inf, longest)
-            outcome = with_account(account, verdict)
-        except Exception as fault:  # our own fault must not end the thread
-            log.error("system=%s: a fault in callsign itself: %s", account, place_of(fault))
-            return False
+        conversation = prefetch.converse(section, self._settings().numbers, self._memory_of(account))
+        verdict = run_conversation(conversation, self._send, clocks.steady, math.inf, prefetch.longest_seconds)
+        outcome = with_account(account, verdict)
         trouble = outcome.reason  # of a Delivered too: a warning
         if trouble != self._trouble.get(account, ""):
             log.log(logging.WARNING if trouble else logging.INFO, "system=%s: %s", account, trouble or "works again")

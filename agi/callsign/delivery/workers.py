@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable
 
 from callsign import clocks, thread_starts
 from callsign.delivery.lane import Lane
+from callsign.log_text import own_fault
 from callsign.outbox.outbox import Job
 from callsign.settings.accounts import name_of
 
 HANGS_SECONDS = 120.0
 """After so long an attempt hangs, or its thread has died: its exchanges end after seconds, a look-up in the DNS too."""
 
-
 REST_SECONDS = 10.0
 """So long a thread of a further account waits for more: of 500 tenants few have calls at the same time."""
+
+AFTER_FAULT_SECONDS = 1.0
+"""So long after a fault of ours the same is tried again: it may come to the same each time."""
+
+log = logging.getLogger("callsign.delivery")
 
 
 class LaneWorkers:
@@ -86,17 +92,29 @@ class LaneWorkers:
 
     def _work(self) -> None:
         while True:
-            with self.lane.guard:
-                job = self._next()
-                if job is None:
-                    self.lane.ready.notify_all()  # who waits until we are idle
-                    return
-                attempt = object()  # not the job: one that is given back is another worker's at once
-                self._began[attempt] = clocks.steady()
-                superseded = self.lane.is_superseded(job)
-                self.call()
-            self._deal_with(self.lane, job, superseded)
-            del self._began[attempt]
+            job, attempt = None, object()  # not the job: one that is given back is another worker's at once
+            try:
+                with self.lane.guard:
+                    job = self._next()
+                    if job is None:
+                        self.lane.ready.notify_all()  # who waits until we are idle
+                        return
+                    self._began[attempt] = clocks.steady()
+                    superseded = self.lane.is_superseded(job)
+                    self.call()
+                self._deal_with(self.lane, job, superseded)
+            except Exception as fault:  # our own fault must cost the lane neither a thread nor a place
+                self._go_on_behind(fault, job)
+            self._began.pop(attempt, None)  # where the thread ends all the same it stays: see `hang`
+
+    def _go_on_behind(self, fault: Exception, job: Job | None) -> None:
+        which = "" if job is None else f"job={job.shown} "
+        log.error("%ssystem=%s: %s", which, self._name, own_fault(fault))
+        if job is None:
+            time.sleep(AFTER_FAULT_SECONDS)
+            return
+        with self.lane.guard:
+            self.lane.break_off(job, clocks.steady() + AFTER_FAULT_SECONDS)
 
     def _next(self) -> Job | None:
         """Waits for the next job; None when we stop, or none came for long."""

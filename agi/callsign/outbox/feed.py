@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from callsign import thread_starts
-from callsign.log_text import place_of
+from callsign.log_text import own_fault
 from callsign.outbox.reader import OutboxReader
 from callsign.outbox.values import Job, OnJobs, OutboxError, StoreBroken
 
@@ -67,10 +67,11 @@ class Backlog:
             except StoreBroken as fault:  # its rest can be had no more
                 self._on_broken(fault)
                 break
-            except OutboxError as fault:
-                if logged != str(fault):
-                    logged = str(fault)
-                    log.error("%s; what waits there is read as soon as it can be", fault)
+            except Exception as fault:  # also our own, which must not keep back what comes now
+                words = str(fault) if isinstance(fault, OutboxError) else own_fault(fault)
+                if logged != words:
+                    logged = words
+                    log.error("%s; what waits there is read as soon as it can be", words)
             self._release(jobs)
             jobs = []
             self._stopped.wait(AGAIN_SECONDS)
@@ -102,4 +103,4 @@ class Backlog:
         try:
             self._on_jobs(jobs)
         except Exception as fault:  # our own fault must not end the store's threads
-            log.error("the store's listener: a fault in callsign itself: %s", place_of(fault))
+            log.error("the store's listener: %s", own_fault(fault))

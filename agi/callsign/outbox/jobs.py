@@ -79,7 +79,7 @@ def jobs_of(rows: Iterable[tuple[Any, ...]], recovered: bool) -> tuple[list[Job]
         last = row[0]
         try:
             jobs.append(_job_of(row, recovered))
-        except (ValueError, TypeError, AttributeError):
+        except Exception:  # whatever it is, the others are read
             log.error("job=%d: its row in the store is damaged and left alone", last)
     return jobs, last
 

@@ -209,7 +209,7 @@ class OutboxReader:
         with self._guard:
             try:
                 return work(self._opened())
-            except sqlite3.Error as fault:
+            except (sqlite3.Error, OSError) as fault:
                 self._close()
                 words = f"the store {self.path} cannot be read: {fault}"
                 raise (StoreBroken(words, self._inode) if is_broken(fault) else OutboxError(words)) from fault

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from callsign.log_text import place_of
+from callsign.log_text import own_fault
 from callsign.outbox import schema as sql
 from callsign.outbox.access import StoreAccess
 from callsign.outbox.file import LOCK_SECONDS, NO_STORE
@@ -109,7 +109,7 @@ class OutboxWriter:
                     with self._turn:
                         self._serve(batch, quiet=batch.timed_out and not owes)
             except Exception as fault:  # our own fault must not end the thread that every call depends on
-                log.error("the store's writer: a fault in callsign itself: %s", place_of(fault))
+                log.error("the store's writer: %s", own_fault(fault))
                 self._unwritten = []
                 for new in batch.new_jobs:
                     if new.added is None and not new.trouble:

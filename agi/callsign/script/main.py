@@ -13,9 +13,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
+from callsign import thread_starts
 from callsign.agi.connection import StreamConnection
 from callsign.agi.session import AgiSession, BadPeer
-from callsign.log_text import place_of
+from callsign.log_text import own_fault
 from callsign.notification import State
 from callsign.outbox.outbox import Outbox
 from callsign.outbox.owner import become_owner
@@ -50,6 +51,7 @@ def main(go_on: Callable[[], None] | None, argv: Sequence[str] | None = None) ->
     is_attended = False
     try:
         queue_stderr()
+        thread_starts.log_faults()
         set_up_logging()
         is_attended = True
         attendant = Attendant(script.answer, on_end=go_on or (lambda: None), note=script.note)
@@ -57,7 +59,7 @@ def main(go_on: Callable[[], None] | None, argv: Sequence[str] | None = None) ->
     except BadPeer as fault:
         log.warning("the session ended early: %s", fault)
     except Exception as fault:  # our own fault must not cost the call its status
-        log.error("a fault in callsign itself: %s", place_of(fault))
+        log.error("%s", own_fault(fault))
         if not is_attended:
             leave_status(connection, None, [request])
     finally:
@@ -88,7 +90,7 @@ class _Script:
         except ConfigError as fault:
             return status_variables(step.path, "ERROR", fault.faults[0])
         except Exception as fault:  # before the door that `answer` is: this must not hurt a call either
-            log.error("a fault in callsign itself: %s", place_of(fault))
+            log.error("%s", own_fault(fault))
             return status_variables(step.path, "ERROR", "a fault in callsign itself, see its log")
         self._answered_with = services
         variables = answer(step, services)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from callsign import thread_starts
 from callsign.outbox.owner import become_owner
 from callsign.server import listening
 from callsign.server.running import Server
@@ -35,6 +36,7 @@ log = logging.getLogger("callsign")
 def set_up_logging() -> Callable[[], None]:
     """One line per fact on stderr, with the time unless the journal adds it.  Returns what ends it."""
     end = queue_stderr()
+    thread_starts.log_faults()
     stamp = "" if is_journal(sys.stderr) else "%(asctime)s "
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=f"{stamp}%(levelname)s %(name)s: %(message)s")
     logging.raiseExceptions = False  # a full disk under stderr is no reason for tracebacks

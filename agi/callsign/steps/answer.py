@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from callsign.log_text import place_of, printable
+from callsign.log_text import own_fault, printable
 from callsign.notification import Refused, State, TryLater
 from callsign.outbox.outbox import ADD_SECONDS, COMMIT_SECONDS, Outbox, OutboxError
 from callsign.question import Found, Invalid, Verdict
@@ -106,7 +106,7 @@ def answer(step: Step, services: Services) -> dict[str, str]:
     except (StepFault, OutboxError) as fault:
         return status_variables(path, "ERROR", str(fault))
     except Exception as fault:  # the one place: our own fault must not hurt a call
-        log.error("%s path=%s: a fault in callsign itself: %s", ids_of(step), for_message(path), place_of(fault))
+        log.error("%s path=%s: %s", ids_of(step), for_message(path), own_fault(fault))
         return status_variables(path, "QUEUED" if job else "ERROR", "a fault in callsign itself, see its log", job)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from callsign.agi import fault_status
 from callsign.agi.connection import Connection
 from callsign.agi.session import AGIError, AGIHangup, AgiSession, BadPeer
-from callsign.log_text import place_of
+from callsign.log_text import own_fault, place_of
 from callsign.steps.answer import ids_of, log_step
 from callsign.steps.step import Step, read_step
 
@@ -93,7 +93,7 @@ class Attendant:
             if variables and isinstance(fault, (AGIError, OSError)):
                 log.warning("%s: the status could not be set: %s", _ids(step), place_of(fault))
             else:  # our own fault must not cost the call its status
-                log.error("%s: a fault in callsign itself: %s", _ids(step), place_of(fault))
+                log.error("%s: %s", _ids(step), own_fault(fault))
                 if is_ours:
                     variables = leave_status(connection, session, line, variables)
         took = time.perf_counter() - began

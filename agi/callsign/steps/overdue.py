@@ -14,7 +14,7 @@ from callsign import thread_starts
 from callsign.agi import fault_status
 from callsign.agi.block import CLEAN_CONTEXT
 from callsign.agi.session import AGIError, AGIHangup, AgiSession, BadPeer
-from callsign.log_text import place_of
+from callsign.log_text import own_fault
 from callsign.record import Record
 from callsign.steps.answer import ids_of, longest_seconds, status_variables
 from callsign.steps.step import Step, for_message
@@ -83,8 +83,11 @@ class Overdue:
         while not self._stopping.wait(LOOK_SECONDS):
             now = time.monotonic()
             for session, held in self._held.copy().items():
-                if now >= held.until and self.end(session):
-                    _tell(session, held, HELD_UP)
+                try:
+                    if now >= held.until and self.end(session):
+                        _tell(session, held, HELD_UP)
+                except Exception as fault:  # our own fault must not end the looking
+                    log.error("%s", own_fault(fault))
 
 
 def _tell(session: AgiSession, held: _Held, reason: str) -> threading.Event:
@@ -97,13 +100,17 @@ def _tell(session: AgiSession, held: _Held, reason: str) -> threading.Event:
 
 def _let_go(session: AgiSession, held: _Held, reason: str, done: threading.Event) -> None:
     is_fresh = time.monotonic() - held.began < FRESH_SECONDS
-    if reason == ENDING and is_fresh and session.env.get("agi_context") == CLEAN_CONTEXT:
-        what = ids_of(held.step), for_message(held.step.path)
-        log.warning("%s path=%s: callsign ends before its answer: the plain script is to give it", *what)
-    else:
-        _set_error(session, held, reason)
-    session.finish()
-    done.set()
+    try:
+        if reason == ENDING and is_fresh and session.env.get("agi_context") == CLEAN_CONTEXT:
+            what = ids_of(held.step), for_message(held.step.path)
+            log.warning("%s path=%s: callsign ends before its answer: the plain script is to give it", *what)
+        else:
+            _set_error(session, held, reason)
+    except Exception as fault:  # our own fault must not hold the call
+        log.error("%s", own_fault(fault))
+    finally:
+        session.finish()
+        done.set()
 
 
 def _set_error(session: AgiSession, held: _Held, reason: str) -> None:
@@ -115,6 +122,6 @@ def _set_error(session: AgiSession, held: _Held, reason: str) -> None:
     except (AGIHangup, AGIError, BadPeer, OSError) as fault:
         log.warning("that call could not be told: %s", type(fault).__name__)
     except Exception as fault:
-        log.error("a fault in callsign itself: %s", place_of(fault))
+        log.error("%s", own_fault(fault))
         with suppress(OSError):  # it is gone
             session.tell_after_a_fault(fault_status.variables(held.step.path, reason))
