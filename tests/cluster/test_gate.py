@@ -653,19 +653,23 @@ def test_what_is_open_in_our_store_is_left_to_it(clock: Clock, database: PlayedD
     assert host.sends() == []
 
 
+@pytest.mark.parametrize("is_told", [True, False])
 def test_a_failover_that_forgot_is_told_again_what_waits_and_what_has_just_ended(
-    host: Host, database: PlayedDatabase
+    host: Host, database: PlayedDatabase, is_told: bool
 ) -> None:
     waits, ended = host.told(call="pbx-1.1"), host.told(call="pbx-1.2")
     host.publish()
     assert host.sends() == [waits.id, ended.id]
     host.end(ended)
-    host.wait(0.1)
-    host.publish()
+    if is_told:
+        host.wait(0.1)
+        host.publish()
     database.jobs.clear()
     database.known.clear()
     database.server = "another"
     host.round()
+    host.publish()
+    host.wait(0.1)
     host.publish()
     assert {key: job["state"] for key, job in database.jobs.items()} == {
         (STORE, waits.id): "waiting",

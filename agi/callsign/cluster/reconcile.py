@@ -45,7 +45,8 @@ class Reconciliation:
         while page := list(islice(pages, PAGE)):
             self._look_after(page, database)
         if forgetful:
-            for entry in tuple(self._publishing.recent):
+            untold = [entry for entry in self._ledger.all(Life.ENDED) if entry.is_published]
+            for entry in {entry.key: entry for entry in (*untold, *self._publishing.recent)}.values():
                 entry.is_published = False
                 self._publishing.publish(entry)
             self._publishing.recent.clear()
