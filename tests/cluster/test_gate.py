@@ -485,6 +485,18 @@ def test_what_nobody_knew_of_waits_two_leases_for_an_answer_and_the_rest_until_n
     assert cut_off.written == []
 
 
+def test_the_log_says_once_how_many_jobs_wait_for_the_database(cut_off: Host, caplog: pytest.LogCaptureFixture) -> None:
+    for n in (1, 2):
+        cut_off.told(call=f"pbx-1.{n}", recovered=True)
+    cut_off.told(call="pbx-1.4")
+    cut_off.publish()
+    cut_off.live(5)
+    assert [line for line in caplog.messages if "lay in the store" in line] == [
+        "[cluster] jobs that lay in the store at the start wait for the database, up to near their end: 2; "
+        "other hosts may have delivered them"
+    ]
+
+
 def test_it_goes_on_at_once_where_the_database_answers_meanwhile(cut_off: Host, database: PlayedDatabase) -> None:
     jobs = [cut_off.told(call=f"pbx-1.{n}", recovered=True) for n in (1, 2, 3)]
     cut_off.publish()

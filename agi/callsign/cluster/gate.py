@@ -67,7 +67,7 @@ class ClusterGate(Gate):
         self._reader = OutboxReader(self._store.path)
         self.known = Known(write_known)
         self._stopping = threading.Event()
-        self._is_given_up = False
+        self._is_given_up = self._has_said_who_waits = False
         self._ticked = clocks.steady()
         self._awake = 0.0  # seconds in which this process ran
         self._answered = self._leased = 0.0  # when it was so last, in these seconds
@@ -233,6 +233,7 @@ class ClusterGate(Gate):
         if not silent:
             self._answered = self._awake
         elif self._awake > self._answered + BLIND_SECONDS:
+            self._say_who_waits()
             for entry in self.ledger.all(Life.BEHIND):
                 self.ledger.happen(entry, Event.SILENCE)
             for entry in self.ledger.all(Life.OFFERED):
@@ -250,6 +251,16 @@ class ClusterGate(Gate):
                 self.ledger.happen(entry, Event.SILENCE)
             elif entry.is_last_call(now) and self._awake > self._leased + LAPSED_SECONDS:
                 self.ledger.happen(entry, Event.LAST_CALL)
+
+    def _say_who_waits(self) -> None:
+        found = sum(entry.is_found for entry in self.ledger.all(Life.NEW))
+        if found and not self._has_said_who_waits:
+            log.warning(
+                "[cluster] jobs that lay in the store at the start wait for the database, up to near their end: %d; "
+                "other hosts may have delivered them",
+                found,
+            )
+            self._has_said_who_waits = True
 
     def _goes_alone(self, entry: Entry, now: float) -> bool:
         """Whether a new job waits no longer for its answer.
