@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from callsign.delivery.lane import TROUBLE_AFTER
+from callsign.delivery.pace import AWAY_AFTER
 from callsign.sandbox.vendors.messages import Trouble
 from real_asterisk import RealAsterisk
 from sip_phone import Dialog
@@ -170,10 +170,10 @@ def test_a_recorder_that_refuses_connections_holds_nobody_however_long_it_might(
 
 def test_a_recorder_that_is_known_to_be_away_holds_nobody_however_long_it_might(stage: Stage) -> None:
     stage.box.trouble["noojee"] = Trouble(http_status=503)
-    for _ in range(TROUBLE_AFTER):
+    for _ in range(AWAY_AFTER):
         call, _ = stage.call("056528989")
         stage.end(call)
-    wait_until(lambda: sum("TRY LATER" in line for line in stage.server.log) >= TROUBLE_AFTER)
+    wait_until(lambda: sum("TRY LATER" in line for line in stage.server.log) >= AWAY_AFTER)
     stage.box.trouble["noojee"] = Trouble(delay_seconds=120)  # an attempt is over no more at once
     call, _ = stage.call("056528998")  # rings, and not after 60 s
     stage.end(call)

@@ -800,7 +800,7 @@ def test_what_it_had_before_it_leaves_to_them_too_but_not_what_is_under_way(
 ) -> None:
     begun, waits = host.told(call="pbx-1.1"), host.told(call="pbx-1.2")
     host.publish()
-    host.lanes.lane.concurrency = 1
+    host.lanes.lane.pace.most = 1
     assert host.sends() == [begun.id]
     crowd(database, host)
     assert [database.jobs[STORE, job.id]["owner"] for job in (begun, waits)] == ["pbx1", None]

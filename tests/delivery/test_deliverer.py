@@ -14,7 +14,7 @@ from callsign import clocks
 from callsign.delivery import attempts, deliverer, retry
 from callsign.delivery.gate import Gate as DeliveryGate
 from callsign.delivery.gate import Lanes
-from callsign.delivery.lane import TROUBLE_AFTER
+from callsign.delivery.pace import AWAY_AFTER
 from callsign.http.messages import Answer, Reply
 from callsign.notification import Notification, State
 from callsign.outbox.doorbell import doorbell_of
@@ -123,9 +123,9 @@ def test_nor_does_one_whose_job_waits_behind_another_that_could_not_be_told(
 
 def test_a_call_does_not_wait_for_a_vendor_that_is_known_to_be_away(side: Side) -> None:
     side.vendor.answers["start"] = BUSY
-    for number in range(TROUBLE_AFTER):
+    for number in range(AWAY_AFTER):
         side.add(recording("start", f"{number}.1"))
-    assert eventually(lambda: side.delivery._workers["noojee"].lane.in_trouble)
+    assert eventually(lambda: side.delivery._workers["noojee"].lane.pace.vendor_is_away)
     gate = Gate(WELL["noojee"])
     side.vendor.answers = {"start": gate}
     job = side.add(recording("start", "9.1"))

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from callsign.delivery import doubts
-from callsign.delivery.lane import (
+from callsign.delivery.lane import Lane
+from callsign.delivery.pace import (
     ASIDE_PAUSE_SECONDS,
+    AWAY_AFTER,
+    AWAY_PAUSE_SECONDS,
     BACKLOG_PAUSE_SECONDS,
-    CONCURRENCY_IN_TROUBLE,
-    PAUSE_IN_TROUBLE_SECONDS,
-    TROUBLE_AFTER,
-    Lane,
+    MOST_WHILE_AWAY,
 )
 from callsign.notification import Notification, State
 from callsign.outbox.outbox import Job
@@ -89,9 +89,9 @@ def attempted(lane: Lane, now: float = NOW, due: float = NOW) -> Job:
 def troubled(concurrency: int = 100) -> Lane:
     """A lane whose last three attempts, all of job 1, ended without a verdict; that one is due much later."""
     lane = filled(a_lane(concurrency), [job(1)])
-    for n in range(TROUBLE_AFTER):
-        attempted(lane, NOW - 100 + 10 * n, NOW - 90 + 10 * n if n < TROUBLE_AFTER - 1 else NOW + 10_000)
-    assert lane.in_trouble
+    for n in range(AWAY_AFTER):
+        attempted(lane, NOW - 100 + 10 * n, NOW - 90 + 10 * n if n < AWAY_AFTER - 1 else NOW + 10_000)
+    assert lane.pace.vendor_is_away
     return lane
 
 
@@ -431,38 +431,38 @@ def test_no_more_doubts_are_held_than_a_bound(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_so_many_attempts_without_a_verdict_are_trouble_and_one_less_is_not() -> None:
-    lane = filled(a_lane(), [job(n) for n in range(TROUBLE_AFTER)])
-    for n in range(TROUBLE_AFTER):
-        assert not lane.in_trouble
+    lane = filled(a_lane(), [job(n) for n in range(AWAY_AFTER)])
+    for n in range(AWAY_AFTER):
+        assert not lane.pace.vendor_is_away
         attempted(lane, due=NOW + 100 + n)
-    assert lane.in_trouble
+    assert lane.pace.vendor_is_away
 
 
 def test_a_verdict_in_between_means_that_the_vendor_is_well() -> None:
     lane = filled(a_lane(), [job(n) for n in range(9)])
     for _ in range(3):
-        for _ in range(TROUBLE_AFTER - 1):
+        for _ in range(AWAY_AFTER - 1):
             attempted(lane, due=NOW + 100)
         lane.finish(taken(lane), verdict=True)
-        assert not lane.in_trouble
+        assert not lane.pace.vendor_is_away
 
 
-def test_in_trouble_only_a_few_are_under_way() -> None:
+def test_while_the_vendor_is_away_only_a_few_are_under_way() -> None:
     lane = filled(troubled(), [job(n) for n in range(10, 20)])
     now, out = NOW, 0
     for _ in range(100):
         out += len(numbers(lane, now))
-        now += PAUSE_IN_TROUBLE_SECONDS
-    assert out == CONCURRENCY_IN_TROUBLE
+        now += AWAY_PAUSE_SECONDS
+    assert out == MOST_WHILE_AWAY
     assert lane.seconds_to_next(now) is None
 
 
 def test_those_under_way_when_the_trouble_begins_count() -> None:
     lane = filled(a_lane(), [job(n) for n in range(10)])
     flying = [taken(lane) for _ in range(5)]
-    for _ in range(TROUBLE_AFTER):
+    for _ in range(AWAY_AFTER):
         attempted(lane, due=NOW + 100)
-    assert lane.in_trouble
+    assert lane.pace.vendor_is_away
     assert lane.take(NOW + 50) is None
     for one in flying[:4]:
         lane.finish(one, verdict=False)
@@ -470,7 +470,7 @@ def test_those_under_way_when_the_trouble_begins_count() -> None:
     assert lane.take(NOW + 50) is not None
 
 
-def test_in_trouble_fresh_jobs_are_paced_too_and_still_go_first() -> None:
+def test_while_the_vendor_is_away_fresh_jobs_are_paced_too_and_still_go_first() -> None:
     lane = filled(troubled(), [job(2, recovered=True), *(job(n) for n in range(10, 90))])
     now, order = NOW, []
     while now < NOW + 2:
@@ -479,16 +479,16 @@ def test_in_trouble_fresh_jobs_are_paced_too_and_still_go_first() -> None:
             one.attempts += 1
             lane.put_back(one, NOW + 10_000)
         now += 0.01
-    assert len(order) <= 2 / PAUSE_IN_TROUBLE_SECONDS + 2
-    assert len(order) >= 2 / PAUSE_IN_TROUBLE_SECONDS - 2
+    assert len(order) <= 2 / AWAY_PAUSE_SECONDS + 2
+    assert len(order) >= 2 / AWAY_PAUSE_SECONDS - 2
     assert order == list(range(10, 10 + len(order)))
-    assert (lane.seconds_to_next(now) or 0.0) <= PAUSE_IN_TROUBLE_SECONDS
+    assert (lane.seconds_to_next(now) or 0.0) <= AWAY_PAUSE_SECONDS
 
 
 def test_the_first_verdict_ends_the_trouble() -> None:
     lane = filled(troubled(), [job(n) for n in range(10, 30)])
     lane.finish(taken(lane), verdict=True)
-    assert not lane.in_trouble
+    assert not lane.pace.vendor_is_away
     assert lane.seconds_to_next(NOW) == 0
     assert numbers(lane) == [*range(11, 30), 1]
 
@@ -516,16 +516,16 @@ def test_the_first_verdict_behind_a_start_makes_due_what_the_last_process_had_pu
 def test_an_attempt_that_was_under_way_when_the_vendor_came_back_is_made_again_at_once() -> None:
     lane = filled(a_lane(), [job(1), job(2)])
     hung = taken(lane)
-    for _ in range(TROUBLE_AFTER):
-        lane.miss()
+    for _ in range(AWAY_AFTER):
+        lane.pace.note_miss()
     lane.finish(taken(lane, NOW + 1), verdict=True)
     lane.put_back(hung, NOW + 30)
     assert taken(lane, NOW + 2) is hung
 
 
 def test_the_vendors_own_wish_is_kept_though_it_is_back() -> None:
-    lane = filled(a_lane(), [job(n) for n in range(1, TROUBLE_AFTER + 2)])
-    for one in [taken(lane) for _ in range(TROUBLE_AFTER)]:
+    lane = filled(a_lane(), [job(n) for n in range(1, AWAY_AFTER + 2)])
+    for one in [taken(lane) for _ in range(AWAY_AFTER)]:
         lane.put_back(one, NOW + 18, firm=True)
     lane.finish(taken(lane, NOW + 1), verdict=True)
     assert lane.take(NOW + 18 - MOMENT) is None
@@ -537,8 +537,8 @@ def test_a_job_that_always_fails_though_the_vendor_is_well_is_hurried_a_few_time
     attempted(lane, due=NOW + 1000)
     hurries = 0
     for number in range(2, 12):
-        for _ in range(TROUBLE_AFTER):
-            lane.miss()
+        for _ in range(AWAY_AFTER):
+            lane.pace.note_miss()
         lane.add(job(number))
         lane.finish(taken(lane, NOW + number), verdict=True)
         one = lane.take(NOW + number + 0.5)
@@ -551,12 +551,12 @@ def test_a_job_that_always_fails_though_the_vendor_is_well_is_hurried_a_few_time
 def test_a_job_that_ends_without_the_vendors_word_ends_no_trouble() -> None:
     lane = filled(troubled(), [job(10)])
     lane.finish(taken(lane), verdict=False)
-    assert lane.in_trouble
+    assert lane.pace.vendor_is_away
 
 
-def test_where_another_host_tries_the_vendor_in_trouble_it_is_seldom_tried_here() -> None:
+def test_where_another_host_tries_a_vendor_that_is_away_it_is_seldom_tried_here() -> None:
     lane = filled(troubled(), [job(n) for n in range(10, 90)])
-    lane.limit(100, hosts=3, stands_aside=True)
+    lane.pace.limit(100, hosts=3, stands_aside=True)
     now, tried = NOW, 0
     while now < NOW + 3 * ASIDE_PAUSE_SECONDS:
         while (one := lane.take(now)) is not None:
@@ -570,10 +570,10 @@ def test_where_another_host_tries_the_vendor_in_trouble_it_is_seldom_tried_here(
 
 def test_and_at_once_when_it_is_well_there() -> None:
     lane = filled(troubled(), [job(n) for n in range(10, 90)])
-    lane.limit(100, hosts=3, stands_aside=True)
+    lane.pace.limit(100, hosts=3, stands_aside=True)
     while (one := lane.take(NOW)) is not None:
         lane.put_back(one, NOW + 10_000)
-    lane.limit(100, hosts=3, stands_aside=False)
+    lane.pace.limit(100, hosts=3, stands_aside=False)
     assert lane.seconds_to_next(NOW) == 0
     lane.finish(taken(lane), verdict=True)
     assert len(numbers(lane)) > 70
@@ -581,7 +581,7 @@ def test_and_at_once_when_it_is_well_there() -> None:
 
 def test_one_that_stood_aside_and_finds_it_well_goes_on_at_once() -> None:
     lane = filled(troubled(), [job(n, recovered=True) for n in range(10, 20)])
-    lane.limit(100, hosts=3, stands_aside=True)
+    lane.pace.limit(100, hosts=3, stands_aside=True)
     attempted(lane, due=NOW + 10_000)
     lane.finish(taken(lane), verdict=True)
     assert lane.seconds_to_next(NOW) == 0
@@ -589,7 +589,7 @@ def test_one_that_stood_aside_and_finds_it_well_goes_on_at_once() -> None:
 
 def test_without_a_slot_nothing_is_attempted_and_what_needs_no_attempt_ends_all_the_same() -> None:
     lane = filled(a_lane(), [job(1), job(2)])
-    lane.limit(0, hosts=5, stands_aside=False)
+    lane.pace.limit(0, hosts=5, stands_aside=False)
     assert lane.take(NOW) is None
     given_up, late = dict.fromkeys(lane._order)
     assert lane.seconds_to_next(NOW) == late.steady_deadline - NOW
@@ -602,7 +602,7 @@ def test_without_a_slot_nothing_is_attempted_and_what_needs_no_attempt_ends_all_
 
 def test_hosts_share_the_pace_of_a_backlog() -> None:
     lane = filled(a_lane(concurrency=1000), [job(n, recovered=True) for n in range(1000)])
-    lane.limit(1000, hosts=4, stands_aside=False)
+    lane.pace.limit(1000, hosts=4, stands_aside=False)
     now, out = NOW, 0
     while now < NOW + 1:
         out += len(numbers(lane, now))
@@ -613,8 +613,8 @@ def test_hosts_share_the_pace_of_a_backlog() -> None:
 def test_one_lanes_trouble_is_its_own() -> None:
     sick, well = troubled(), a_lane()
     filled(well, [job(n) for n in range(50)])
-    assert sick.in_trouble
-    assert not well.in_trouble
+    assert sick.pace.vendor_is_away
+    assert not well.pace.vendor_is_away
     assert numbers(well) == list(range(50))
 
 
@@ -726,7 +726,7 @@ class AnyLane(RuleBasedStateMachine):
         self.given_up.append(one)
         self.lane.give_up(one, *TAKEN)
 
-    @rule(seconds=st.sampled_from([0.0, 0.001, BACKLOG_PAUSE_SECONDS, PAUSE_IN_TROUBLE_SECONDS, 1.0, 40.0]))
+    @rule(seconds=st.sampled_from([0.0, 0.001, BACKLOG_PAUSE_SECONDS, AWAY_PAUSE_SECONDS, 1.0, 40.0]))
     def wait(self, seconds: float) -> None:
         self.now += seconds
 
@@ -780,7 +780,7 @@ class AnyLane(RuleBasedStateMachine):
             one.attempts += 1
             one.word = TAKEN
             self.lane.put_back(one, self.now + 5, verdict=True, firm=True)
-        assert not self.lane.in_trouble
+        assert not self.lane.pace.vendor_is_away
 
     @precondition(lambda self: self.flying)
     @rule(data=st.data())
@@ -809,7 +809,7 @@ class AnyLane(RuleBasedStateMachine):
     @invariant()
     def it_can_say_when_to_look_again(self) -> None:
         soon = self.lane.seconds_to_next(self.now)
-        most = CONCURRENCY_IN_TROUBLE if self.lane.in_trouble else self.CONCURRENCY
+        most = MOST_WHILE_AWAY if self.lane.pace.vendor_is_away else self.CONCURRENCY
         if len(self.flying) >= most or not self.open:
             assert soon is None
         elif self.heads():
@@ -835,21 +835,21 @@ AnyLane.TestCase.settings = settings(max_examples=150, stateful_step_count=40, d
 TestAnyLane = AnyLane.TestCase
 
 
-def test_jobs_that_end_with_their_attempt_put_the_lane_in_trouble_too() -> None:
+def test_jobs_that_end_with_their_attempt_show_a_vendor_that_is_away_too() -> None:
     """A dead recorder that is told by extension only: each job's 10 s go in one attempt."""
     lane = a_lane()
-    for number in range(1, TROUBLE_AFTER + 1):
+    for number in range(1, AWAY_AFTER + 1):
         lane.add(job(number))
         one = taken(lane, NOW)
-        lane.miss()
+        lane.pace.note_miss()
         lane.finish(one, verdict=False)
-    assert lane.in_trouble
+    assert lane.pace.vendor_is_away
 
 
 # -- time that is over --------------------------------------------------------------------------------
 
 
-def test_what_is_overdue_comes_out_at_once_though_the_vendor_is_in_trouble() -> None:
+def test_a_job_whose_time_is_over_comes_out_at_once_though_the_vendor_is_away() -> None:
     lane = troubled()
     for number in range(2, 102):
         lane.add(job(number, deadline=NOW + 5))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from callsign.delivery.lane import BACKLOG_PAUSE_SECONDS
+from callsign.delivery.pace import BACKLOG_PAUSE_SECONDS
 from callsign.outbox import schema as sql
 from callsign.outbox.jobs import new_job_of
 from callsign.outbox.outbox import Outbox

@@ -168,7 +168,7 @@ class Rounds:
                     "life": self._membership.life,
                     "wants": json.dumps(waiting),
                     "systems": list(self._accounts()),
-                    "troubled": [account for account, load in loads.items() if load.in_trouble],
+                    "troubled": [account for account, load in loads.items() if load.vendor_is_away],
                 },
             )
             all_hosts = say(sql.HOSTS)

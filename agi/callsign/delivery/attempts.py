@@ -147,7 +147,7 @@ class Attempts:
     def _try_later(self, lane: Lane, job: Job, outcome: TryLater, milliseconds: float) -> None:
         if job.word:  # sent once more in vain
             with lane.guard:
-                lane.miss()
+                lane.pace.note_miss()
             self._end(lane, job, *job.word, None)
             return
         job.in_doubt |= outcome.may_be_done
@@ -155,7 +155,7 @@ class Attempts:
         delay = next_delay_seconds(job.attempts, left, outcome.after_seconds, random.random())  # noqa: S311
         if delay is None:
             with lane.guard:
-                lane.miss()
+                lane.pace.note_miss()
             self._end(lane, job, State.EXPIRED, f"too late to try again; last: {outcome.reason}", milliseconds)
             return
         self._put_off(lane, job, delay, outcome.reason, milliseconds, firm=outcome.after_seconds is not None)

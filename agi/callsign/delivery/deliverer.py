@@ -215,14 +215,14 @@ class Delivery:
     def limit(self, account: str, most: int, hosts: int, stands_aside: bool) -> None:
         """What this host may do at a vendor that it shares with others."""
         with self._calling(account) as lane:
-            lane.limit(most, hosts, stands_aside)
+            lane.pace.limit(most, hosts, stands_aside)
 
     def loads(self) -> dict[str, Load]:
         """By account: what is to do."""
         found = {}
         for account, workers in tuple(self._workers.items()):
             with workers.lane.guard:
-                found[account] = Load(workers.lane.open_jobs, workers.lane.in_flight, workers.lane.in_trouble)
+                found[account] = Load(workers.lane.open_jobs, workers.lane.in_flight, workers.lane.pace.vendor_is_away)
         return found
 
     @contextmanager

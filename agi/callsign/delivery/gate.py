@@ -16,7 +16,7 @@ class Load(Record):
 
     jobs: int  # open
     under_way: int  # those of them that are being attempted
-    in_trouble: bool  # the vendor seems to be away
+    vendor_is_away: bool
 
 
 class Lanes(Protocol):
@@ -40,7 +40,7 @@ class Lanes(Protocol):
     def limit(self, account: str, most: int, hosts: int, stands_aside: bool) -> None:
         """No more than `most` of that account's at once; `hosts` share it, each at its part of a backlog's pace.
 
-        While the vendor is in trouble one of them tries it, and the rest, which stand aside, hardly ever.
+        While the vendor is away one of them tries it, and the rest, which stand aside, hardly ever.
         """
 
     def loads(self) -> Mapping[str, Load]:
