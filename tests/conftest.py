@@ -20,6 +20,7 @@ from asterisk_fixtures import LEFT_OUT, asterisk, asterisk_root
 from box_fixture import box
 from postgres_fixtures import (
     database,
+    databases,
     full_disk,
     own_postgres,
     pgbouncer_program,
@@ -34,6 +35,7 @@ __all__ = [
     "asterisk_root",
     "box",
     "database",
+    "databases",
     "full_disk",
     "outbox",
     "own_postgres",
@@ -47,6 +49,9 @@ __all__ = [
 ]
 
 HERE = Path(__file__).parent
+
+MADE_ONCE = frozenset({"busy_desk", "certificates", "page", "samples", "standing"})
+"""Fixtures of a module: tests that share one run in one process, or each process would make it once more."""
 
 for ignored_in_the_background in (
     signal.SIGINT,
@@ -71,6 +76,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("faults")
         if "postgres_server" in needed:  # one for all of them
             item.add_marker(pytest.mark.xdist_group("postgres"))
+        for shared in MADE_ONCE.intersection(needed):
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{shared}"))
         if "systemd_root" in needed:
             item.add_marker("systemd")
             item.add_marker(pytest.mark.xdist_group(item.path.stem))

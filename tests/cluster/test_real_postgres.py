@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from cluster_settings import upgrade
 from real_postgres import PASSWORD, PgBouncer, Postgres
 from waiting import wait_until
 
@@ -31,6 +32,23 @@ def test_the_roles_need_their_password_and_have_the_limits_of_the_design(
         psycopg.connect(postgres_server.where(database=database), password="another")
     with postgres_server.connect(database=database) as connection:
         assert connection.execute("SHOW statement_timeout").fetchall() == [("2s",)]
+
+
+def test_a_database_that_is_emptied_is_as_it_was_made_or_known_not_to_be(
+    postgres_server: Postgres, database: str
+) -> None:
+    upgrade(postgres_server, database)
+    with postgres_server.connect(database=database) as host:
+        host.execute("SELECT pg_advisory_lock(1)")
+        assert postgres_server.empty_database(database)
+        with pytest.raises(psycopg.OperationalError):
+            host.execute("SELECT 1")
+    upgrade(postgres_server, database)
+    for of_the_superuser in ("CREATE TABLE word ()", f"ALTER DATABASE {database} SET lock_timeout = 1"):
+        assert postgres_server.empty_database(database)
+        postgres_server.sql(of_the_superuser, database=database)
+        assert not postgres_server.empty_database(database)
+        postgres_server.sql(f"DROP TABLE IF EXISTS word; ALTER DATABASE {database} RESET ALL", database=database)
 
 
 def test_a_killed_server_comes_back_with_what_was_committed(own_postgres: Postgres) -> None:

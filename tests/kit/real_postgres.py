@@ -43,6 +43,9 @@ SETTINGS = {
     "log_line_prefix": "%m [%p] %q%u ",
 }
 
+FIRST_OF_A_USER = 16384
+"""The oid of the first thing in a database that PostgreSQL has not made itself."""
+
 SET_UP = """
 CREATE ROLE callsign_owner LOGIN PASSWORD '{password}';
 CREATE ROLE callsign LOGIN PASSWORD '{password}';
@@ -50,6 +53,16 @@ CREATE ROLE callsign_view LOGIN PASSWORD '{password}';
 ALTER ROLE callsign SET statement_timeout = '2s';
 ALTER ROLE callsign SET lock_timeout = '1s';
 ALTER ROLE callsign SET idle_in_transaction_session_timeout = '5s';
+"""
+
+STILL_IN = "SELECT pid FROM pg_stat_activity WHERE datname = %s"
+
+LEFT = f"""
+SELECT (SELECT count(*) FROM pg_class WHERE oid >= {FIRST_OF_A_USER})
+     + (SELECT count(*) FROM pg_proc WHERE oid >= {FIRST_OF_A_USER})
+     + (SELECT count(*) FROM pg_namespace WHERE oid >= {FIRST_OF_A_USER})
+     + (SELECT count(*) FROM pg_db_role_setting JOIN pg_database ON pg_database.oid = setdatabase
+        WHERE datname = current_database())
 """
 
 
@@ -183,6 +196,13 @@ class Postgres:
     def make_database(self, name: str = "callsign") -> None:
         """An empty one, in which callsign_owner may do all."""
         self.sql(f"CREATE DATABASE {name} OWNER callsign_owner")
+
+    def empty_database(self, name: str) -> bool:
+        """Ends who is in it and takes away what ROLES own there.  Returns whether it is as it was made."""
+        self.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", name)
+        wait_until(lambda: self.sql(STILL_IN, name) == [])
+        self.sql(f"DROP OWNED BY {', '.join(ROLES)}", database=name)
+        return self.sql(LEFT, database=name) == [(0,)]
 
     def where(self, role: str = "callsign", database: str = "callsign") -> str:
         """[cluster] database, without the password."""
