@@ -23,6 +23,8 @@ from callsign.steps.handlers import HANDLERS, Notify
 from callsign.vendors.interface import Ask
 from callsign.vendors.registry import VENDORS
 
+pytestmark = pytest.mark.xdist_group("layout")  # each process would read the whole package for itself
+
 AGI = Path(__file__).resolve().parents[1] / "agi"
 PACKAGE = AGI / "callsign"
 
