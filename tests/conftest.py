@@ -5,12 +5,13 @@ CALLSIGN_TESTS_BRIEF asks the property tests for few examples, for one more Pyth
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import resource
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,16 @@ for ignored_in_the_background in (
 settings.register_profile("whole", deadline=None)  # a busy machine is no fault
 settings.register_profile("brief", deadline=None, max_examples=15)
 settings.load_profile("brief" if os.environ.get("CALLSIGN_TESTS_BRIEF") else "whole")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """All that is collected stays to the end: nobody looks in it for what could go, now or later."""
+    gc.disable()
+    collected = yield
+    gc.freeze()
+    gc.enable()
+    return collected
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
