@@ -12,7 +12,8 @@ import pytest
 
 from callsign import clocks
 from callsign.commands import nagios
-from callsign.commands.all_hosts import figures, lines, troubles
+from callsign.commands.all_hosts import figures as figures_of
+from callsign.commands.all_hosts import lines, troubles
 from callsign.notification import Notification
 from callsign.outbox.outbox import Outbox
 from callsign.outbox.reader import OutboxReader
@@ -36,6 +37,11 @@ def settings_file(folder: Path, cluster: str) -> Path:
     Outbox(folder / "outbox.db").close()
     where = f'[server]\nlisten = "127.0.0.1:1"\n[outbox]\npath = "{folder}/outbox.db"\n'
     return write(folder, where + SKARABEE + cluster)
+
+
+def figures(settings: Settings, said: dict[str, str]) -> dict[str, Any]:
+    assert settings.cluster is not None
+    return figures_of(settings.cluster, settings.outbox.path, said)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from callsign import clocks
@@ -12,7 +13,7 @@ from callsign.commands.moments import format_moment as moment
 from callsign.outbox.reader import OutboxReader
 from callsign.outbox.values import OutboxError
 from callsign.record import asdict
-from callsign.settings.sections import Settings
+from callsign.settings.sections import Cluster
 
 if TYPE_CHECKING:
     from callsign.cluster.view import View
@@ -29,35 +30,31 @@ class Silent(Exception):
 
 
 @contextmanager
-def view_of(settings: Settings) -> Iterator[View]:
+def view_of(section: Cluster) -> Iterator[View]:
     """All hosts, for as long as it lasts.  Raises Silent, also out of what is done within."""
-    assert settings.cluster is not None  # noqa: S101
     if not has_driver():
         raise Silent(NO_DRIVER)
     from callsign.cluster.connection import DatabaseFault
     from callsign.cluster.view import View
 
-    view = View(settings.cluster)
     try:
-        yield view
+        with closing(View(section)) as view:
+            yield view
     except DatabaseFault as fault:
         raise Silent(str(fault)) from None
-    finally:
-        view.close()
 
 
-def figures(settings: Settings, said: Mapping[str, str]) -> dict[str, Any]:
+def figures(section: Cluster, store: Path, said: Mapping[str, str]) -> dict[str, Any]:
     """What `status` shows of the hosts; where PostgreSQL is silent that trouble alone.
 
     `said` is what this host's server says of itself, empty where it does not run.
     """
-    assert settings.cluster is not None  # noqa: S101
-    found: dict[str, Any] = {"host": settings.cluster.host, "lease": settings.cluster.lease, "trouble": ""}
+    found: dict[str, Any] = {"host": section.host, "lease": section.lease, "trouble": ""}
     found["server_trouble"] = _of_server(said)
     try:
-        with view_of(settings) as view:
+        with view_of(section) as view:
             hosts, waiting, slots = view.hosts()
-            late = _unpublished(settings, view)
+            late = _unpublished(store, view)
     except Silent as fault:
         return found | {"trouble": str(fault), "hosts": [], "waiting": []}
     rows = []
@@ -69,18 +66,18 @@ def figures(settings: Settings, said: Mapping[str, str]) -> dict[str, Any]:
     return found | {"hosts": rows, "waiting": [asdict(one) for one in waiting], **oldest}
 
 
-def _unpublished(settings: Settings, view: View) -> list[float]:
+def _unpublished(store: Path, view: View) -> list[float]:
     """The ages of what waits here and the others do not know."""
-    if not settings.outbox.path.exists():
+    if not store.exists():
         return []
     try:
-        with closing(OutboxReader(settings.outbox.path)) as reader:
+        with closing(OutboxReader(store)) as reader:
             limit = clocks.wall() - UNPUBLISHED_SECONDS
             jobs = reader.jobs(state="waiting", until=limit, most=MOST_COMPARED)
-            store = reader.store_id()
+            store_id = reader.store_id()
     except OutboxError:  # which is told of the store
         return []
-    known = view.known(store, [job.job for job in jobs]) if store else {}
+    known = view.known(store_id, [job.job for job in jobs]) if store_id else {}
     return [clocks.wall() - job.at for job in jobs if job.job not in known]
 
 

@@ -17,7 +17,7 @@ from callsign.outbox.edits import MAY_BE_RETRIED, WAITS, Edit, Wish, why_not
 from callsign.outbox.reader import OutboxReader
 from callsign.outbox.shown import JobRow, facts_filter, facts_of
 from callsign.record import Record, replace
-from callsign.settings.sections import Cluster, Settings
+from callsign.settings.sections import Cluster
 
 if TYPE_CHECKING:
     from callsign.cluster.view import SharedJob, View
@@ -44,31 +44,31 @@ class HostEdit(Record):
     retried_as: str | None = None
 
 
-def found(settings: Settings, wanted: Mapping[str, Any], options: Any) -> tuple[list[dict[str, Any]], str]:
+def found(section: Cluster, store: Path, wanted: Mapping[str, Any], options: Any) -> tuple[list[dict[str, Any]], str]:
     """The jobs that fit, the newest first; and why those of other hosts are not among them.  Raises OutboxError."""
-    jobs, trouble = _jobs(settings, wanted, options.job, options.host)
+    jobs, trouble = _jobs(section, store, wanted, options.job, options.host)
     rows = []
     for job in jobs:
         row = {"host": job.host, "owner": job.owner, **values_of(job.row, options.show_numbers)}
         if job.is_here and options.job is not None:
-            with closing(OutboxReader(settings.outbox.path)) as reader:
+            with closing(OutboxReader(store)) as reader:
                 row["life"] = life_of(reader, job.row.job)
         rows.append(row)
     return rows, trouble
 
 
 def _jobs(
-    settings: Settings, wanted: Mapping[str, Any], name: JobName | None, host: str | None
+    section: Cluster, store: Path, wanted: Mapping[str, Any], name: JobName | None, host: str | None
 ) -> tuple[list[HostJob], str]:
     """`name` is the one that is asked for, `host` the one that was told or delivers."""
-    me = _section(settings).host
+    me = section.host
     named = (name.host or me) if name else host
-    own, store = _of_store(settings.outbox.path, wanted) if named in (None, me) else ([], "")
+    own, store_id = _of_store(store, wanted) if named in (None, me) else ([], "")
     alone = [HostJob(me, me, row, True) for row in own]
     try:
-        with view_of(settings) as view:
+        with view_of(section) as view:
             shared = [] if own and name else _shared(view, wanted, name, host, me)
-            known = view.known(store, [row.job for row in own]) if store else {}
+            known = view.known(store_id, [row.job for row in own]) if store_id else {}
     except Silent as fault:
         return alone, silence(str(fault))
     jobs = {(job.store, job.job): _host_job(job) for job in shared}
@@ -112,29 +112,29 @@ def _is_in(state: str, wanted: str | None) -> bool:
     return wanted is None or state == wanted or (wanted == "failed" and state in FAILED)
 
 
-def failed(settings: Settings, system: str | None, since: float | None, host: str | None) -> list[JobName]:
+def failed(section: Cluster, store: Path, system: str | None, since: float | None, host: str | None) -> list[JobName]:
     """All that have failed, the oldest first.  Raises OutboxError."""
-    jobs, trouble = _jobs(settings, {"state": "failed", "system": system, "since": since, "most": -1}, None, host)
+    wanted = {"state": "failed", "system": system, "since": since, "most": -1}
+    jobs, trouble = _jobs(section, store, wanted, None, host)
     if trouble:
         complain("failed jobs", trouble)
     return [JobName(job.host, job.row.job) for job in reversed(jobs)]
 
 
-def edit(settings: Settings, names: Sequence[JobName], wish: Wish) -> list[HostEdit]:
+def edit(section: Cluster, store: Path, names: Sequence[JobName], wish: Wish) -> list[HostEdit]:
     """What became of each.  Raises OutboxError."""
     done: list[HostEdit] = []
     trouble = ""
     try:
-        with view_of(settings) as view:
-            hosts = AllHosts(_section(settings).host, settings.outbox.path, view, wish)
+        with view_of(section) as view:
+            hosts = AllHosts(section.host, store, view, wish)
             for name in names:
                 done.append(hosts.edit(name))
     except Silent as fault:
         trouble = silence(str(fault))
     for name in names[len(done) :]:
-        me = _section(settings).host
-        if name.host in ("", me):
-            done.append(_of_this_host(me, wish(settings.outbox.path, [name.number])[0]))
+        if name.host in ("", section.host):
+            done.append(_of_this_host(section.host, wish(store, [name.number])[0]))
         else:
             done.append(HostEdit(name.host, name.number, False, trouble))
     return done
@@ -200,8 +200,3 @@ class AllHosts:
 def _of_this_host(me: str, done: Edit) -> HostEdit:
     again = None if done.retried_as is None else f"{me}:{done.retried_as}"
     return HostEdit(me, done.job, done.done, done.words, again)
-
-
-def _section(settings: Settings) -> Cluster:
-    assert settings.cluster is not None  # noqa: S101
-    return settings.cluster

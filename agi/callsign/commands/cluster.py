@@ -10,7 +10,7 @@ from callsign.commands import all_hosts, check_cluster, common, health
 from callsign.commands.all_hosts import Silent, view_of
 from callsign.record import asdict, replace
 from callsign.settings.secret import Secret
-from callsign.settings.sections import Settings
+from callsign.settings.sections import Cluster, Settings
 
 EPILOG = """\
 examples:
@@ -46,16 +46,17 @@ def run(options: common.Options) -> int:
         raise common.UsageFault("forget wants a HOST" if options.what == "forget" else "only forget takes a HOST")
     given = _read(options.password_file) if options.password_file else None  # while root may
     settings = common.settings_and_store(options)  # else root would read what the service cannot
-    if settings.cluster is None:
+    section = settings.cluster
+    if section is None:
         raise common.UsageFault(f"{settings.source} has no [cluster]: see callsign help cluster")
     if not check_cluster.has_driver():
         raise common.UsageFault(check_cluster.NO_DRIVER)
     if options.what == "upgrade":
-        is_good, lines, values = _upgrade(settings, options.user, given or _asked(options.user))
+        is_good, lines, values = _upgrade(section, options.user, given or _asked(options.user))
     elif options.what == "forget":
-        is_good, lines, values = _forget(settings, options.host)
+        is_good, lines, values = _forget(section, options.host)
     else:
-        is_good, lines, values = _check(settings)
+        is_good, lines, values = _check(settings, section)
     if options.json:
         common.print_json({"ok": is_good, **values})
     else:
@@ -63,14 +64,13 @@ def run(options: common.Options) -> int:
     return common.DONE if is_good else common.FAILED
 
 
-def _check(settings: Settings) -> Told:
+def _check(settings: Settings, section: Cluster) -> Told:
     from callsign.cluster.care import look
     from callsign.cluster.connection import DatabaseFault
 
-    assert settings.cluster is not None  # noqa: S101
     warnings = check_cluster.warnings(settings)
     try:
-        care = look(settings.cluster)
+        care = look(section)
     except DatabaseFault as fault:
         words = f"PostgreSQL: {fault}"
         return False, [f"fault: {words}", *_warned(warnings)], {"faults": [words], "warnings": warnings}
@@ -82,7 +82,7 @@ def _check(settings: Settings) -> Told:
     warnings += care.warnings
     hosts: list[dict[str, Any]] = []
     if not care.faults:
-        found = all_hosts.figures(settings, health.server(settings)[1])
+        found = all_hosts.figures(section, settings.outbox.path, health.server(settings)[1])
         hosts = found["hosts"]
         lines += all_hosts.lines(found)
     lines += [f"fault: PostgreSQL: {words}" for words in care.faults] + _warned(warnings)
@@ -93,14 +93,13 @@ def _warned(warnings: list[str]) -> list[str]:
     return [f"warning: {words}" for words in warnings]
 
 
-def _upgrade(settings: Settings, role: str, password: Secret | None) -> Told:
+def _upgrade(section: Cluster, role: str, password: Secret | None) -> Told:
     from callsign.cluster.care import upgrade
     from callsign.cluster.connection import DatabaseFault
 
-    assert settings.cluster is not None  # noqa: S101
-    database = f"{settings.cluster.database} user={role}"
+    database = f"{section.database} user={role}"
     try:
-        before, after = upgrade(replace(settings.cluster, database=database, password=password))
+        before, after = upgrade(replace(section, database=database, password=password))
     except DatabaseFault as fault:
         return False, [f"fault: PostgreSQL: {fault}"], {"faults": [str(fault)]}
     done = f"tables of version {after}" + ("" if before == after else f", before {before or 'none'}")
@@ -123,9 +122,9 @@ def _asked(role: str) -> Secret | None:
     return Secret(getpass(f"Password of {role}: "))
 
 
-def _forget(settings: Settings, name: str) -> Told:
+def _forget(section: Cluster, name: str) -> Told:
     try:
-        with view_of(settings) as view:
+        with view_of(section) as view:
             is_done = view.forget(name)
             hosts = {host.name: host for host in view.hosts()[0]}
     except Silent as fault:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from callsign.commands import common, jobs
-from callsign.commands.job_names import host_option, job_name, refuse_hosts
+from callsign.commands.job_names import JobName, host_option, job_name, refuse_hosts
 from callsign.outbox.edits import Wish
 from callsign.outbox.reader import OutboxReader
 from callsign.record import asdict
@@ -46,8 +46,9 @@ def run(options: common.Options, wish: Wish) -> int:
     else:
         from callsign.commands import all_jobs
 
-        names = options.jobs or all_jobs.failed(settings, options.system, period_of(options), options.host)
-        edits = all_jobs.edit(settings, list(dict.fromkeys(names)), wish)
+        since = period_of(options)
+        names = options.jobs or all_jobs.failed(settings.cluster, store, options.system, since, options.host)
+        edits = all_jobs.edit(settings.cluster, store, list(dict.fromkeys(names)), wish)
     if options.json:
         common.print_json([asdict(one) for one in edits])
     else:
@@ -73,16 +74,12 @@ def say(edits: Sequence[Any], failed: bool) -> None:
     """A line each for a person: on stderr what could not be done."""
     if not edits:
         print("no failed job matches", file=sys.stderr)
-    kept = [one for one in edits if not one.done]
+    kept = 0
     for one in edits:
-        if one.done:
-            print(f"job {_name(one)}: {one.words}")
-    for one in kept[: MOST_NAMED if failed else None]:
-        print(f"job {_name(one)}: {one.words}", file=sys.stderr)
-    if failed and len(kept) > MOST_NAMED:
-        print(f"and {len(kept) - MOST_NAMED} more stay as they are", file=sys.stderr)
-
-
-def _name(one: Any) -> str:
-    host = getattr(one, "host", "")
-    return f"{host}:{one.job}" if host else str(one.job)
+        if not one.done:
+            kept += 1
+        if one.done or not failed or kept <= MOST_NAMED:
+            name = JobName(getattr(one, "host", ""), one.job)
+            print(f"job {name}: {one.words}", file=sys.stdout if one.done else sys.stderr)
+    if failed and kept > MOST_NAMED:
+        print(f"and {kept - MOST_NAMED} more stay as they are", file=sys.stderr)

@@ -57,7 +57,7 @@ def status(settings: Settings, faults: Sequence[str] = ()) -> dict[str, Any]:
     if settings.cluster is not None:
         from callsign.commands import all_hosts
 
-        found["cluster"] = all_hosts.figures(settings, said)
+        found["cluster"] = all_hosts.figures(settings.cluster, settings.outbox.path, said)
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from callsign.commands.job_names import JobName
 from callsign.commands.moments import format_moment as moment
 from callsign.outbox.reader import OutboxReader
 from callsign.outbox.shown import JobRow
@@ -48,7 +49,7 @@ def lines(jobs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _cell(head: str, job: Mapping[str, Any]) -> str:
     if head == "JOB":
-        return f"{job['host']}:{job['job']}" if "host" in job else str(job["job"])
+        return str(JobName(job.get("host", ""), job["job"]))
     if head == "OWNER":
         return str(job["owner"]) or "-"
     if head == "TIME":

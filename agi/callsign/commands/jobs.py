@@ -64,7 +64,7 @@ def run(options: common.Options) -> int:
     else:
         from callsign.commands import all_jobs
 
-        rows, trouble = all_jobs.found(settings, query, options)
+        rows, trouble = all_jobs.found(settings.cluster, settings.outbox.path, query, options)
     if options.json:
         common.print_json(rows)
     elif rows:
