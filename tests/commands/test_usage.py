@@ -17,7 +17,6 @@ from command_line import callsign_text as run
 from product import PROJECT
 
 PROGRAMS = [*COMMANDS, "agi-debug"]
-WITH_JOBS = {"retry", "drop"}  # they choose among jobs as it does
 
 
 def parser_for(program: str) -> ArgumentParser:
@@ -84,4 +83,4 @@ def test_a_command_loads_no_other(command: str) -> None:
     path = {"PYTHONPATH": str(PROJECT / "agi")}
     done = subprocess.run([sys.executable, "-c", code], env=path, capture_output=True, text=True, check=True)
     loaded = {name for name in COMMANDS if f"callsign.commands.{name}" in done.stdout.split()}
-    assert loaded == {command} | ({"jobs"} if command in WITH_JOBS else set())
+    assert loaded == {command}

@@ -8,7 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from callsign.commands import common, jobs
+from callsign import clocks
+from callsign.commands import common, moments
 from callsign.commands.job_names import JobName, host_option, job_name, refuse_hosts
 from callsign.outbox.edits import Wish
 from callsign.outbox.reader import OutboxReader
@@ -40,13 +41,14 @@ def run(options: common.Options, wish: Wish) -> int:
     settings = common.settings_and_store(options)
     refuse_hosts(settings, options.host, *(name.host for name in options.jobs))
     store = settings.outbox.path
+    since = None if options.since is None else moments.since(options.since, clocks.wall())
     edits: Sequence[Any]
     if settings.cluster is None:
-        edits = wish(store, wanted(options, store))
+        numbers = [name.number for name in options.jobs] or failed(store, options.system, since)
+        edits = wish(store, list(dict.fromkeys(numbers)))
     else:
         from callsign.commands import all_jobs
 
-        since = period_of(options)
         names = options.jobs or all_jobs.failed(settings.cluster, store, options.system, since, options.host)
         edits = all_jobs.edit(settings.cluster, store, list(dict.fromkeys(names)), wish)
     if options.json:
@@ -56,30 +58,22 @@ def run(options: common.Options, wish: Wish) -> int:
     return common.DONE if all(one.done for one in edits) else common.FAILED
 
 
-def wanted(options: Any, store: Path) -> list[int]:
-    """The jobs meant, each once, the oldest first where all failed ones are.  Raises UsageFault, OutboxError."""
-    if not options.failed:
-        return list(dict.fromkeys(name.number for name in options.jobs))
+def failed(store: Path, system: str | None, since: float | None) -> list[int]:
+    """All that have failed, the oldest first.  Raises OutboxError."""
     with closing(OutboxReader(store)) as reader:
-        rows = reader.jobs(state="failed", system=options.system, since=period_of(options), most=-1)
-    return sorted(row.job for row in rows)
+        return sorted(row.job for row in reader.jobs(state="failed", system=system, since=since, most=-1))
 
 
-def period_of(options: Any) -> float | None:
-    """Since when.  Raises UsageFault."""
-    return jobs.period(options.since).get("since")
-
-
-def say(edits: Sequence[Any], failed: bool) -> None:
-    """A line each for a person: on stderr what could not be done."""
+def say(edits: Sequence[Any], are_all: bool) -> None:
+    """A line each for a person: on stderr what could not be done; of `are_all` that failed the first few."""
     if not edits:
         print("no failed job matches", file=sys.stderr)
     kept = 0
     for one in edits:
         if not one.done:
             kept += 1
-        if one.done or not failed or kept <= MOST_NAMED:
+        if one.done or not are_all or kept <= MOST_NAMED:
             name = JobName(getattr(one, "host", ""), one.job)
             print(f"job {name}: {one.words}", file=sys.stdout if one.done else sys.stderr)
-    if failed and kept > MOST_NAMED:
+    if are_all and kept > MOST_NAMED:
         print(f"and {kept - MOST_NAMED} more stay as they are", file=sys.stderr)

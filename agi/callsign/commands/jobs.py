@@ -77,18 +77,14 @@ def run(options: common.Options) -> int:
 def wanted(options: Any, country: str) -> dict[str, Any]:
     """What the command line asks of the store.  Raises UsageFault for a moment or a number that is none."""
     found = {name: getattr(options, name) for name in ("state", "system", "call")}
-    found["job"] = options.job and options.job.number
+    found |= {"job": options.job and options.job.number, "most": options.limit or -1}
     if options.number is not None:
         found |= {"hint": _hint(options.number), "fits": _has_number(options.number, country)}
-    return found | period(options.since, options.until) | {"most": options.limit or -1}
-
-
-def period(since: str | None, until: str | None = None) -> dict[str, float]:
-    """The moments between which a job was told.  Raises UsageFault."""
     now = clocks.wall()
-    found = {} if since is None else {"since": moments.since(since, now)}
-    if until is not None:
-        found["until"] = moments.until(until, now, found.get("since"))
+    if options.since is not None:
+        found["since"] = moments.since(options.since, now)
+    if options.until is not None:
+        found["until"] = moments.until(options.until, now, found.get("since"))
     return found
 
 
@@ -133,15 +129,12 @@ def found(store: Path, wanted: Mapping[str, Any], show_numbers: bool = False) ->
 def say_what_is_missing(jobs: Sequence[object], options: Any) -> bool:
     """On stderr: that nothing fits, or that there may be more.  False where the one job asked for is not there."""
     if options.job is not None and not jobs:
-        print(f"callsign jobs: there is no job {options.job}{_that_fits(options)}", file=sys.stderr)
+        filters = ("state", "system", "call", "number", "since", "until", "host")
+        fits = " that matches" if any(getattr(options, name) is not None for name in filters) else ""
+        common.complain("jobs", f"there is no job {options.job}{fits}")
         return False
     if not jobs:
         print("no job matches", file=sys.stderr)
     elif not options.json and len(jobs) == options.limit:
         print(f"(the newest {len(jobs)}; --limit N shows more)", file=sys.stderr)
     return True
-
-
-def _that_fits(options: Any) -> str:
-    narrowed = (options.state, options.system, options.call, options.number, options.since, options.until, options.host)
-    return " that matches" if any(value is not None for value in narrowed) else ""
