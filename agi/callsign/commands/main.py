@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any
 
 from callsign import __version__
 from callsign.commands.common import FAILED, MISUSED, CommandFailed, UsageFault, complain, print_json
@@ -38,22 +38,14 @@ COMMANDS = {
 }
 
 
-class Command(Protocol):
-    """The module of a command."""
-
-    EPILOG: str
-
-    def arguments(self, parser: argparse.ArgumentParser) -> None: ...
-    def run(self, options: argparse.Namespace) -> int: ...
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; an expected fault is a line on stderr, with --json an object, any other the shell's."""
     words = list(sys.argv[1:] if argv is None else argv)
     # As systemd starts it: calls wait meanwhile, and need not wait for the parser, a tenth of the start.
-    options = SimpleNamespace(command="serve", config=None) if words == ["serve"] else _parse(words)
+    options: Any = SimpleNamespace(command="serve", config=None) if words == ["serve"] else _parse(words)
     try:
-        return _module_of(options.command).run(cast("argparse.Namespace", options))
+        status: int = _module_of(options.command).run(options)
+        return status
     except (ConfigError, UsageFault, CommandFailed, OutboxError) as fault:
         faults = fault.faults if isinstance(fault, ConfigError) else [str(fault)]
         if getattr(options, "json", False):
@@ -66,8 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED if isinstance(fault, (CommandFailed, OutboxError)) else MISUSED
 
 
-def _module_of(command: str) -> Command:
-    return cast(Command, import_module(f"callsign.commands.{command}"))
+def _module_of(command: str) -> Any:
+    return import_module(f"callsign.commands.{command}")
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
