@@ -15,13 +15,14 @@ import sys
 import termios
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from callsign import clocks
-from callsign.commands.cdr_periods import begin_of, end_of, months
+from callsign.commands.cdr_periods import months
 from callsign.commands.main import main
 from callsign.delivery.conversation import run_conversation
 from callsign.http.messages import Answer
@@ -281,7 +282,8 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(
 
 
 def test_months_touch_and_do_not_overlap() -> None:
-    parts = months(begin_of("2023-11-15 12:30"), end_of("2024-03-01"))
+    begin, end = map(datetime.fromisoformat, ("2023-11-15 12:30", "2024-03-01 23:59:59"))
+    parts = months(begin, end, "UTC")
     assert [(str(begin), str(end)) for begin, end in parts] == [
         ("2023-11-15 12:30:00", "2023-11-30 23:59:59"),
         ("2023-12-01 00:00:00", "2023-12-31 23:59:59"),

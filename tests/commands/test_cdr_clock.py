@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from callsign.commands.cdr_joining import BadPart
-from callsign.commands.cdr_periods import begin_of, months, unmistakable
+from callsign.commands.cdr_periods import months, unmistakable
 from callsign.commands.cdr_selecting import within
 from callsign.sandbox.vendors.sandbox import Sandbox
 from command_line import callsign_text
@@ -21,6 +21,8 @@ from product import looks_old
 AUTUMN, SPRING = ("Europe/Rome", "2026-10-25 01:00"), ("Europe/Rome", "2026-03-29 01:00")
 OVER_A_MONTH = ("America/Havana", "2026-11-01 04:00")  # 01:00 becomes 00:00
 READINGS = ("shown", "first", "second")
+
+pbx_time = datetime.fromisoformat
 
 
 class Pbx:
@@ -78,7 +80,7 @@ class Pbx:
 def test_two_downloads_that_meet_in_the_hour_shown_twice_have_each_call_once(
     tmp_path: Path, compares: str, form: str, cut: str
 ) -> None:
-    middle = begin_of(f"2026-10-25 {cut}")
+    middle = pbx_time(f"2026-10-25 {cut}")
     with Pbx(tmp_path, AUTUMN, compares) as pbx:
         before = pbx.calls("2026-10-24 12:00", str(middle - timedelta(seconds=1)), form)
         after = pbx.calls(str(middle), "2026-10-25 12:00", form)
@@ -105,7 +107,7 @@ def test_a_time_that_the_clock_leaves_out_loses_no_call(tmp_path: Path, compares
 def test_a_clock_that_is_set_back_on_the_first_of_a_month_loses_no_call(tmp_path: Path, compares: str) -> None:
     with Pbx(tmp_path, OVER_A_MONTH, compares) as pbx:
         assert pbx.calls("2026-10-31", "2026-11-01") == pbx.ids
-    assert [str(part.begin) for part in months(begin_of("2026-10-31"), begin_of("2026-12-02"), OVER_A_MONTH[0])] == [
+    assert [str(part.begin) for part in months(pbx_time("2026-10-31"), pbx_time("2026-12-02"), OVER_A_MONTH[0])] == [
         "2026-10-31 00:00:00",
         "2026-11-01 02:00:00",
         "2026-12-01 00:00:00",
@@ -119,7 +121,7 @@ def test_where_calls_have_no_time_the_hour_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_period_whose_ends_are_clear_is_asked_for_as_it_is() -> None:
-    part = months(begin_of("2026-10-25 01:59:59"), begin_of("2026-10-25 03:00"))[0]
+    part = months(pbx_time("2026-10-25 01:59:59"), pbx_time("2026-10-25 03:00"), AUTUMN[0])[0]
     assert unmistakable(part, "Europe/Rome") == part
 
 
@@ -135,11 +137,11 @@ def test_a_period_whose_ends_are_clear_is_asked_for_as_it_is() -> None:
 )
 def test_a_call_whose_time_cannot_be_read_is_neither_kept_nor_dropped(form: str, body: bytes) -> None:
     with pytest.raises(BadPart):
-        within(body, form, begin_of("2026-10-25"), begin_of("2026-10-26"))
+        within(body, form, pbx_time("2026-10-25"), pbx_time("2026-10-26"))
 
 
 def test_what_is_kept_of_a_csv_is_as_it_came() -> None:
     header, kept = b"#id,start_time,note\r\n", b'1.0,2026-10-25 02:00:00,"a\nb"\r\n'
     body = header + kept + b'2.0,2026-10-26 02:00:00,"c\nd"\r\n'
-    assert within(body, "csv", begin_of("2026-10-25"), begin_of("2026-10-26")) == header + kept
-    assert within(b"", "csv", begin_of("2026-10-25"), begin_of("2026-10-26")) == b""
+    assert within(body, "csv", pbx_time("2026-10-25"), pbx_time("2026-10-26")) == header + kept
+    assert within(b"", "csv", pbx_time("2026-10-25"), pbx_time("2026-10-26")) == b""

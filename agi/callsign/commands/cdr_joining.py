@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 from xml.parsers import expat
 
 _PROLOG = re.compile(rb"\s*(?:<\?xml[^>]*\?>)?\s*(?:<!--(?:(?!-->).)*-->\s*)*", re.DOTALL)
@@ -66,13 +67,7 @@ class Joined:
 
     def _json(self, body: bytes) -> Iterator[bytes]:
         text = body.strip()
-        try:
-            listed = json.loads(text) if text else []
-        except (ValueError, RecursionError):
-            raise BadPart("it is no JSON") from None
-        if not isinstance(listed, list):
-            raise BadPart("it is no JSON list of calls")
-        if listed:
+        if text and json_calls(text):
             yield b",\n" if self._began else b"[\n"
             yield text[1:-1].strip()
             self._began = self.has_calls = True
@@ -89,6 +84,17 @@ class Joined:
         if root[2] and root[2].strip():
             self.has_calls = True
             yield root[2].strip() + b"\n"
+
+
+def json_calls(body: bytes) -> list[Any]:
+    """Returns the calls of a part in JSON.  Raises BadPart."""
+    try:
+        calls = json.loads(body)
+    except (ValueError, RecursionError):
+        raise BadPart("it is no JSON") from None
+    if not isinstance(calls, list):
+        raise BadPart("it is no JSON list of calls")
+    return calls
 
 
 def xml_root(body: bytes) -> re.Match[bytes]:

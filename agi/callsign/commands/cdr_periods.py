@@ -7,17 +7,16 @@ them the PBX takes it for is unknown, so it is asked for more, and the calls out
 from __future__ import annotations
 
 import re
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from callsign.commands.common import UsageFault
 from callsign.vendors.kalliope.pbx_clock import epoch_of, is_twice_or_never
 
-NO_CHANGES = "UTC"
-"""A zone whose clock is never set back."""
+FIRST, LAST = "00:00:00", "23:59:59"  # time of a day
 
-_WHEN = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[ T]([0-9]{2}:[0-9]{2})(:[0-9]{2})?)?")
+_WHEN = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[ T]([0-9]{2}:[0-9]{2}(?::[0-9]{2})?))?")
 _CALL = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
 _SECOND, _HOUR, _DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 
@@ -29,22 +28,13 @@ class Part(NamedTuple):
     end: datetime
 
 
-def begin_of(text: str) -> datetime:
-    """`--from`: a date from its first second, or a time, on the PBX's clock.  Raises UsageFault."""
-    return _when(text, "00:00", ":00")
-
-
-def end_of(text: str) -> datetime:
-    """`--to`: a date to its last second, or a time, on the PBX's clock.  Raises UsageFault."""
-    return _when(text, "23:59", ":59")
-
-
-def _when(text: str, clock: str, seconds: str) -> datetime:
+def _when(text: str, clock: str) -> datetime:
+    """A time on the PBX's clock, or of a date that time of `clock`.  Raises UsageFault."""
     found = _WHEN.fullmatch(text)
     if found is None:
         raise UsageFault(f"{text}: wanted YYYY-MM-DD or YYYY-MM-DD HH:MM[:SS]")
     try:
-        return datetime.fromisoformat(f"{found[1]} {found[2] or clock}{found[3] or (':00' if found[2] else seconds)}")
+        return datetime.fromisoformat(f"{found[1]} {found[2] or clock}")
     except ValueError:
         raise UsageFault(f"{text}: there is no such date or time") from None
 
@@ -54,17 +44,17 @@ def given(begin: str | None, end: str | None, call: str | None, zone: str) -> Pa
     if call is not None and not _CALL.fullmatch(call):
         raise UsageFault("--call: wanted a call's id, such as 1463997154.0")
     if begin is not None:
-        return Part(begin_of(begin), end_of(end or str(datetime.now(ZoneInfo(zone)).date())))
+        return Part(_when(begin, FIRST), _when(end or str(datetime.now(ZoneInfo(zone)).date()), LAST))
     if call is None or end is not None:
         raise UsageFault("wanted --from, or --call alone")
     at = epoch_of(call)
     if at is None:
         raise UsageFault(f"--call {call}: the id does not say when the call was: give --from too")
     day = datetime.fromtimestamp(at, ZoneInfo(zone)).date()
-    return Part(datetime.combine(day - _DAY, time.min), datetime.combine(day + _DAY, time(23, 59, 59)))
+    return Part(_when(str(day - _DAY), FIRST), _when(str(day + _DAY), LAST))
 
 
-def months(begin: datetime, end: datetime, zone: str = NO_CHANGES) -> list[Part]:
+def months(begin: datetime, end: datetime, zone: str) -> list[Part]:
     """The period in pieces of a month each.  Raises UsageFault where it is none.
 
     Where the clock is set back around the first of a month, a piece ends some hours later.

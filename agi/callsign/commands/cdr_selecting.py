@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from datetime import datetime
 
-from callsign.commands.cdr_joining import BadPart, xml_root
+from callsign.commands.cdr_joining import BadPart, json_calls, xml_root
 from callsign.vendors.kalliope.register import COLUMNS
 
 NAME = "start_time"
@@ -47,13 +47,7 @@ def _csv(body: bytes, belongs: Callable[[object], bool]) -> bytes:
 
 
 def _json(body: bytes, belongs: Callable[[object], bool]) -> bytes:
-    try:
-        calls = json.loads(body)
-    except (ValueError, RecursionError):
-        raise BadPart("it is no JSON") from None
-    if not isinstance(calls, list):
-        raise BadPart("it is no JSON list of calls")
-    kept = [call for call in calls if belongs(call.get(NAME) if isinstance(call, dict) else None)]
+    kept = [call for call in json_calls(body) if belongs(call.get(NAME) if isinstance(call, dict) else None)]
     return json.dumps(kept, ensure_ascii=False).encode()
 
 
