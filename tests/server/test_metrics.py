@@ -422,9 +422,9 @@ def figures(folder: Path) -> Iterator[tuple[Metrics, Callable[[], str]]]:
     """The figures without a server, and a look at their page."""
     settings = replace(SETTINGS, outbox=OutboxSection(folder / "outbox.db"))
     metrics = Metrics(("127.0.0.1", 0), settings, lambda: 0)
-    metrics.start()
+    metrics.page.start()
     try:
-        yield metrics, lambda: urlopen(metrics.url, timeout=20).read().decode()
+        yield metrics, lambda: urlopen(metrics.page.url, timeout=20).read().decode()
     finally:
         metrics.stop()
 
@@ -435,9 +435,9 @@ def test_what_is_counted_of_the_other_hosts_is_on_the_page(tmp_path: Path) -> No
     counted.exchanged(0.5)
     counted.slots = {"noojee": 2, "noojee.antwerp": 5}
     metrics = Metrics(("127.0.0.1", 0), replace(SETTINGS, outbox=OutboxSection(tmp_path / "none")), lambda: 0, counted)
-    metrics.start()
+    metrics.page.start()
     try:
-        with urlopen(metrics.url) as page:
+        with urlopen(metrics.page.url) as page:
             families = list(text_string_to_metric_families(page.read().decode()))
     finally:
         metrics.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 from callsign import clocks
 from callsign.delivery.conversation import PastDeadline, Send, run_conversation
@@ -52,12 +53,8 @@ class Finding(Record):
 
 def check_online(settings: Settings) -> list[Finding]:
     """Asks the vendor of each account, side by side.  Never raises."""
-    transport = HttpTransport()
-    try:
-        with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
-            return list(pool.map(lambda account: _check(settings, account, transport.send), settings.accounts))
-    finally:
-        transport.close()
+    with closing(HttpTransport()) as transport, ThreadPoolExecutor(MOST_AT_ONCE) as pool:
+        return list(pool.map(lambda account: _check(settings, account, transport.send), settings.accounts))
 
 
 def _check(settings: Settings, account: str, send: Send) -> Finding:

@@ -30,11 +30,7 @@ Lines = Sequence[tuple[str, str]]
 
 def lines_of_unit() -> Lines:
     """The unit's [Service] lines, its drop-ins' behind them; none where systemd has no such unit."""
-    try:
-        cat = ["systemctl", "cat", UNIT]
-        output = subprocess.run(cat, capture_output=True, text=True, timeout=LOOK_SECONDS, check=True).stdout  # noqa: S603
-    except (OSError, subprocess.SubprocessError):
-        return []
+    output = _output_of(["systemctl", "cat", UNIT], LOOK_SECONDS)
     found, section = [], ""
     for line in output.replace("\\\n", " ").splitlines():
         name, equals, value = line.partition("=")
@@ -76,12 +72,15 @@ def hidden(settings: Settings, lines: Lines) -> list[str]:
 def run_inside(lines: Lines, command: Sequence[str]) -> str:
     """What a command prints where the service would run; empty where it cannot be run so."""
     limits = [f"--property={name}={value}" for name, value in lines if name in DECIDES_ON_FILES]
-    run = ["systemd-run", "--quiet", "--collect", "--wait", "--pipe", *limits, "--", *command]
+    return _output_of(["systemd-run", "--quiet", "--collect", "--wait", "--pipe", *limits, "--", *command], RUN_SECONDS)
+
+
+def _output_of(command: Sequence[str], seconds: float) -> str:
+    """What it prints; empty where it cannot be run."""
     try:
-        done = subprocess.run(run, capture_output=True, text=True, timeout=RUN_SECONDS, check=False)  # noqa: S603
+        return subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False).stdout  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return ""
-    return done.stdout
 
 
 def last(lines: Lines, wanted: str) -> str:

@@ -116,7 +116,7 @@ class Metrics:
         registry.register(self._store)
         if figures is not None:
             registry.register(ClusterFigures(figures))
-        self._page = MetricsPage(address, registry)
+        self.page = MetricsPage(address, registry)
 
     def expect(self, accounts: Sequence[str]) -> None:
         """Shows all these from now on, from 0: rate() sees no first one where there was nothing before."""
@@ -130,18 +130,9 @@ class Metrics:
                 if state not in (State.WAITING, State.RETRIED, State.DUPLICATE):
                     self._ended.labels(*_labels(account), state.value)
 
-    @property
-    def url(self) -> str:
-        """Where the page is."""
-        return self._page.url
-
-    def start(self) -> None:
-        """Shows the page from now on; returns at once."""
-        self._page.start()
-
     def stop(self) -> None:
-        """Shows it no more."""
-        if self._page.stop():  # else it looks into a store that hangs, and so would we
+        """Shows no page any more."""
+        if self.page.stop():  # else it looks into a store that hangs, and so would we
             self._store.close()
 
     def step(self, step: Step, variables: Mapping[str, str], seconds: float) -> None:

@@ -21,6 +21,7 @@ from socketserver import TCPServer
 from prometheus_client import CollectorRegistry, MetricsHandler
 
 from callsign.log_text import place_of
+from callsign.server.listening import format_address
 
 PATH = "/metrics"
 MOST_PEERS = 16
@@ -55,8 +56,7 @@ class MetricsPage(TCPServer):  # HTTPServer would ask the DNS for our own name, 
     @property
     def url(self) -> str:
         """With the port that the kernel chose for port 0."""
-        host, port = self.socket.getsockname()[:2]
-        return f"http://{f'[{host}]' if ':' in host else host}:{port}{PATH}"
+        return f"http://{format_address(self.socket.getsockname()[:2])}{PATH}"
 
     def start(self) -> None:
         """Answers from now on; returns at once."""

@@ -142,8 +142,8 @@ class Server:
         self._delivery.start()
         self._prefetcher.start()
         if self._metrics is not None:
-            self._metrics.start()
-            log.info("metrics at %s", self._metrics.url)
+            self._metrics.page.start()
+            log.info("metrics at %s", self._metrics.page.url)
         listens_on = format_address(self.fastagi.address)
         log.info("callsign %s listens on %s, store %s", __version__, listens_on, self.settings.outbox.path)
         self._warn_of_lost_sections()

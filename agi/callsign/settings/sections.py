@@ -69,7 +69,7 @@ class Skarabee(Record):
     timezone: str = setting(read.timezone, "Europe/Brussels")
     anonymous: str = setting(read.choice("skip", "send"), "skip")
     phoneto: Mapping[str, str] = field(default_factory=dict, metadata={"reader": read.number_table})
-    office: tuple[Office, ...] = field(default=(), metadata={"tables": Office})
+    office: tuple[Office, ...] = ()
 
     @property
     def offices(self) -> tuple[Office, ...]:
