@@ -115,6 +115,12 @@ def test_jobs_of_a_time_are_found(store: Path, run: Run) -> None:
     assert numbers_of(run, "--since", "2020-01-01") == [3, 2, 1]
 
 
+def test_a_time_of_day_behind_that_of_since_is_the_one_after_it(store: Path, run: Run) -> None:
+    put(store, told_at(60, "0478000001"))
+    before, behind = (time.strftime("%H:%M:%S", time.localtime(clocks.wall() + seconds)) for seconds in (-3600, 3600))
+    assert numbers_of(run, "--since", before, "--until", behind) == [1]
+
+
 def test_no_more_than_the_limit_is_shown_and_that_is_said(store: Path, run: Run) -> None:
     put(store, *(call_from(f"04780000{n:02}") for n in range(4)))
     status, output, complaints = run("jobs", "--limit", "2")
@@ -129,6 +135,18 @@ def test_where_no_job_matches_that_is_said_beside_an_empty_output(store: Path, r
     assert run("jobs", "--number", "0470999999") == (0, "", "no job matches\n")
     status, output, complaints = run("jobs", "--call", "nobody", "--json")
     assert (status, json.loads(output), complaints) == (0, [], "no job matches\n")
+
+
+def test_a_job_that_is_there_but_does_not_match_is_not_said_to_be_none(store: Path, run: Run) -> None:
+    put(store, call_from())
+    assert run("jobs", "2") == (1, "", "callsign jobs: there is no job 2\n")
+    assert run("jobs", "1", "--state", "failed") == (1, "", "callsign jobs: there is no job 1 that matches\n")
+
+
+def test_a_job_that_is_named_twice_is_retried_or_dropped_once(store: Path, run: Run) -> None:
+    put(store, call_from("0478000001"), call_from("0478000002"), ended={1: (State.REFUSED, "HASH_MISMATCH")})
+    assert run("retry", "1", "1") == (0, "job 1: goes out once more as job 3\n", "")
+    assert run("drop", "2", "2")[0] == 0
 
 
 @pytest.mark.parametrize(
