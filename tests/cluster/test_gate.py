@@ -10,9 +10,10 @@ import pytest
 
 from callsign import thread_starts
 from callsign.cluster import statements as sql
-from callsign.cluster.gate import MOST_OF_A_TICK_SECONDS, ClusterGate
+from callsign.cluster.gate import ClusterGate
 from callsign.cluster.known import Known
 from callsign.cluster.life import Life
+from callsign.cluster.patience import MOST_OF_A_TICK_SECONDS
 from callsign.cluster.pending import END_SECONDS
 from callsign.cluster.publishing import APART_SECONDS
 from callsign.delivery.gate import Load
@@ -105,7 +106,7 @@ class Host:
         end = self.clock.now + seconds
         while self.clock.now < end:
             self.clock.now = min(end, self.clock.now + 0.1)
-            self.gate.tick(self.clock.now)
+            self.gate.patience.tick(self.clock.now)
 
     def live(self, seconds: float) -> None:
         """The time goes by with a round each second."""
@@ -428,12 +429,12 @@ def test_a_host_that_wakes_sends_nothing_that_others_took_over(host: Host, datab
     host.clock.now += 20  # it stands still
     database.hosts["pbx1"] = 1, 1, True
     database.jobs[STORE, job.id]["owner"] = "pbx2"
-    host.gate.tick(host.clock.now)
+    host.gate.patience.tick(host.clock.now)
     assert host.sends() == []
     host.round()  # it hears of its death
     assert host.sends() == []
     host.round()
-    host.gate.tick(host.clock.now)
+    host.gate.patience.tick(host.clock.now)
     assert host.sends() == [other.id]
     assert host.ended == {job.id: State.DUPLICATE}
     assert host.gate.figures.lost == 1
@@ -442,8 +443,8 @@ def test_a_host_that_wakes_sends_nothing_that_others_took_over(host: Host, datab
 def test_what_stood_still_has_not_waited(host: Host) -> None:
     host.told()
     host.clock.now += 20
-    host.gate.tick(host.clock.now)
-    assert host.gate._awake <= MOST_OF_A_TICK_SECONDS
+    host.gate.patience.tick(host.clock.now)
+    assert host.gate.patience._awake <= MOST_OF_A_TICK_SECONDS
     assert host.sends() == []
 
 

@@ -1,6 +1,7 @@
 """Several hosts share the work: PostgreSQL is a witness beside each one's own store.  Loaded only for [cluster].
 
 gate is what the delivery sees.  Each job that this host has a hand in stands in the ledger; its life is a table's.
+patience is what happens to it when nobody says anything.
 known is which of them the others may know of, while they cannot be told.
 publishing tells the others, in the form of rows, what is pending, and hears what they have done: answers says what
 that means.

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from callsign import clocks, thread_starts
-from callsign.cluster import rows
 from callsign.cluster.adopting import Adopting
 from callsign.cluster.connection import LIMIT_SECONDS, Database, Trouble
 from callsign.cluster.figures import Figures
 from callsign.cluster.known import Known
 from callsign.cluster.ledger import Entry, Ledger, Note
-from callsign.cluster.life import Event, Life
+from callsign.cluster.life import Event
 from callsign.cluster.membership import Membership
+from callsign.cluster.patience import Patience
 from callsign.cluster.publishing import Publishing
 from callsign.cluster.reconcile import Reconciliation
 from callsign.cluster.rounds import Rounds
@@ -33,14 +32,6 @@ from callsign.settings.sections import Settings
 from callsign.vendors.registry import VENDORS
 
 TICK_SECONDS = 0.1
-MOST_OF_A_TICK_SECONDS = 0.3
-"""What is longer does not count as waiting: this process stood still, and could hear no answer."""
-
-BLIND_SECONDS = 1.0
-"""So long after the first fault nobody waits for another host's job any more."""
-
-LAPSED_SECONDS = 2.0
-"""So long without a lease, and a job whose time is nearly over goes out: one that has just woken first joins again."""
 
 LookUp = Callable[[int], "tuple[State, str] | None"]
 
@@ -67,10 +58,7 @@ class ClusterGate(Gate):
         self._reader = OutboxReader(self._store.path)
         self.known = Known(write_known)
         self._stopping = threading.Event()
-        self._is_given_up = self._has_said_who_waits = False
-        self._ticked = clocks.steady()
-        self._awake = 0.0  # seconds in which this process ran
-        self._answered = self._leased = 0.0  # when it was so last, in these seconds
+        self._is_given_up = False
 
     def look(self) -> None:
         """What lies in the store; before a call is answered.  Where that cannot be told the others may know of all."""
@@ -112,7 +100,8 @@ class ClusterGate(Gate):
         self.publishing = Publishing(
             publish, self.ledger, me, self._digest_of, self._slots.has_room, lock, trouble, figures, self.known
         )
-        adopting = Adopting(me, self.ledger, lanes, self.publishing, lock, self._patience_ends, figures)
+        self.patience = Patience(self._section, self.ledger, self.membership, self.publishing, self._slots, self.known)
+        adopting = Adopting(me, self.ledger, lanes, self.publishing, lock, self.patience.ends, figures)
         self.rounds = Rounds(
             beat,
             self.membership,
@@ -128,9 +117,6 @@ class ClusterGate(Gate):
             trouble,
             figures,
         )
-
-    def _patience_ends(self) -> float:
-        return self._awake + self._section.patience
 
     def shared(self, account: str) -> OfAccount:
         """What the hosts have in common of it, while the database answers."""
@@ -158,20 +144,12 @@ class ClusterGate(Gate):
     def _admit(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
             is_found = job.recovered and self.known.is_found(job.id)
-            patience_ends = self._awake + self._patience(job, is_found)
+            patience_ends = self.patience.ends_of(job, is_found)
             entry = Entry(job, (self._store_id, job.id), self._section.host, patience_ends, is_found=is_found)
             self.ledger.add(entry)
-            if self._goes_alone(entry, clocks.steady()):
+            if self.patience.is_over(entry, clocks.steady()):
                 self.ledger.happen(entry, Event.SILENCE)
             self.publishing.publish(entry)
-
-    def _patience(self, job: Job, is_found: bool) -> float:
-        """How long a new job waits for its answer; one that others may have taken over as long as it can."""
-        if is_found:
-            return math.inf if self.known.has(job.id) else 2 * self._section.lease
-        if rows.may_undo(job.notification):  # its start, elsewhere, waits as long, and maybe for one of those before it
-            return 2 * self._section.patience
-        return self._section.patience
 
     def may_send(self, job: Job) -> bool:
         """Looks at the lease as late as possible."""
@@ -214,66 +192,10 @@ class ClusterGate(Gate):
     def _run(self) -> None:
         while not self._stopping.wait(TICK_SECONDS):
             with self._or_alone():
-                self.tick(clocks.steady())
+                self.patience.tick(clocks.steady())
         if self._is_given_up:
             for entry in self.ledger.all():
                 self._lanes.let_go(entry.job)
-
-    def tick(self, now: float) -> None:
-        """What happens to a job when nobody says anything."""
-        self._awake += min(now - self._ticked, MOST_OF_A_TICK_SECONDS)
-        self._ticked = now
-        silent = self.publishing.is_silent
-        for entry in self.ledger.all(Life.NEW):
-            if self._goes_alone(entry, now):
-                self.ledger.happen(entry, Event.SILENCE)
-        for entry in self.ledger.all(Life.EARLY):
-            if self._awake >= entry.patience_ends:
-                self.ledger.happen(entry, Event.SILENCE)
-        if not silent:
-            self._answered = self._awake
-        elif self._awake > self._answered + BLIND_SECONDS:
-            self._say_who_waits()
-            for entry in self.ledger.all(Life.BEHIND):
-                self.ledger.happen(entry, Event.SILENCE)
-            for entry in self.ledger.all(Life.OFFERED):
-                self.ledger.happen(entry, Event.SILENCE)
-                self.publishing.claim(entry)
-        is_valid = now < self.membership.lease_until
-        if is_valid:
-            self._leased = self._awake
-        else:
-            self._slots.fall_back()
-        for entry in self.ledger.all(Life.HELD):
-            if is_valid:
-                self.ledger.happen(entry, Event.RETURN)
-            elif self.membership.is_out(now):  # for a minute no lease is to be had
-                self.ledger.happen(entry, Event.SILENCE)
-            elif entry.is_last_call(now) and self._awake > self._leased + LAPSED_SECONDS:
-                self.ledger.happen(entry, Event.LAST_CALL)
-
-    def _say_who_waits(self) -> None:
-        found = sum(entry.is_found for entry in self.ledger.all(Life.NEW))
-        if found and not self._has_said_who_waits:
-            log.warning(
-                "[cluster] jobs that lay in the store at the start wait for the database, up to near their end: %d; "
-                "other hosts may have delivered them",
-                found,
-            )
-            self._has_said_who_waits = True
-
-    def _goes_alone(self, entry: Entry, now: float) -> bool:
-        """Whether a new job waits no longer for its answer.
-
-        A stop does in the first seconds of a silence: its start may wait at a host that has not noticed it yet.
-        """
-        if self._awake >= entry.patience_ends:
-            return True
-        if not self.publishing.is_silent:
-            return False
-        if entry.is_found:
-            return self.membership.is_out(now) or entry.is_last_call(now)
-        return not (self.publishing.is_silent_for_us_alone and rows.may_undo(entry.job.notification))
 
     def _state_of(self, job: int) -> tuple[State, str] | None:
         """Where a job of our own store stands; waiting, where that cannot be told."""

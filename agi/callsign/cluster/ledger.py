@@ -26,7 +26,7 @@ class Entry(Record, frozen=False):
     job: Job
     key: Key
     home: str  # the host that was told
-    patience_ends: float  # in the gate's seconds: so long a new one waits for the database's answer
+    patience_ends: float  # in Patience's seconds: so long a new one waits for the database's answer
     life: Life = Life.NEW
     is_found: bool = False  # it lay in our store before a call was answered: the others may know of it
     is_published: bool = False
