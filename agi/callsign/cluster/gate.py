@@ -21,6 +21,7 @@ from callsign.cluster.reconcile import Reconciliation
 from callsign.cluster.rounds import Rounds
 from callsign.cluster.sharing import OfAccount, Sharing
 from callsign.cluster.slots import Slots
+from callsign.cluster.telling import Telling
 from callsign.delivery.gate import Gate, Lanes
 from callsign.log_text import place_of
 from callsign.notification import State
@@ -97,9 +98,8 @@ class ClusterGate(Gate):
         self.ledger = Ledger(lanes, figures)
         self.membership = Membership(me, self._section.lease)
         self._slots = Slots(self.membership, lanes, _limit_of, figures)
-        self.publishing = Publishing(
-            publish, self.ledger, me, self._digest_of, self._slots.has_room, lock, trouble, figures, self.known
-        )
+        telling = Telling(publish, self.known, me, self._digest_of, self._slots.has_room)
+        self.publishing = Publishing(telling, self.ledger, me, lock, trouble, figures, self.known)
         self.patience = Patience(self._section, self.ledger, self.membership, self.publishing, self._slots, self.known)
         adopting = Adopting(me, self.ledger, lanes, self.publishing, lock, self.patience.ends, figures)
         self.rounds = Rounds(

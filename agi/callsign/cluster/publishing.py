@@ -8,20 +8,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
-from typing import Any
 
 from callsign import clocks
-from callsign.cluster import rows
-from callsign.cluster import statements as sql
 from callsign.cluster.answers import Answer, is_nobodys, meaning
-from callsign.cluster.connection import LIMIT_SECONDS, Database, DatabaseFault, Trouble
+from callsign.cluster.connection import LIMIT_SECONDS, DatabaseFault, Trouble
 from callsign.cluster.figures import Figures
 from callsign.cluster.known import Known
 from callsign.cluster.ledger import Entry, Key, Ledger, Note
 from callsign.cluster.life import Event, Life
 from callsign.cluster.membership import BEAT_SECONDS
 from callsign.cluster.pending import MOST_AT_ONCE, Pending
+from callsign.cluster.telling import Telling
 from callsign.log_text import place_of
 from callsign.notification import State
 
@@ -49,20 +46,15 @@ class Publishing:
 
     def __init__(
         self,
-        database: Database,
+        telling: Telling,
         ledger: Ledger,
         me: str,
-        once_of: Callable[[Entry], str | None],
-        has_room: Callable[[str], bool],
         adopting: threading.Lock,
         trouble: Trouble,
         figures: Figures,
         known: Known,
     ) -> None:
-        """`has_room` tells of an account whether we can attempt something.
-
-        With `adopting` held somebody puts others' jobs onto the lanes: no answer is heeded meanwhile.
-        """
+        """With `adopting` held somebody puts others' jobs onto the lanes: no answer is heeded meanwhile."""
         self._has_failed = False
         self._failing_since = 0.0
         self.answers = threading.Event()
@@ -74,10 +66,8 @@ class Publishing:
         """Whether nothing is to be told, for who we are is not sure."""
         self.recent: deque[Entry] = deque()
         """What has ended lately and was told."""
-        self._database, self._ledger, self._me = database, ledger, me
-        self._known = known
-        self._has_room = has_room
-        self._once_of, self._adopting, self._trouble, self._figures = once_of, adopting, trouble, figures
+        self._telling, self._ledger, self._me = telling, ledger, me
+        self._known, self._adopting, self._trouble, self._figures = known, adopting, trouble, figures
         self._pending = Pending(ledger, figures)
         self._look_at = 0.0
         self._stopping = threading.Event()
@@ -127,7 +117,7 @@ class Publishing:
                 self._stopping.wait(GATHER_SECONDS)
             except Exception as fault:  # our own fault must not end the thread
                 log.error("publishing: a fault in callsign itself: %s", place_of(fault))
-        self._database.close()
+        self._telling.close()
         self.has_stopped.set()
 
     def _pause(self, now: float) -> float:
@@ -161,7 +151,7 @@ class Publishing:
         before, is_heard = self._known.up_to, False
         for again in (True, False):
             try:
-                answers, known, inserted = self._exchange(new, ends, notes, behind)
+                said = self._telling.tell(new, ends, notes, behind)
                 break
             except DatabaseFault as fault:
                 is_heard |= not fault.unheard or bool(behind)
@@ -180,53 +170,17 @@ class Publishing:
             self._look_at = now + BEHIND_SECONDS
         with self._adopting:
             for entry in new:
-                self._published(entry, answers.get(entry.key), entry.key in inserted)
+                self._published(entry, said.answers.get(entry.key), entry.key in said.published)
             for entry in behind:
-                self.heed(entry, answers.get(entry.key))
+                self.heed(entry, said.answers.get(entry.key))
         for entry in ends:
-            if entry.key not in known:
+            if entry.key not in said.ended:
                 log.info("job=%s has ended here, and for the other hosts before", entry.job.shown)
             self._forget(entry)
 
     def _looked_after(self) -> list[Entry]:
         """For whom something is to happen elsewhere."""
         return [entry for life in ASKED_AGAIN for entry in self._ledger.all(life)[:MOST_AT_ONCE]]
-
-    def _exchange(
-        self, new: list[Entry], ends: list[Entry], notes: list[Note], behind: list[Entry]
-    ) -> tuple[dict[Key, tuple[Any, ...]], set[Key], set[Key]]:
-        """What is said of the jobs; whose end, and whose publication, was news."""
-        cursors, ended, published = [], None, None
-        with self._database.exchange() as say:
-            if new or ends or notes:
-                say(sql.BEGIN)
-                if notes:
-                    say(sql.NOTE_ATTEMPTS, rows.attempts(notes, self._me))
-                if ends:
-                    ended = say(sql.END, rows.ends(ends, self._me))
-                if new:
-                    self._known.telling(new)
-                    values = rows.publication(new, self._once_of, self._owner_of, self._me)
-                    say(sql.LOCK_KEYS, values)
-                    if begun := [entry for entry in new if entry.was_offered and not self._may_offer(entry)]:
-                        say(sql.HAND_OVER, rows.handing(begun, None, self._me))
-                    published = say(sql.PUBLISH, values)
-                    cursors.append(say(sql.ANSWERS, values))
-                else:
-                    say(sql.NO_WAIT_FOR_DISK)
-                say(sql.COMMIT)
-            if behind or not (new or ends or notes):
-                cursors.append(say(sql.ANSWERS, {"jobs": rows.names(entry.key for entry in behind), "me": self._me}))
-        answers = {(store, n): tuple(rest) for cursor in cursors for store, n, *rest in cursor.fetchall()}
-        return answers, _keys(ended), _keys(published)
-
-    def _owner_of(self, entry: Entry) -> str | None:
-        """Who is to deliver it; None where we cannot: a host has more to do than to wait for one of the few slots."""
-        return None if self._may_offer(entry) and not self._has_room(entry.job.notification.system) else self._me
-
-    def _may_offer(self, entry: Entry) -> bool:
-        """Whether we have not begun with it, and shall not without another word."""
-        return entry.life in (Life.NEW, Life.OFFERED) and not entry.job.recovered
 
     def _fail(self, fault: DatabaseFault, new: list[Entry], ends: list[Entry]) -> None:
         if fault.of_data and len(new) == 1:
@@ -280,7 +234,3 @@ class Publishing:
     def has_told(self, key: Key) -> bool:
         """Whether the others were told of its end lately."""
         return any(entry.key == key for entry in tuple(self.recent))
-
-
-def _keys(cursor: Any) -> set[Key]:
-    return set() if cursor is None else set(cursor.fetchall())
