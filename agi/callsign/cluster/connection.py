@@ -6,7 +6,6 @@ thread shuts down the socket of an exchange that is over its time.
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import threading
@@ -29,9 +28,6 @@ LIMIT_SECONDS = 2.0
 
 LOOK_SECONDS = 0.1
 MOST_CHARACTERS = 300
-MOST_LINES = 3
-"""Of one outage in the log."""
-
 LIMITS = {
     "connect_timeout": int(LIMIT_SECONDS),
     "tcp_user_timeout": int(1000 * LIMIT_SECONDS),
@@ -39,8 +35,6 @@ LIMITS = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
 }
-
-log = logging.getLogger("callsign.cluster")
 
 Say = Callable[..., "psycopg.Cursor[Any]"]
 """Gets a statement and its values; what it returns has the rows when the exchange is over."""
@@ -212,35 +206,6 @@ class Watchdog:
 
 
 watchdog = Watchdog()
-
-
-class Trouble:
-    """What the log says of the database: an outage by a line for each cause, its end by one."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._failing: set[str] = set()
-        self._told: set[str] = set()
-
-    def has(self, who: str, fault: DatabaseFault) -> None:
-        """`who`, of those that talk to it, has no answer."""
-        with self._guard:
-            self._failing.add(who)
-            if str(fault) in self._told or len(self._told) >= MOST_LINES:
-                return
-            self._told.add(str(fault))
-        log.error("[cluster] database: %s; jobs go out without the other hosts' word", fault)
-
-    def is_over(self, who: str) -> None:
-        """`who` has an answer."""
-        with self._guard:
-            if who not in self._failing:
-                return
-            self._failing.remove(who)
-            if self._failing:
-                return
-            self._told.clear()
-        log.warning("[cluster] database: it answers again")
 
 
 def _words(fault: Exception) -> str:

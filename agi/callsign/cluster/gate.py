@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 from callsign import clocks, thread_starts
 from callsign.cluster.adopting import Adopting
-from callsign.cluster.connection import LIMIT_SECONDS, Database, Trouble
+from callsign.cluster.connection import LIMIT_SECONDS, Database
 from callsign.cluster.figures import Figures
 from callsign.cluster.known import Known
 from callsign.cluster.ledger import Entry, Ledger, Note
@@ -22,6 +22,7 @@ from callsign.cluster.rounds import Rounds
 from callsign.cluster.sharing import OfAccount, Sharing
 from callsign.cluster.slots import Slots
 from callsign.cluster.telling import Telling
+from callsign.cluster.trouble import Trouble
 from callsign.delivery.gate import Gate, Lanes
 from callsign.log_text import place_of
 from callsign.notification import State

@@ -11,7 +11,7 @@ from collections import deque
 
 from callsign import clocks
 from callsign.cluster.answers import Answer, is_nobodys, meaning
-from callsign.cluster.connection import LIMIT_SECONDS, DatabaseFault, Trouble
+from callsign.cluster.connection import LIMIT_SECONDS, DatabaseFault
 from callsign.cluster.figures import Figures
 from callsign.cluster.known import Known
 from callsign.cluster.ledger import Entry, Key, Ledger, Note
@@ -19,6 +19,7 @@ from callsign.cluster.life import Event, Life
 from callsign.cluster.membership import BEAT_SECONDS
 from callsign.cluster.pending import MOST_AT_ONCE, Pending
 from callsign.cluster.telling import Telling
+from callsign.cluster.trouble import Trouble
 from callsign.log_text import place_of
 from callsign.notification import State
 

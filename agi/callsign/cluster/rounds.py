@@ -12,7 +12,7 @@ from callsign import __version__, clocks
 from callsign.cluster import rows
 from callsign.cluster import statements as sql
 from callsign.cluster.adopting import Adopting
-from callsign.cluster.connection import Database, DatabaseFault, Trouble
+from callsign.cluster.connection import Database, DatabaseFault
 from callsign.cluster.figures import Figures
 from callsign.cluster.ledger import Ledger
 from callsign.cluster.life import Event, Life
@@ -21,6 +21,7 @@ from callsign.cluster.publishing import Publishing
 from callsign.cluster.reconcile import Reconciliation
 from callsign.cluster.sharing import Sharing
 from callsign.cluster.slots import Slots
+from callsign.cluster.trouble import Trouble
 from callsign.delivery.gate import Lanes
 from callsign.log_text import place_of
 from callsign.notification import State
