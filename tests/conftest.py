@@ -51,7 +51,7 @@ __all__ = [
 
 HERE = Path(__file__).parent
 
-MADE_ONCE = frozenset({"busy_desk", "certificates", "page", "samples", "standing"})
+MADE_ONCE = frozenset({"busy_desk", "certificates", "page", "project", "samples", "standing"})
 """Fixtures of a module: tests that share one run in one process, or each process would make it once more."""
 
 for ignored_in_the_background in (

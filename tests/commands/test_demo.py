@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,20 +22,21 @@ LONG_SECONDS = 120.0
 ALL, NOT_ALL = "All did their part.", "NOT all did their part"
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project with an environment that is this one's, as far as install.sh looks."""
+    folder = tmp_path_factory.mktemp("project")
     for part in ("agi", "install.sh"):
         copy = shutil.copytree if (PROJECT / part).is_dir() else shutil.copy
-        copy(PROJECT / part, tmp_path / part)
-    environment = tmp_path / ".venv"
+        copy(PROJECT / part, folder / part)
+    environment = folder / ".venv"
     (environment / "bin").mkdir(parents=True)
     (environment / "bin" / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     (environment / "bin" / "python").chmod(0o755)
     functions = (PROJECT / "install.sh").read_text().rpartition("\nmain ")[0]
     stamp = f'{functions}\nhere="$1"\nrequirements_of "$1/.venv/bin/python" >"$1/.venv/$stamp"\n'
-    subprocess.run(["/bin/sh", "-c", stamp, "sh", str(tmp_path)], check=True)
-    return tmp_path
+    subprocess.run(["/bin/sh", "-c", stamp, "sh", str(folder)], check=True)
+    return folder
 
 
 def demo(project: Path) -> subprocess.CompletedProcess[str]:
@@ -42,29 +45,40 @@ def demo(project: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def change(project: Path, module: str, before: str, after: str) -> None:
+@pytest.fixture(scope="module")
+def done(project: Path) -> subprocess.CompletedProcess[str]:
+    """What a demo of the project as it is said, and its exit status."""
+    return demo(project)
+
+
+@contextmanager
+def changed(project: Path, module: str, before: str, after: str) -> Iterator[None]:
+    """A module says something else for a while."""
     file = project / "agi" / "callsign" / module
     text = file.read_text(encoding="utf-8")
     assert before in text
     file.write_text(text.replace(before, after), encoding="utf-8")
+    try:
+        yield
+    finally:
+        shutil.copy2(PROJECT / "agi" / "callsign" / module, file)
 
 
-def test_it_ends_well_where_all_did_their_part(project: Path) -> None:
-    done = demo(project)
+def test_it_ends_well_where_all_did_their_part(done: subprocess.CompletedProcess[str]) -> None:
     assert (done.returncode, ALL in done.stdout) == (0, True), done.stdout + done.stderr
     assert done.stdout.partition(ALL)[2].lstrip().startswith("next: sudo ./install.sh")
 
 
-def test_it_says_in_a_sentence_what_each_step_shows(project: Path) -> None:
-    lines = demo(project).stdout.splitlines()
+def test_it_says_in_a_sentence_what_each_step_shows(done: subprocess.CompletedProcess[str]) -> None:
+    lines = done.stdout.splitlines()
     steps = [number for number, line in enumerate(lines) if line.startswith("AGI(")]
     assert len(steps) == len(ACTS) + 1
     for number in steps:
         assert re.search(r"[a-z) ]+[.?;]$|\)\.$", lines[number - 1]), lines[number - 1]
 
 
-def test_a_vendor_goes_away_and_hears_of_the_call_when_it_is_back(project: Path) -> None:
-    told = demo(project).stdout.partition("goes away")[2].partition("All did")[0]
+def test_a_vendor_goes_away_and_hears_of_the_call_when_it_is_back(done: subprocess.CompletedProcess[str]) -> None:
+    told = done.stdout.partition("goes away")[2].partition("All did")[0]
     assert "SKARABEESTATUS=QUEUED" in told
     before, _, after = told.partition("It is back")
     assert "vendor " not in before
@@ -84,8 +98,8 @@ def test_a_vendor_goes_away_and_hears_of_the_call_when_it_is_back(project: Path)
     ids=["dialplan", "vendor", "end-of-the-server", "start-of-the-server"],
 )
 def test_it_fails_where_one_did_not(project: Path, module: str, before: str, after: str, mark: str) -> None:
-    change(project, module, before, after)
-    done = demo(project)
+    with changed(project, module, before, after):
+        done = demo(project)
     assert done.returncode == 1
     assert ALL not in done.stdout.replace(NOT_ALL, "")
     if mark:

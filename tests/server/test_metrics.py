@@ -129,8 +129,8 @@ def test_refusals_and_what_waits_are_told_by_system(product: Product, box: Sandb
     assert 0 < found["callsign_oldest_waiting_seconds{system=skarabee}"] <= time.time() - before + 1
 
 
-def test_a_vendor_in_use_has_its_figures_before_its_first_job(product: Product) -> None:
-    found = scrape(product)
+def test_a_vendor_in_use_has_its_figures_before_its_first_job(page: Product) -> None:
+    found = scrape(page)
     for system in ("skarabee", "noojee"):
         assert found[f"callsign_jobs{{state=refused,system={system}}}"] == 0
         assert found[f"callsign_jobs_ended_total{{state=refused,system={system}}}"] == 0
@@ -138,10 +138,10 @@ def test_a_vendor_in_use_has_its_figures_before_its_first_job(product: Product) 
     assert not any("system=mor" in name for name in found)
 
 
-def test_sessions_under_way_are_counted(product: Product) -> None:
-    with socket.create_connection(("127.0.0.1", product.port)):
-        wait_until(lambda: scrape(product)["callsign_sessions{}"] == 1)
-    wait_until(lambda: scrape(product)["callsign_sessions{}"] == 0)
+def test_sessions_under_way_are_counted(page: Product) -> None:
+    with socket.create_connection(("127.0.0.1", page.port)):
+        wait_until(lambda: scrape(page)["callsign_sessions{}"] == 1)
+    wait_until(lambda: scrape(page)["callsign_sessions{}"] == 0)
 
 
 def test_a_path_that_does_not_exist_makes_no_label_of_its_own(product: Product) -> None:
@@ -230,17 +230,17 @@ def says(port: int, text: bytes) -> socket.socket:
     return sock
 
 
-def test_peers_that_are_silent_or_deaf_hold_up_neither_calls_nor_threads_nor_a_scrape(product: Product) -> None:
-    port = metrics_port(product)
-    threads = Path(f"/proc/{product.process.pid}/task")
+def test_peers_that_are_silent_or_deaf_hold_up_neither_calls_nor_threads_nor_a_scrape(page: Product) -> None:
+    port = metrics_port(page)
+    threads = Path(f"/proc/{page.process.pid}/task")
     before = len(list(threads.iterdir()))
     with ExitStack() as held:
         for _ in range(30):  # which a second each would make too long for a scrape
             held.enter_context(says(port, b""))
             held.enter_context(says(port, b"GET /metrics HTTP/1.1\r\nHo"))
             held.enter_context(deaf(port))
-        assert scrape(product)["callsign_store_readable{}"] == 1
-        assert place_call(product, "ping")["CALLSIGNSTATUS"] == "OK"
+        assert scrape(page)["callsign_store_readable{}"] == 1
+        assert place_call(page, "ping")["CALLSIGNSTATUS"] == "OK"
         assert len(list(threads.iterdir())) <= before + 2
 
 
@@ -295,7 +295,7 @@ def test_a_page_of_somebody_else_cannot_read_the_figures_by_a_name_of_its_own(
         connection.close()
 
 
-def test_what_is_no_http_does_not_end_the_page(product: Product) -> None:
+def test_what_is_no_http_does_not_end_the_page(page: Product) -> None:
     for junk in (
         b"\x00\xff\r\n\r\n",
         b"POST /metrics HTTP/1.1\r\n\r\n",
@@ -303,7 +303,7 @@ def test_what_is_no_http_does_not_end_the_page(product: Product) -> None:
         b"GET /" + b"x" * 70000 + b"\r\n",
         b"",
     ):
-        with socket.create_connection(("127.0.0.1", metrics_port(product)), 10) as sock:
+        with socket.create_connection(("127.0.0.1", metrics_port(page)), 10) as sock:
             sock.sendall(junk)
             sock.shutdown(socket.SHUT_WR)
             try:
@@ -311,8 +311,8 @@ def test_what_is_no_http_does_not_end_the_page(product: Product) -> None:
                     pass
             except ConnectionError:
                 continue
-    assert get(product).status == 200
-    assert not any("Traceback" in line or "fault in callsign" in line for line in product.log)
+    assert get(page).status == 200
+    assert not any("Traceback" in line or "fault in callsign" in line for line in page.log)
 
 
 def test_without_the_setting_nothing_listens_and_the_library_is_not_loaded(

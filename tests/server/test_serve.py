@@ -166,14 +166,14 @@ class TestACall:
         assert session.ended_well
 
     @pytest.mark.parametrize("size", [10_000, 100_000])
-    def test_whose_text_is_too_long_has_its_status_and_goes_on(self, size: int, product: Product) -> None:
-        call = Call(callerid=CALLER, calleridname="x" * size)
-        session = run_fastagi(f"{product.url}/skarabee", call)
+    def test_whose_text_is_too_long_has_its_status_and_goes_on(self, size: int, standing: Product) -> None:
+        before = count(standing, "too long")
+        session = run_fastagi(f"{standing.url}/skarabee", Call(callerid=CALLER, calleridname="x" * size))
         assert session.variables["SKARABEESTATUS"] == "ERROR"
         assert "too long" in session.variables["SKARABEEREASON"]
         assert session.ended_well
-        line = product.wait_log(lambda line: "too long" in line)
-        assert "path=skarabee" in line
+        wait_until(lambda: count(standing, "too long") > before)
+        assert all("path=skarabee" in line for line in standing.log if "too long" in line)
 
     def test_after_bad_peers_is_served_and_each_kind_of_trouble_is_one_line_in_the_log(self, product: Product) -> None:
         junk = [b"GET / HTTP/1.1\r\n\r\n", b"\n", b"agi_x: " + b"x" * 65528, b"agi_dnid: y\n" * 90000]
@@ -335,13 +335,11 @@ class TestSighup:
         assert place_call(product, "skarabee?wait=10").variables["SKARABEESTATUS"] == "OK"
         assert "[noojee]" in place_call(product, "noojee/start").variables["NOOJEEREASON"]
 
-    @pytest.mark.parametrize(
-        "content", [b"\xff\xfe", b"[server", b"x = " + b"[" * 5000, b""], ids=["binary", "no-toml", "nested", "empty"]
-    )
-    def test_with_any_file_does_not_end_the_server(self, product: Product, content: bytes) -> None:
-        product.settings.write_bytes(content)
-        reload(product, "the settings ")
-        assert place_call(product, "ping").variables["CALLSIGNSTATUS"] == "OK"
+    def test_with_any_file_does_not_end_the_server(self, product: Product) -> None:
+        for content in (b"\xff\xfe", b"[server", b"x = " + b"[" * 5000, b""):
+            product.settings.write_bytes(content)
+            reload(product, "the settings ")
+            assert place_call(product, "ping").variables["CALLSIGNSTATUS"] == "OK", content
         assert not any("Traceback" in line for line in product.log)
 
     def test_with_a_file_that_lost_the_section_of_a_waiting_job_warns_and_so_does_a_restart(
