@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from callsign.commands.nagios import CRITICAL, OK, UNKNOWN, WARNING, Verdict, check, judge
-from callsign.settings.sections import Settings
+from callsign.outbox.outbox import Outbox
+from callsign.settings.sections import OutboxSection, Server, Settings
 
+NOBODY = 65534  # a user to whom no file belongs
 FIGURES = re.compile(r"('[^'=]+'=-?[0-9.]+[a-z%]*;[0-9.]*;[0-9.]*;[0-9.]*;?( |$))+")
 """'label'=value[UOM];[warn];[crit];[min];[max], as the guidelines give it."""
 
@@ -168,3 +172,19 @@ def test_a_warning_age_above_the_critical_one_is_unknown() -> None:
 def test_a_server_that_cannot_make_its_store_is_critical() -> None:
     verdict = judge({**found(), "store_trouble": "the store /x/outbox.db is not there"}, 60, 300)
     assert (verdict.code, "/x/outbox.db" in verdict.line) == (CRITICAL, True)
+
+
+def test_a_store_that_this_user_may_not_look_for_is_not_taken_for_one_without_jobs(tmp_path: Path) -> None:
+    folder = tmp_path / "shut"
+    folder.mkdir()
+    Outbox(folder / "outbox.db").close()
+    settings = Settings(Server(("127.0.0.1", 1)), OutboxSection(folder / "outbox.db"))
+    assert "may not look" not in check(settings, 60, 300).words
+    folder.chmod(0)
+    try:
+        if os.getuid() == 0:
+            os.seteuid(NOBODY)
+        assert f"this user may not look into {folder}" in check(settings, 60, 300).words
+    finally:
+        os.seteuid(os.getuid())
+        folder.chmod(0o700)

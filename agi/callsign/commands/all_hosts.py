@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from callsign import clocks
 from callsign.commands.check_cluster import NO_DRIVER, has_driver
+from callsign.commands.common import store_is_there
 from callsign.commands.moments import format_moment as moment
 from callsign.outbox.reader import OutboxReader
 from callsign.outbox.values import OutboxError
@@ -68,9 +69,9 @@ def figures(section: Cluster, store: Path, said: Mapping[str, str]) -> dict[str,
 
 def _unpublished(store: Path, view: View) -> list[float]:
     """The ages of what waits here and the others do not know."""
-    if not store.exists():
-        return []
     try:
+        if not store_is_there(store):
+            return []
         with closing(OutboxReader(store)) as reader:
             limit = clocks.wall() - UNPUBLISHED_SECONDS
             jobs = reader.jobs(state="waiting", until=limit, most=MOST_COMPARED)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from callsign.commands.all_hosts import Silent, silence, view_of
-from callsign.commands.common import complain
+from callsign.commands.common import complain, store_is_there
 from callsign.commands.job_names import JobName
 from callsign.commands.job_rows import life_of, values_of
 from callsign.notification import State
@@ -84,7 +84,7 @@ def _jobs(
 
 def _of_store(store: Path, wanted: Mapping[str, Any]) -> tuple[list[JobRow], str]:
     """This host's jobs that fit, and its store's name among the others; nothing where it has none yet."""
-    if not store.exists():
+    if not store_is_there(store):
         return [], ""
     with closing(OutboxReader(store)) as reader:
         return reader.jobs(**wanted), reader.store_id()
@@ -161,7 +161,7 @@ class AllHosts:
 
     def _found(self, host: str, number: int) -> tuple[State | None, SharedJob | None]:
         """Its state in this host's store, and what the others know of it."""
-        if host == self._me and self._store.exists():
+        if host == self._me and store_is_there(self._store):
             with closing(OutboxReader(self._store)) as reader:
                 if state := reader.state_of(number):
                     return state[0], self._view.known(reader.store_id(), [number]).get(number)

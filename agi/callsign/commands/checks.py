@@ -9,7 +9,7 @@ from contextlib import closing
 from ipaddress import ip_address
 from pathlib import Path
 
-from callsign.commands import check_cluster, health, unit_limits
+from callsign.commands import check_cluster, common, health, unit_limits
 from callsign.outbox.outbox import OutboxError
 from callsign.outbox.reader import OutboxReader
 from callsign.record import Record
@@ -80,7 +80,7 @@ def _of_store(store: Path) -> Iterator[str]:
         return
     try:
         yield from health.store_troubles(store)
-        if store.exists():
+        if common.store_is_there(store):
             with closing(OutboxReader(store)) as reader:
                 reader.check()
     except OutboxError as fault:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from callsign import SYSTEMS
 from callsign.log_text import visible, visible_json
 from callsign.outbox.owner import become_owner
+from callsign.outbox.values import OutboxError
 from callsign.settings.accounts import account_of, system_of, unknown
 from callsign.settings.load import DEFAULT_PATH, load, path_of
 from callsign.settings.sections import Settings
@@ -79,6 +81,17 @@ def settings_and_store(options: Options) -> Settings:
     settings = read_settings(options)
     become_owner(settings.outbox.path)
     return settings
+
+
+def store_is_there(store: Path) -> bool:
+    """Whether it has been made.  Raises OutboxError where this user may not look."""
+    try:
+        store.stat()
+    except FileNotFoundError:
+        return False
+    except OSError as fault:
+        raise OutboxError(f"this user may not look into {store.parent}") from fault
+    return True
 
 
 def given_values(texts: Sequence[str], hint: str = "") -> dict[str, str]:

@@ -10,10 +10,9 @@ from typing import Any
 
 from callsign import SYSTEMS, clocks
 from callsign.agi import ping
-from callsign.commands import questions
+from callsign.commands import common, questions
 from callsign.notification import State
 from callsign.outbox.aside import found_aside
-from callsign.outbox.outbox import OutboxError
 from callsign.outbox.reader import OutboxReader
 from callsign.outbox.shown import Questions, Summary
 from callsign.outbox.values import StoreBroken
@@ -36,12 +35,16 @@ def status(settings: Settings, faults: Sequence[str] = ()) -> dict[str, Any]:
     running, said = server(settings)
     known: dict[str, Summary] = {}
     asked: dict[str, Questions] = {}
-    trouble = store_troubles(settings.outbox.path)
+    store = settings.outbox.path
+    is_there = common.store_is_there(store)
+    trouble = store_troubles(store)
     try:
-        known, asked = _summaries(settings.outbox.path)
+        if is_there:
+            known, asked = _summaries(store)
     except StoreBroken as fault:
         trouble.append(f"{fault}; the server sets it aside within minutes, or at its next start")
-    trouble += _missing(settings, running["running"])
+    if running["running"] and not is_there:  # a server makes its store when it starts
+        trouble.append(f"the store {store} is not there though the server runs: it cannot be made; see [outbox] path")
     accounts = sorted({*known, *asked, *settings.accounts}, key=_in_order)
     systems = {
         account: {
@@ -73,20 +76,9 @@ def settings_troubles(found: Mapping[str, Any]) -> list[str]:
 
 
 def store_troubles(store: Path) -> list[str]:
-    """What was set aside and lies there still: somebody is to look at it.  Raises OutboxError."""
-    try:
-        lost = found_aside(store)
-    except OSError as fault:
-        raise OutboxError(f"this user may not look into {store.parent}") from fault
+    """What was set aside and lies there still: somebody is to look at it."""
+    lost = found_aside(store)
     return [f"a store was lost and is kept as {path}: see what can be had of it, then move it away" for path in lost]
-
-
-def _missing(settings: Settings, is_running: bool) -> list[str]:
-    """A server makes its store when it starts; where it cannot, every notification ends in ERROR."""
-    path = settings.outbox.path
-    if not is_running or path.exists():
-        return []
-    return [f"the store {path} is not there though the server runs: it cannot be made; see [outbox] path"]
 
 
 def server(settings: Settings) -> tuple[dict[str, Any], dict[str, str]]:
@@ -105,11 +97,6 @@ def server(settings: Settings) -> tuple[dict[str, Any], dict[str, str]]:
 
 def _summaries(store: Path) -> tuple[dict[str, Summary], dict[str, Questions]]:
     """Of the notifications, and of the questions."""
-    try:
-        if not store.exists():
-            return {}, {}
-    except PermissionError as fault:
-        raise OutboxError(f"this user may not look into {store.parent}") from fault
     with closing(OutboxReader(store)) as reader:
         found = reader.summaries()
         for system, count in reader.failed_since(clocks.wall() - HOUR_SECONDS).items():
