@@ -8,12 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from callsign.log_text import own_fault
 from product import PROJECT
 
 PACKAGE = PROJECT / "agi" / "callsign"
 TROUBLE = {"warning", "error", "exception", "critical"}
 LETTERS = 7  # words with fewer would be found anywhere
 
+A_VALUE = r"%[-.0-9]*[sdf]"
+OWN_FAULT = own_fault(Exception())
 ELSEWHERE = {
     "%s": "a fault of the settings, which says itself where it is and what is wanted",
     "peer %s%s%s: closed%s": "each reason has an entry",
@@ -35,10 +38,14 @@ def logged(module: str) -> Iterator[str]:
     """The text of each warning and error that it logs, with … for its values."""
     for node in ast.walk(ast.parse((PACKAGE / module).read_text(encoding="utf-8"))):
         match node:
-            case ast.Call(func=ast.Attribute(ast.Name("log"), kind), args=[text, *_]) if kind in TROUBLE:
+            case ast.Call(func=ast.Attribute(ast.Name("log"), kind), args=[text, *values]) if kind in TROUBLE:
                 assert isinstance(text, ast.Constant), f"{module}:{node.lineno}: a text that is not constant"
                 if text.value not in ELSEWHERE:
-                    yield re.sub(r"%[-.0-9]*[sdf]", "…", str(text.value))
+                    said = str(text.value)
+                    for value in values:
+                        words = OWN_FAULT if ast.unparse(value).startswith("own_fault(") else "…"
+                        said = re.sub(A_VALUE, words, said, count=1)
+                    yield re.sub(A_VALUE, "…", said)
 
 
 def listed() -> set[str]:
