@@ -69,7 +69,7 @@ def _cut(line: str, limit: int) -> str:
 
 
 def own_fault(fault: BaseException) -> str:
-    """For the log, where the fault is callsign's and nobody else's."""
+    """For the log or a command, where the fault is callsign's and nobody else's."""
     return f"a fault in callsign itself: {place_of(fault)}"
 
 

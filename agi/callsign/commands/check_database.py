@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from callsign.commands.check_cluster import NO_DRIVER, has_driver
-from callsign.log_text import place_of
+from callsign.log_text import own_fault
 from callsign.record import Record
 from callsign.settings.sections import Cluster
 
@@ -42,5 +42,5 @@ def ask(section: Cluster) -> DatabaseFinding:
     except DatabaseFault as fault:
         return DatabaseFinding(False, False, False, 0, [str(fault)])
     except Exception as fault:  # our own must not hide what was learnt of the vendors
-        return DatabaseFinding(False, False, False, 0, [f"a fault in callsign itself: {place_of(fault)}"])
+        return DatabaseFinding(False, False, False, 0, [own_fault(fault)])
     return DatabaseFinding(not care.faults, True, care.is_encrypted, care.version, care.faults, care.warnings)

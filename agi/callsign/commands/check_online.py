@@ -9,7 +9,7 @@ from callsign import clocks
 from callsign.delivery.conversation import PastDeadline, Send, run_conversation
 from callsign.http.messages import Answer, Reply, Request
 from callsign.http.transport import HttpTransport
-from callsign.log_text import place_of
+from callsign.log_text import own_fault
 from callsign.notification import Refused, TryLater
 from callsign.question import Invalid
 from callsign.record import Record
@@ -74,7 +74,7 @@ def _check(settings: Settings, account: str, send: Send) -> Finding:
     except PastDeadline:
         probed = TryLater(f"no verdict within {CHECK_SECONDS:g} s")
     except Exception as fault:  # our own fault in one vendor must not hide the others
-        probed = TryLater(f"a fault in callsign itself: {place_of(fault)}")
+        probed = TryLater(own_fault(fault))
     words = place_named(account, probed.words if isinstance(probed, Probed) else probed.reason)
     skew = next((s for answer in answers if (s := answer.clock_skew_seconds()) is not None), None)
     clock_good = skew is None or abs(skew) < vendor.clock_seconds

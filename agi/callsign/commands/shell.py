@@ -57,9 +57,9 @@ def end(program: str, main: Callable[[], int]) -> NoReturn:
             _say(program, f"standard output cannot be written: {output.raw.fault.strerror}")
             status = status or FAILED
     elif trouble is not None:
-        from callsign.log_text import place_of
+        from callsign.log_text import own_fault
 
-        _say(program, f"a fault in callsign itself: {place_of(trouble)}")
+        _say(program, own_fault(trouble))
         status = FAILED
     os._exit(status)  # not by way of the interpreter's end, which flushes again and waits for threads
 

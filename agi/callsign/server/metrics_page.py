@@ -20,7 +20,7 @@ from socketserver import TCPServer
 
 from prometheus_client import CollectorRegistry, MetricsHandler
 
-from callsign.log_text import place_of
+from callsign.log_text import own_fault
 from callsign.server.listening import format_address
 
 PATH = "/metrics"
@@ -106,7 +106,7 @@ class MetricsPage(TCPServer):  # HTTPServer would ask the DNS for our own name, 
         except OSError:
             pass  # a peer that went away is nobody's trouble
         except Exception as fault:  # our own must not end the thread
-            log.error("the metrics could not be told: a fault in callsign itself: %s", place_of(fault))
+            log.error("the metrics could not be told: %s", own_fault(fault))
         self.shutdown_request(sock)
 
 

@@ -19,7 +19,7 @@ from callsign.delivery.asking import Asking
 from callsign.delivery.deliverer import Delivery
 from callsign.delivery.prefetch import Prefetcher
 from callsign.http.messages import NoAnswer, Reply, Request
-from callsign.log_text import place_of
+from callsign.log_text import own_fault
 from callsign.notification import State
 from callsign.outbox.outbox import Outbox
 from callsign.question import Verdict
@@ -172,7 +172,7 @@ class Server:
             log.error("the settings stay as they were")
             return
         except Exception as fault:  # our own fault must not end a server that calls rely on
-            log.error("the settings stay as they were: a fault in callsign itself: %s", place_of(fault))
+            log.error("the settings stay as they were: %s", own_fault(fault))
             return
         for line in warnings:
             log.warning("%s", line)
