@@ -12,7 +12,7 @@ from typing import Any
 from callsign import clocks
 from callsign.cluster.ledger import Entry, Key, Note
 from callsign.notification import Notification, State
-from callsign.outbox.jobs import StoredFacts
+from callsign.outbox.jobs import read_facts
 from callsign.outbox.outbox import Job
 from callsign.settings.accounts import system_of
 from callsign.vendors.registry import VENDORS
@@ -84,7 +84,7 @@ def publication(
                 "action": notification.action,
                 "call": call,
                 "key": key_of(notification),
-                "facts": "{}" if state else facts_text(notification),
+                "facts": "{}" if state else json.dumps(dict(notification.facts)),
                 "once": once,
                 "age": notification.lifetime_seconds - left,
                 "time_left": left,
@@ -104,22 +104,16 @@ def names(keys: Iterable[Key]) -> str:
     return json.dumps([{"store": store, "n": n} for store, n in keys])
 
 
-def facts_text(notification: Notification) -> str:
-    """The facts as they lie in a store."""
-    facts = notification.facts
-    return facts.text if isinstance(facts, StoredFacts) else json.dumps(dict(facts))
-
-
 def adopted(row: tuple[Any, ...], me: str, patience_ends: float) -> Entry:
     """A row of ADOPT or HELD as a job of ours, held until it is known what stands before it.
 
-    Raises ValueError or TypeError where its facts are damaged.
+    Raises as `read_facts` where its facts are damaged.
     """
     store, n, system, action, call, facts, age, left, home, attempts, doubt, pause, was_anothers = row
     if home == me:
         call = call.removeprefix(f"{home}/")
     now = clocks.steady()
-    told = Notification(system, action, call, StoredFacts(facts), clocks.wall() - age, age + left)
+    told = Notification(system, action, call, read_facts(facts), clocks.wall() - age, age + left)
     job = Job(
         next(_ids),
         told,

@@ -84,7 +84,7 @@ class Delivery:
 
     def _remember_doubts(self) -> None:
         """What others attempted until it expired may still be carried out."""
-        with suppress(OutboxError, ValueError, TypeError):
+        with suppress(Exception):  # where that cannot be read what waits goes out all the same
             for expired in self._reader.expired_lately(clocks.wall() - DOUBT_SECONDS, MOST_DOUBTS):
                 vendor, workers = VENDORS.get(system_of(expired.system)), self._workers_of(expired.system)
                 if vendor is not None and vendor.in_order and workers is not None:

@@ -6,7 +6,7 @@ import json
 import logging
 import sqlite3
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from callsign import clocks
@@ -27,26 +27,9 @@ LONGEST_PAUSE_SECONDS = 37.5
 log = logging.getLogger("callsign.outbox")
 
 
-class StoredFacts(Mapping[str, str]):
-    """A notification's facts as the text they are stored as: a tenth of the memory while a backlog waits."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        len(self)  # raises ValueError or TypeError now if it is none
-
-    def __getitem__(self, name: str) -> str:
-        return self._facts()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._facts())
-
-    def __len__(self) -> int:
-        return len(self._facts())
-
-    def _facts(self) -> dict[str, str]:
-        return dict(json.loads(self.text).items())
+def read_facts(text: str) -> dict[str, str]:
+    """A notification's facts as they lie in the store.  Raises ValueError, TypeError or AttributeError if damaged."""
+    return {sys.intern(name): value for name, value in json.loads(text).items()}
 
 
 def new_job_of(notification: Notification) -> NewJob:
@@ -85,9 +68,9 @@ def jobs_of(rows: Iterable[tuple[Any, ...]], recovered: bool) -> tuple[list[Job]
 
 
 def notification_of(said: Sequence[Any]) -> Notification:
-    """Raises ValueError or TypeError where it is damaged."""
+    """Raises as `read_facts` where it is damaged."""
     system, action, call, facts, at, lifetime = said
-    return Notification(sys.intern(system), sys.intern(action), call, StoredFacts(facts), at, lifetime)
+    return Notification(sys.intern(system), sys.intern(action), call, read_facts(facts), at, lifetime)
 
 
 def _job_of(row: tuple[Any, ...], recovered: bool) -> Job:
@@ -127,12 +110,10 @@ def name_kept(db: sqlite3.Connection, name: str) -> str:
 
 def _row_to_keep(job: Job, boot_at: float) -> tuple[object, ...]:
     notification = job.notification
-    facts = notification.facts
-    text = facts.text if isinstance(facts, StoredFacts) else json.dumps(dict(facts))
     life = notification.created_at, notification.lifetime_seconds, clocks.boot_id(), job.steady_deadline
     next_try = boot_at + job.due if job.due else None
     who = notification.system, notification.action, notification.call
-    return job.id, *who, text, *life, job.attempts, next_try, job.id
+    return job.id, *who, json.dumps(dict(notification.facts)), *life, job.attempts, next_try, job.id
 
 
 def digest_of(notification: Notification) -> str:
