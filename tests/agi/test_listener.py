@@ -22,7 +22,7 @@ import pytest
 
 from agi_lines import say_that_it_was_all
 from callsign.agi import block as agi_block
-from callsign.agi import fault_status, listener, peer_log, socket_connection, waiting_peers
+from callsign.agi import fault_status, listener, peer_log, places, socket_connection, waiting_peers
 from callsign.agi import session as agi_session
 from callsign.agi.block import LINE_BREAK, NOT_CONFIRMED, AgiBlock
 from callsign.agi.listener import Networks, is_allowed
@@ -225,7 +225,7 @@ class TestACall:
 
     @pytest.mark.parametrize("point", VANISHING)
     def test_that_vanishes_at_any_point_affects_no_other(self, point: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(listener, "MAX_SESSIONS", 1)
+        monkeypatch.setattr(places, "MAX_SESSIONS", 1)
         with running() as server:
             VANISHING[point](server)
             assert place_call(server).variables == TOLD
@@ -234,7 +234,7 @@ class TestACall:
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         monkeypatch.setattr(agi_session, "REPLY_SECONDS", 0.05)
-        monkeypatch.setattr(listener, "MAX_SESSIONS", 1)
+        monkeypatch.setattr(places, "MAX_SESSIONS", 1)
         with running() as server:
             with connect(server, BLOCK) as silent:
                 say_that_it_was_all(silent)
@@ -288,7 +288,7 @@ class TestACall:
 
     def test_that_never_closes_holds_no_thread(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(socket_connection, "DRAIN_SECONDS", 0.05)
-        monkeypatch.setattr(listener, "MAX_SESSIONS", 1)
+        monkeypatch.setattr(places, "MAX_SESSIONS", 1)
         with running() as server, connect(server, b"agi_network: yes\n\n") as sock:
             say_that_it_was_all(sock)
             assert sock.recv(100).startswith(b"EXEC MSet")
@@ -357,7 +357,7 @@ STAGES = [  # what a call passes, from accept() to its end, and the variables th
 
 class TestOurOwnFaults:
     def test_cost_the_pool_no_thread(self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-        monkeypatch.setattr(listener, "MAX_SESSIONS", 1)
+        monkeypatch.setattr(places, "MAX_SESSIONS", 1)
         faults = [ValueError("caller 056528999"), RecursionError(), ZeroDivisionError()]
 
         def answer(step: Step) -> dict[str, str]:
@@ -415,7 +415,7 @@ class TestOurOwnFaults:
     def test_around_a_call_cost_the_pool_neither_a_thread_nor_a_place(
         self, place: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(listener, "MAX_SESSIONS", 1)
+        monkeypatch.setattr(places, "MAX_SESSIONS", 1)
         faulty = threading.Event()
         faulty.set()
 
@@ -462,7 +462,7 @@ class TestOurOwnFaults:
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         monkeypatch.setattr(listener, "FAILED_ACCEPT_SECONDS", 0.0)
-        faults = [MemoryError("caller 056528999") for _ in range(2 * listener.SPARE_THREADS)]
+        faults = [MemoryError("caller 056528999") for _ in range(2 * places.SPARE_THREADS)]
 
         class Door(socket.socket):
             def accept(self) -> tuple[socket.socket, Any]:
@@ -482,7 +482,7 @@ class TestOurOwnFaults:
     def test_in_what_is_left_to_do_cost_the_pool_neither_a_thread_nor_a_place(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(listener, "MAX_SESSIONS", 1)
+        monkeypatch.setattr(places, "MAX_SESSIONS", 1)
         faulty = [ValueError("caller 056528999") for _ in range(3)]
 
         def allow() -> Networks:
@@ -502,7 +502,7 @@ class TestOurOwnFaults:
     def test_a_thread_that_cannot_be_started_costs_no_call(
         self, monkeypatch: pytest.MonkeyPatch, callers: ThreadPoolExecutor, gate: Gate
     ) -> None:
-        monkeypatch.setattr(listener, "SPARE_THREADS", 1)
+        monkeypatch.setattr(places, "SPARE_THREADS", 1)
         started = threading.Thread.start
 
         def start(thread: threading.Thread) -> None:
@@ -532,8 +532,8 @@ class TestOurOwnFaults:
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         monkeypatch.setattr(listener, "FAILED_ACCEPT_SECONDS", 0.01)
-        monkeypatch.setattr(listener, "MAX_SESSIONS", 2)
-        monkeypatch.setattr(listener, "SPARE_THREADS", 1)
+        monkeypatch.setattr(places, "MAX_SESSIONS", 2)
+        monkeypatch.setattr(places, "SPARE_THREADS", 1)
         with running() as server, socket.socket() as first, socket.socket() as second:
             with no_more_files():
                 for sock in (first, second):  # a thread in accept() may have a file for one call already
@@ -628,7 +628,7 @@ class TestABadPeer:
     def test_is_closed_with_one_line_in_the_log_and_the_next_call_is_served(
         self, sent: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(listener, "MAX_SESSIONS", 1)
+        monkeypatch.setattr(places, "MAX_SESSIONS", 1)
         caplog.set_level(logging.DEBUG)
         with running() as server:
             with socket.create_connection(("127.0.0.1", server.address[1]), WAIT_SECONDS) as sock:
@@ -646,7 +646,7 @@ class TestABadPeer:
     def test_that_leaves_before_its_block_is_whole_is_one_line_in_the_log(
         self, sent: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(listener, "MAX_SESSIONS", 1)
+        monkeypatch.setattr(places, "MAX_SESSIONS", 1)
         with running() as server:
             connect(server, sent).close()
             assert place_call(server).variables == TOLD
@@ -681,7 +681,7 @@ class TestABadPeer:
 
             for _ in range(20):
                 probe()
-            wait_until(lambda: sum(entry.counted for entry in server._peers._entries.values()) == 19)
+            wait_until(lambda: sum(entry.counted for entry in server.peers._entries.values()) == 19)
             said = lines(caplog)
             assert len(said) == 1
             later = time.monotonic() + peer_log.FIRST_PAUSE_SECONDS
@@ -689,14 +689,14 @@ class TestABadPeer:
             probe()
             wait_until(lambda: len(lines(caplog)) == 2)
             assert lines(caplog)[1] == said[0] + " (19 times more since the last such line)"
-            server.settings_are_new()
+            server.peers.forget()
             probe()
             wait_until(lambda: lines(caplog)[2:] == said)
 
     def test_that_says_nothing_is_closed_when_its_time_is_up(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(listener, "MAX_SESSIONS", 1)
+        monkeypatch.setattr(places, "MAX_SESSIONS", 1)
         monkeypatch.setattr(agi_block, "BLOCK_SECONDS", 0.05)
         with running() as server:
             with connect(server) as sock:
@@ -706,7 +706,7 @@ class TestABadPeer:
         assert lines(caplog) == ["peer 127.0.0.1: its agi_ block was not whole within 0.05 s: closed"]
 
     def test_that_stays_holds_no_thread(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(listener, "MAX_SESSIONS", 1)
+        monkeypatch.setattr(places, "MAX_SESSIONS", 1)
         monkeypatch.setattr(socket_connection, "DRAIN_SECONDS", 86400.0)
         with running() as server, connect(server, b"GET / HTTP/1.1\r\n"):
             assert place_call(server).variables == TOLD
@@ -759,8 +759,8 @@ class TestManyCalls:
     def test_beyond_the_limit_wait_and_are_served_afterwards(
         self, spare: int, monkeypatch: pytest.MonkeyPatch, gate: Gate, callers: ThreadPoolExecutor
     ) -> None:
-        monkeypatch.setattr(listener, "MAX_SESSIONS", 3)
-        monkeypatch.setattr(listener, "SPARE_THREADS", spare)
+        monkeypatch.setattr(places, "MAX_SESSIONS", 3)
+        monkeypatch.setattr(places, "SPARE_THREADS", spare)
         with running(gate) as server:
             calls = [callers.submit(place_call, server) for _ in range(12)]
             assert gate.holds(3)
@@ -772,7 +772,7 @@ class TestManyCalls:
     def test_at_once_are_all_answered_at_once(
         self, monkeypatch: pytest.MonkeyPatch, gate: Gate, callers: ThreadPoolExecutor
     ) -> None:
-        monkeypatch.setattr(listener, "SPARE_THREADS", 2)
+        monkeypatch.setattr(places, "SPARE_THREADS", 2)
         with running(gate) as server:
             calls = [callers.submit(place_call, server) for _ in range(50)]
             assert gate.holds(50)
@@ -783,12 +783,12 @@ class TestManyCalls:
     def test_leave_no_more_threads_than_are_kept(self, callers: ThreadPoolExecutor) -> None:
         with running() as server:
             assert all(session.ended_well for session in callers.map(lambda _: place_call(server), range(500)))
-            wait_until(lambda: len(agi_threads()) <= listener.SPARE_THREADS + 1)
+            wait_until(lambda: len(agi_threads()) <= places.SPARE_THREADS + 1)
 
     def test_of_bad_peers_leave_no_thread_behind(
         self, monkeypatch: pytest.MonkeyPatch, callers: ThreadPoolExecutor
     ) -> None:
-        monkeypatch.setattr(listener, "MAX_SESSIONS", 4)
+        monkeypatch.setattr(places, "MAX_SESSIONS", 4)
         with running() as server:
 
             def disturb(number: int) -> None:
@@ -805,7 +805,7 @@ class TestThoseThatKeepUsWaiting:
 
     @pytest.fixture(autouse=True)
     def few_places(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(listener, "MAX_SESSIONS", 10)
+        monkeypatch.setattr(places, "MAX_SESSIONS", 10)
         monkeypatch.setattr(waiting_peers, "PLACES_KEPT", 4)
 
     @pytest.mark.parametrize("block", [b"agi_network: yes\n", BLOCK], ids=["for-a-block", "for-a-reply"])
@@ -880,7 +880,7 @@ class TestStopping:
     def test_lets_the_running_ones_finish_and_answers_those_that_wait(
         self, monkeypatch: pytest.MonkeyPatch, gate: Gate, callers: ThreadPoolExecutor
     ) -> None:
-        monkeypatch.setattr(listener, "MAX_SESSIONS", 1)
+        monkeypatch.setattr(places, "MAX_SESSIONS", 1)
         with running(gate) as server:
             address = server.address
             calls = [callers.submit(place_call, server)]

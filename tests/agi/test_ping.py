@@ -13,8 +13,7 @@ from ipaddress import ip_network
 import pytest
 
 from agi_lines import say_that_it_was_all
-from callsign.agi import listener as fastagi_server
-from callsign.agi import ping
+from callsign.agi import ping, places
 from callsign.agi.listener import FastAgiServer
 from callsign.agi.ping import BLOCK, is_answered, play
 from callsign.outbox.outbox import Outbox
@@ -111,7 +110,7 @@ def test_its_own_call_may_ask_for_ping_alone(server: FastAgiServer, monkeypatch:
 def test_a_server_whose_every_place_is_taken_is_well_only_while_calls_that_hang_are_in_their_time(
     in_time: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 8)
+    monkeypatch.setattr(places, "MAX_SESSIONS", 8)
     if not in_time:
         monkeypatch.setattr(overdue, "longest_seconds", lambda step: 0.0)
     held, hangs = threading.Event(), threading.Semaphore(0)
@@ -174,7 +173,7 @@ def test_a_store_is_alive_until_its_writer_has_ended(tmp_path_factory: pytest.Te
 def test_a_server_that_is_full_is_well_as_long_as_its_calls_end(
     server: FastAgiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fastagi_server, "MAX_SESSIONS", 2)
+    monkeypatch.setattr(places, "MAX_SESSIONS", 2)
     monkeypatch.setattr(server, "_allow", lambda: (ip_network("127.0.0.1"),))
     with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
         silent = [stack.enter_context(socket.create_connection(server.address)) for _ in range(9)]

@@ -145,7 +145,7 @@ def asterisk(
     with in_another_thread(run) as ended, ours:
         session = AgiSession(SocketConnection(ours))
         yield session, ended
-        session.finish()
+        session.connection.finish()
 
 
 def send_without_end(session: AgiSession) -> None:
@@ -1082,8 +1082,8 @@ class TestAScriptsStreams:
         assert os.read(commands, 100) == b"NOOP\n"
         os.write(answers, b"HANGUP\n200 result=0\n")
         assert session.get_result() == {"result": ("0", "")}
-        session.finish()
-        session.finish()
+        session.connection.finish()
+        session.connection.finish()
         assert os.read(commands, 100) == b""
 
     def test_their_end_is_a_hangup(self, pipes: tuple[StreamConnection, int, int]) -> None:

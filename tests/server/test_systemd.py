@@ -216,7 +216,8 @@ def test_ready_is_said_when_calls_are_answered_and_not_before(
         "from callsign.agi.listener import FastAgiServer\n"
         "from callsign.server.systemd import ServiceManager\n"
         "start = FastAgiServer.start\n"
-        "FastAgiServer.start = lambda self: (start(self), ServiceManager()._tell('ANSWERS=' + str(self._idle)))\n"
+        "answers = lambda self: ServiceManager()._tell('ANSWERS=' + str(self._places._idle))\n"
+        "FastAgiServer.start = lambda self: (start(self), answers(self))\n"
     )
     monkeypatch.setattr("product.COMMAND", changed_command(tmp_path, says))
     with Product(tmp_path, ""):

@@ -11,6 +11,8 @@ TYPE_CHECKING = False  # typing, where that comes from, may be what takes long
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from callsign.agi.connection import Connection
+
 REASON = "a fault in callsign itself, see its log"
 SECONDS = 1.0
 """How long each wait for Asterisk may take here."""
@@ -43,3 +45,20 @@ def tell(receive: Callable[[], bytes], send: Callable[[bytes], object], values: 
         reply = b""
         while not reply.endswith(b"\n") and len(reply) < MAX_BLOCK_BYTES and (data := receive()):
             reply += data
+
+
+def leave(
+    connection: Connection, path: str = "", is_block_read: bool = False, values: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Sets `values`, or ERROR for `path` or the one that the block asks for.  Returns what was set.  Never raises."""
+
+    def receive() -> bytes:
+        return connection.receive(SECONDS)
+
+    try:
+        asked = "" if is_block_read else read_block(receive)
+        left = dict(values or variables(path or asked, REASON))
+        tell(receive, lambda command: connection.send(command, SECONDS), left)
+    except Exception:  # Asterisk is gone, or the same fault comes here
+        return {}
+    return left

@@ -1,7 +1,7 @@
 """The FastAGI server: idle threads wait in accept(), one session each.
 
 Each thread that accepts a call makes sure that another one waits in accept() before it begins, up to
-`MAX_SESSIONS`; the next connection then stays in the kernel's backlog.  No hand-over between threads
+`MAX_SESSIONS` (places); the next connection then stays in the kernel's backlog.  No hand-over between threads
 lies on a call's path.
 """
 
@@ -11,7 +11,6 @@ import logging
 import select
 import socket
 import struct
-import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
@@ -23,17 +22,11 @@ from callsign.agi import fault_status, ping
 from callsign.agi.block import ProvenThreads
 from callsign.agi.connection import Connection
 from callsign.agi.peer_log import PeerLog
+from callsign.agi.places import Places
 from callsign.agi.session import AgiSession, BadPeer
 from callsign.agi.socket_connection import SocketConnection
 from callsign.agi.waiting_peers import WaitingPeers
 from callsign.log_text import own_fault
-
-MAX_SESSIONS = 1000
-SPARE_THREADS = 4
-"""So many wait from the start, for calls that come at once; beyond them a thread ends after its session.
-
-The kernel takes the one that has waited longest: the fewer, the warmer.
-"""
 
 FAILED_ACCEPT_SECONDS = 0.1
 
@@ -81,13 +74,11 @@ class FastAgiServer:
         self._attend = attend
         self._are_in_time = are_in_time
         self._threads = ProvenThreads()  # of the Asterisks that call
-        self._guard = threading.Lock()
-        self._changed = threading.Condition(self._guard)
-        self._idle = 0
-        self._busy: set[socket.socket] = set()  # one for each session
+        self._places = Places()
         self._ended = 0  # calls so far that were not our own
-        self._waiting = WaitingPeers(lambda: MAX_SESSIONS - self.sessions)
-        self._peers = PeerLog()
+        self._waiting = WaitingPeers(lambda: self._places.free)
+        self.peers = PeerLog()
+        """What the log has said of whom."""
         self._stopping = False
         self._trouble = ""  # why accept() failed last
         self._own_call: ping.Address | None = None  # where the one of our own that is expected comes from
@@ -95,14 +86,11 @@ class FastAgiServer:
     @property
     def sessions(self) -> int:
         """How many are under way."""
-        return len(self._busy)
+        return self._places.taken
 
     def start(self) -> None:
         """Answers from now on; returns at once."""
-        with self._guard:
-            self._idle = min(SPARE_THREADS, MAX_SESSIONS)
-            threads = self._idle
-        for _ in range(threads):
+        for _ in range(self._places.open()):
             self._start_idle_thread()
 
     def answers(self, seconds: float) -> bool:
@@ -115,37 +103,25 @@ class FastAgiServer:
         try:
             if ping.is_answered(self.address, seconds, lambda caller: setattr(self, "_own_call", caller)):
                 return True
-            return self.sessions >= MAX_SESSIONS and (self._ended > ended or self._are_in_time())
+            return self._places.free <= 0 and (self._ended > ended or self._are_in_time())
         finally:
             self._own_call = None
 
-    def settings_are_new(self) -> None:
-        """The log names each peer that is closed from now on at once, whatever it said before."""
-        self._peers.forget()
-
     def wait_quiet(self, seconds: float) -> None:
         """Waits until no call is under way and none waits to be accepted, at most `seconds`."""
-        with self._guard:
-            self._changed.wait_for(
-                lambda: not self._busy and not select.select([self._listener], [], [], 0)[0], seconds
-            )
+        self._places.wait_free(seconds, lambda: not select.select([self._listener], [], [], 0)[0])
 
     def finish(self, seconds: float) -> None:
         """Waits until the sessions that run now have ended, at most `seconds`; new ones are answered meanwhile."""
-        with self._guard:
-            now = self._busy.copy()
-            self._changed.wait_for(lambda: not now & self._busy, seconds)
+        self._places.wait_for_those_there(seconds)
 
     def stop(self, seconds: float = LAST_SECONDS) -> int:
         """Takes no new call, answers those that wait already, gives all `seconds`.  Returns how many were cut off."""
-        with self._guard:
-            self._stopping = True
-            self._changed.wait_for(lambda: not self._idle, 4 * LOOK_UP_SECONDS)
+        self._stopping = True
+        self._places.close(4 * LOOK_UP_SECONDS)
         self._answer_backlog()
         self._listener.close()
-        with self._guard:
-            self._changed.wait_for(lambda: not self._busy, seconds)
-            return len(self._busy)
+        return self._places.wait_free(seconds)
 
     def _answer_backlog(self) -> None:
         """Asterisk has connected already: where no server follows, a reset would cost these calls their status."""
@@ -153,12 +129,11 @@ class FastAgiServer:
             self._listener.setblocking(False)
         while (accepted := self._accept()) is not None:
             sock, peer = accepted
-            with self._guard:
-                self._busy.add(sock)
+            self._places.begin_last(sock)
             if not thread_starts.begin("agi-last", self._whole_session, sock, peer):  # no time to wait for one
                 log.warning("a call could not be answered any more")
                 sock.close()
-                self._end(sock)
+                self._places.end(sock)
 
     def _whole_session(self, sock: socket.socket, peer: Peer) -> bool:
         """One session and its end, whatever happens in it.  False where the thread is not needed any more."""
@@ -166,24 +141,23 @@ class FastAgiServer:
             self._session(sock, peer)
         except Exception as fault:  # it may cost the pool neither a thread nor a place, and the call no status
             log.error("%s", own_fault(fault))
-            with suppress(Exception):  # it is gone, or the same fault comes there
-                _leave_status(sock)
+            fault_status.leave(SocketConnection(sock))
             sock.close()
-        return self._end(sock)
+        return self._places.end(sock)
 
     def _start_idle_thread(self) -> None:
         """The caller has counted it among the idle ones already."""
         if not thread_starts.begin("agi", self._serve):  # the others look again for a call after their sessions
-            self._leave()
+            self._places.leave()
 
     def _serve(self) -> None:
         going_on = True
         while going_on:
             accepted = self._accept()
             if accepted is None:
-                self._leave()
+                self._places.leave()
                 return
-            if self._begin(accepted[0]):
+            if self._places.begin(accepted[0]):
                 self._start_idle_thread()
             going_on = self._whole_session(*accepted)
 
@@ -210,29 +184,6 @@ class FastAgiServer:
                 log.warning("calls are accepted again")
             return sock, peer
 
-    def _begin(self, sock: socket.socket) -> bool:
-        """From idle to busy.  Whether another thread has to wait in accept(); it counts as idle from here on."""
-        with self._guard:
-            self._idle -= 1
-            self._busy.add(sock)
-            more = not self._idle and self.sessions < MAX_SESSIONS and not self._stopping
-            self._idle += more
-        return more
-
-    def _end(self, sock: socket.socket) -> bool:
-        """From busy to idle.  False where the thread is not needed any more."""
-        with self._guard:
-            self._busy.discard(sock)
-            self._changed.notify_all()
-            needed = self._idle < SPARE_THREADS and not self._stopping
-            self._idle += needed
-        return needed
-
-    def _leave(self) -> None:
-        with self._guard:
-            self._idle -= 1
-            self._changed.notify_all()
-
     def _is_own(self, address: Peer) -> bool:
         """Whether it is the expected call of our own; the next connection from there is somebody else's."""
         if address[:2] != self._own_call:
@@ -244,7 +195,7 @@ class FastAgiServer:
         peer = address[0]
         is_own = self._is_own(address)
         if not is_own and not is_allowed(peer, self._allow()):
-            self._peers.closed(peer, " is not in [server] allow")
+            self.peers.closed(peer, " is not in [server] allow")
             sock.close()
             return
 
@@ -257,21 +208,10 @@ class FastAgiServer:
         try:
             self._attend(SocketConnection(sock), confirm, lambda: self._waiting.wait(sock), not is_own)
         except BadPeer as fault:
-            self._peers.closed(peer, f": {fault}")
+            self.peers.closed(peer, f": {fault}")
             sock.close()  # at once: what it may still send is nobody's
         else:
             self._ended += not is_own
-
-
-def _leave_status(sock: socket.socket) -> None:
-    """Tells the call ERROR, where nobody has come to attend to it."""
-
-    def receive() -> bytes:
-        return sock.recv(fault_status.MAX_BLOCK_BYTES)
-
-    sock.settimeout(fault_status.SECONDS)
-    path = fault_status.read_block(receive)
-    fault_status.tell(receive, sock.sendall, fault_status.variables(path, fault_status.REASON))
 
 
 @lru_cache(maxsize=256)

@@ -25,7 +25,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import NoReturn
 
-from callsign.agi import fault_status
 from callsign.agi.block import AgiBlock, ProvenThreads
 from callsign.agi.connection import Connection
 from callsign.agi.lines import BadPeer as BadPeer
@@ -59,7 +58,7 @@ class AgiSession(AGI):  # type: ignore[misc]
     """Reads the environment, sends commands, reads replies; every wait ends."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self.connection = connection
         self._lines = BoundedLines(connection)
         self._ended = False
         self._nothing_follows = False  # behind the next command
@@ -105,7 +104,7 @@ class AgiSession(AGI):  # type: ignore[misc]
         given = "" if block.fault else "${CHANNEL(appdata)}"
         try:
             with suppress(OSError):  # it is gone: what it has sent before is read all the same
-                self._connection.send(f"GET FULL VARIABLE {mark}{given}{mark}\n".encode(), REPLY_SECONDS)
+                self.connection.send(f"GET FULL VARIABLE {mark}{given}{mark}\n".encode(), REPLY_SECONDS)
             is_confirmed = block.hear_out(lines, mark, is_asterisk)
         except (EOFError, OSError):
             self.hung_up = True
@@ -176,7 +175,7 @@ class AgiSession(AGI):  # type: ignore[misc]
             raise UnfitCommand(f"the command is longer than {MAX_COMMAND_BYTES} bytes")
         self._forget_leftovers()
         try:
-            self._connection.send(data, REPLY_SECONDS, last=self._nothing_follows)
+            self.connection.send(data, REPLY_SECONDS, last=self._nothing_follows)
         except TimeoutError:
             raise
         except OSError as fault:
@@ -239,13 +238,3 @@ class AgiSession(AGI):  # type: ignore[misc]
         if found != "1":
             raise AGIDBError("the key is not in the database")
         return value
-
-    def finish(self) -> None:
-        """Ends the session; the dialplan goes on.  Never raises."""
-        self._connection.finish()
-
-    def tell_after_a_fault(self, variables: Mapping[str, str]) -> None:
-        """Sets them where a fault of our own may have left this session in any state.  Raises OSError."""
-        send, receive = self._connection.send, self._connection.receive
-        seconds = fault_status.SECONDS
-        fault_status.tell(lambda: receive(seconds), lambda command: send(command, seconds), variables)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from callsign.agi.session import AGIError, AGIHangup, BadPeer
+from callsign.agi.lines import BadPeer
 
 PLACES_KEPT = 250
 """Places are short when fewer are free while at least so many sessions wait for their peers."""
@@ -29,19 +29,14 @@ class WaitingPeers:
             if len(self._waiting) >= PLACES_KEPT > self._free():
                 self._send_one_away()
             self._waiting[sock] = None
-        fault: Exception | None = None
         try:
             yield
-        except (AGIError, AGIHangup, BadPeer, OSError) as found:
-            fault = found
         finally:
             with self._guard:
                 gave_way = sock not in self._waiting
                 self._waiting.pop(sock, None)
-        if gave_way:  # also where the body took its end for the peer's
-            raise BadPeer("places ran short, and it had kept us waiting for longest")
-        if fault:
-            raise fault
+            if gave_way:  # whatever the body took its end for
+                raise BadPeer("places ran short, and it had kept us waiting for longest") from None
 
     def _send_one_away(self) -> None:
         """The one that waits for longest; not one whose bytes are there and only its thread had no turn yet."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 from callsign import thread_starts
+from callsign.agi import fault_status
 from callsign.agi.connection import StreamConnection
 from callsign.agi.session import AgiSession, BadPeer
 from callsign.log_text import own_fault
@@ -27,7 +28,7 @@ from callsign.settings.load import ConfigError, load, path_of
 from callsign.settings.sections import Settings
 from callsign.stderr_queue import queue_stderr
 from callsign.steps.answer import Services, answer, note_question, status_variables, value_of
-from callsign.steps.attend import Attendant, leave_status
+from callsign.steps.attend import Attendant
 from callsign.steps.step import Step, read_step
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def main(go_on: Callable[[], None] | None, argv: Sequence[str] | None = None) ->
     except Exception as fault:  # our own fault must not cost the call its status
         log.error("%s", own_fault(fault))
         if not is_attended:
-            leave_status(connection, None, [request])
+            fault_status.leave(connection, request)
     finally:
         connection.finish()
         if go_on is not None:

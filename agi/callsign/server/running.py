@@ -182,7 +182,7 @@ class Server:
             log.warning("[server] listen, [server] metrics, [outbox] and [cluster] take effect at the next restart")
         _prepare(settings)
         self.settings = settings
-        self.fastagi.settings_are_new()
+        self.fastagi.peers.forget()  # the log names each at once, whatever it said before
         self._prefetcher.start()
         if self._metrics is not None:
             self._metrics.expect(settings.accounts)

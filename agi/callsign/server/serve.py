@@ -20,7 +20,7 @@ from callsign.settings import load as config
 from callsign.stderr_queue import is_journal, queue_stderr
 
 OPEN_FILES = 4096
-"""Enough for listener.MAX_SESSIONS, the store and the vendors; the usual limit is 1024."""
+"""Enough for agi.places.MAX_SESSIONS, the store and the vendors; the usual limit is 1024."""
 
 TAKEN_SECONDS = 4.0
 """How long a server waits, before it ends, for an address that is taken: so systemd tries again without end.

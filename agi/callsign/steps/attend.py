@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from callsign.agi import fault_status
@@ -95,7 +95,8 @@ class Attendant:
             else:  # our own fault must not cost the call its status
                 log.error("%s: %s", _ids(step), own_fault(fault))
                 if is_ours:
-                    variables = leave_status(connection, session, line, variables)
+                    path = line[0] if line else session.env.get("agi_network_script", "") if session else ""
+                    variables = fault_status.leave(connection, path, session is not None, variables)
         took = time.perf_counter() - began
         connection.finish()
         self._on_end()
@@ -108,19 +109,3 @@ class Attendant:
 
 def _ids(step: Step | None) -> str:
     return "call=-" if step is None else ids_of(step)
-
-
-def leave_status(
-    connection: Connection, session: AgiSession | None, line: Sequence[str] | None, variables: Mapping[str, str] = {}
-) -> dict[str, str]:
-    """Sets `variables`, or ERROR where there are none; returns what was set."""
-
-    def receive() -> bytes:
-        return connection.receive(fault_status.SECONDS)
-
-    left: dict[str, str] = {}
-    with suppress(OSError, ValueError):  # it is gone, or closed
-        path = session.env.get("agi_network_script", "") if session else fault_status.read_block(receive)
-        left = dict(variables) or fault_status.variables(line[0] if line else path, fault_status.REASON)
-        fault_status.tell(receive, lambda command: connection.send(command, fault_status.SECONDS), left)
-    return left

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from contextlib import suppress
 
 from callsign import thread_starts
 from callsign.agi import fault_status
@@ -109,7 +108,7 @@ def _let_go(session: AgiSession, held: _Held, reason: str, done: threading.Event
     except Exception as fault:  # our own fault must not hold the call
         log.error("%s", own_fault(fault))
     finally:
-        session.finish()
+        session.connection.finish()
         done.set()
 
 
@@ -123,5 +122,5 @@ def _set_error(session: AgiSession, held: _Held, reason: str) -> None:
         log.warning("that call could not be told: %s", type(fault).__name__)
     except Exception as fault:
         log.error("%s", own_fault(fault))
-        with suppress(OSError):  # it is gone
-            session.tell_after_a_fault(fault_status.variables(held.step.path, reason))
+        values = fault_status.variables(held.step.path, reason)
+        fault_status.leave(session.connection, is_block_read=True, values=values)
