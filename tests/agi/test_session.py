@@ -139,7 +139,7 @@ def asterisk(
     conduct = conduct or Conduct(timeout_seconds=WAIT_SECONDS)
 
     def run() -> Session:
-        wire = Wire.over_socket(theirs, conduct.timeout_seconds, conduct.send_bytes)
+        wire = Wire(theirs, theirs, conduct.timeout_seconds, conduct.send_bytes)
         return play(wire, "agi://127.0.0.1/ping", call or Call(), arguments, conduct)
 
     with in_another_thread(run) as ended, ours:

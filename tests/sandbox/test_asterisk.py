@@ -521,7 +521,7 @@ def test_a_silent_peer_ends_at_the_timeout(sent: bytes) -> None:
 def test_a_peer_that_never_reads_ends_at_the_timeout() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        wire = Wire.over_socket(ours, seconds=0.2)
+        wire = Wire(ours, ours, seconds=0.2)
         session = play(wire, "agi://h/x", Call(calleridname="x" * 4_000_000))
     assert session.status == "FAILURE"
     assert "the peer reads nothing" in session.trouble
@@ -604,7 +604,7 @@ def test_each_write_has_the_size_that_was_asked_for(chunk: int) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # keeps writes apart
     with ours, theirs:
         theirs.shutdown(socket.SHUT_WR)
-        wire = Wire.over_socket(ours, chunk_bytes=chunk)
+        wire = Wire(ours, ours, chunk_bytes=chunk)
         player = threading.Thread(target=play, args=(wire, "agi://h/x"))
         player.start()  # beside the reader: the kernel has no room for so many writes
         writes = [theirs.recv(8192)]
@@ -621,7 +621,7 @@ def test_a_session_plays_over_a_pair_of_streams() -> None:
     answers_out, answers_in = os.pipe()
     with open(commands_in, "wb", 0) as peer:
         peer.write(b"SET VARIABLE A 1\n")
-    wire = Wire.over_streams(open(commands_out, "rb", 0), open(answers_in, "wb", 0), seconds=5)  # noqa: SIM115
+    wire = Wire(open(commands_out, "rb", 0), open(answers_in, "wb", 0), seconds=5)  # noqa: SIM115
     session = play(wire, "agi://h/x")
     with open(answers_out, "rb") as answers:
         assert answers.read().endswith(b"\n\n200 result=1\nHANGUP\n")

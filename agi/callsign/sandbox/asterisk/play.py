@@ -39,7 +39,8 @@ def run_fastagi(
         hint = "" if "/" in url[len("agi://") :] else " (there is no / after the host, so all of it is the host)"
         return _no_session(began, "FAILURE", f"{url}: {failed}{hint}")
     with connection:
-        wire = Wire.over_socket(connection, conduct.timeout_seconds, conduct.send_bytes)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        wire = Wire(connection, connection, conduct.timeout_seconds, conduct.send_bytes)
         return play(wire, url, call, arguments, conduct, on_line, began)
 
 
@@ -95,7 +96,7 @@ def run_script(
         return _no_session(began, "FAILURE", f"{failed}; is it executable, with a #! line?")
     assert process.stdin  # noqa: S101 - both for the type checker
     assert process.stdout  # noqa: S101
-    wire = Wire.over_streams(process.stdout, process.stdin, conduct.timeout_seconds, conduct.send_bytes)
+    wire = Wire(process.stdout, process.stdin, conduct.timeout_seconds, conduct.send_bytes)
     side = AsteriskSide(wire, call, conduct, on_line, lambda: process.send_signal(signal.SIGHUP))
     side.channel.runs(script, arguments)
     try:

@@ -10,7 +10,6 @@ import os
 import select
 import socket
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from typing import IO
 
@@ -19,38 +18,27 @@ STDIO_BYTES = 4096
 
 
 class Wire:
-    """Two file descriptors with a deadline. Closing it closes what it was made of."""
+    """Two files with a deadline: where the peer's commands come from, where the answers go; a socket is both.
+
+    They are unbuffered, with a descriptor, and not read from yet.  Closing the wire closes them.
+    """
 
     def __init__(
-        self, read_fd: int, write_fd: int, close: Callable[[], None], seconds: float, chunk_bytes: int
+        self,
+        commands: socket.socket | IO[bytes],
+        answers: socket.socket | IO[bytes],
+        seconds: float = 30.0,
+        chunk_bytes: int = STDIO_BYTES,
     ) -> None:
-        self._read_fd, self._write_fd, self._close = read_fd, write_fd, close
+        """`seconds`: for the whole session; `chunk_bytes`: the size of each send."""
+        self._commands, self._answers = commands, answers
         self._deadline = time.monotonic() + seconds
         self._chunk_bytes = chunk_bytes
         self._held = b""
         self.was_reset = False
         """The peer ended the connection without reading all that was sent to it."""
-        os.set_blocking(read_fd, False)
-        os.set_blocking(write_fd, False)
-
-    @classmethod
-    def over_socket(cls, connection: socket.socket, seconds: float = 30.0, chunk_bytes: int = STDIO_BYTES) -> Wire:
-        """A FastAGI connection. `seconds`: for the whole session; `chunk_bytes`: the size of each send."""
-        if connection.family in (socket.AF_INET, socket.AF_INET6):
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return cls(connection.fileno(), connection.fileno(), connection.close, seconds, chunk_bytes)
-
-    @classmethod
-    def over_streams(
-        cls, commands: IO[bytes], answers: IO[bytes], seconds: float = 30.0, chunk_bytes: int = STDIO_BYTES
-    ) -> Wire:
-        """A script's standard output and input: unbuffered files with a descriptor, not read from yet."""
-
-        def close() -> None:
-            commands.close()
-            answers.close()
-
-        return cls(commands.fileno(), answers.fileno(), close, seconds, chunk_bytes)
+        os.set_blocking(commands.fileno(), False)
+        os.set_blocking(answers.fileno(), False)
 
     @property
     def remaining_seconds(self) -> float:
@@ -64,7 +52,7 @@ class Wire:
 
     def await_peer(self) -> None:
         """Wait until the descriptor has something new or has ended. What is held already does not count."""
-        self._poll(self._read_fd, select.POLLIN)
+        self._poll(self._commands.fileno(), select.POLLIN)
 
     def read_line(self, room_bytes: int) -> tuple[bytes, bool]:
         """As fgets(): through the next line end, `room_bytes` less one at most; True at the input's end."""
@@ -86,9 +74,9 @@ class Wire:
         """Send all of `data`, `chunk_bytes` at a time."""
         try:
             while data:
-                self._poll(self._write_fd, select.POLLOUT)
+                self._poll(self._answers.fileno(), select.POLLOUT)
                 with suppress(BlockingIOError):
-                    data = data[os.write(self._write_fd, data[: self._chunk_bytes]) :]
+                    data = data[os.write(self._answers.fileno(), data[: self._chunk_bytes]) :]
         except ConnectionResetError:
             self.was_reset = True
         except BrokenPipeError:
@@ -96,13 +84,14 @@ class Wire:
 
     def close(self) -> None:
         """Close both directions. May be called again."""
-        self._close()
+        self._commands.close()
+        self._answers.close()
 
     def _read(self) -> bytes:
         while True:
             self.await_peer()
             try:
-                return os.read(self._read_fd, STDIO_BYTES)
+                return os.read(self._commands.fileno(), STDIO_BYTES)
             except BlockingIOError:
                 continue
             except OSError:
