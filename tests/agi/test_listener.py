@@ -266,7 +266,7 @@ class TestACall:
     ) -> None:
         monkeypatch.setattr(agi_session, "REPLY_SECONDS", 0.05)
         with running() as server:
-            session = place_call(server, Conduct(timeout_seconds=WAIT_SECONDS, replies={"EXEC": reply}))
+            session = place_call(server, Conduct(timeout_seconds=WAIT_SECONDS, replies=lambda _: reply))
         assert session.status == "SUCCESS"
         assert any("the status could not be set" in line for line in lines(caplog))
 
@@ -274,7 +274,7 @@ class TestACall:
         "call",
         [
             *(call for point, call in VANISHING.items() if point != "in the block"),
-            lambda server: place_call(server, Conduct(timeout_seconds=WAIT_SECONDS, replies={"EXEC": b"510 x\n"})),
+            lambda server: place_call(server, Conduct(timeout_seconds=WAIT_SECONDS, replies=lambda _: b"510 x\n")),
             place_call,
         ],
     )
@@ -312,7 +312,7 @@ class TestACall:
         with running() as server:
             place_call(server, call=call)
             place_call(server, Conduct(timeout_seconds=WAIT_SECONDS, replies=vanish), call)
-            place_call(server, Conduct(timeout_seconds=WAIT_SECONDS, replies={"EXEC": b"510 x\n"}), call)
+            place_call(server, Conduct(timeout_seconds=WAIT_SECONDS, replies=lambda _: b"510 x\n"), call)
         said = "\n".join(lines(caplog, logging.DEBUG))
         assert said.count(call.uniqueid) >= 3
         for secret in ("0565289", "Alice", "0411"):

@@ -562,16 +562,11 @@ def test_no_further_address_is_tried_after_one_that_fails_at_once(monkeypatch: p
 
 @CHUNKS
 def test_a_command_can_be_answered_with_given_bytes(chunk: int) -> None:
-    replies = {"EXEC MSet": b"200 result=-2\n", "GET VARIABLE X": b"HANGUP\n200 result=1 (a)\nb)\n"}
-    commands = ["EXEC MSet A=1", "GET VARIABLE X", "NOOP", "NOOP"]
-    answers, session = talk(*commands, conduct=Conduct(replies=replies, send_bytes=chunk))
+    replies = {"EXEC MSet A=1": b"200 result=-2\n", "GET VARIABLE X": b"HANGUP\n200 result=1 (a)\nb)\n"}
+    commands = [*replies, "NOOP", "NOOP"]
+    answers, session = talk(*commands, conduct=Conduct(replies=replies.get, send_bytes=chunk))
     assert answers == ["200 result=-2", "HANGUP", "200 result=1 (a)", "b)", "200 result=0", "200 result=0", "HANGUP"]
     assert session.variables == {}
-
-
-def test_replies_may_be_a_function_of_the_line() -> None:
-    conduct = Conduct(replies=lambda line: b"200 result=9\n" if line.endswith("9") else None)
-    assert talk("VERBOSE 9", "VERBOSE 8", conduct=conduct)[0] == ["200 result=9", "200 result=1", "HANGUP"]
 
 
 def test_asterisk_can_vanish_at_a_command_where_a_test_wants_it_to() -> None:

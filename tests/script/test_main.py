@@ -420,7 +420,7 @@ def test_an_asterisk_that_cannot_be_understood_is_not_held_by_the_delivery_eithe
     impatient = tmp_path / "impatient.agi"
     impatient.write_text(IMPATIENT, encoding="utf-8")
     impatient.chmod(0o755)
-    conduct = Conduct(timeout_seconds=LONG_SECONDS, replies={"EXEC": b"no reply that AGI knows\n"})
+    conduct = Conduct(timeout_seconds=LONG_SECONDS, replies=lambda _: b"no reply that AGI knows\n")
     session = run_script(impatient, CALL, ["skarabee"], conduct)
     assert (session.status, session.trouble) == ("SUCCESS", "")
     assert reader.state_of(1) == (State.WAITING, "")

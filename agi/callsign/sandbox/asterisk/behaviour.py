@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,15 +20,11 @@ class Conduct:
     line_bytes: int = 2048  # AGI_BUF_LEN: 2048 before 20.16, 21.11 and 22.6, 8192 from there on
     hangup_after: int | None = None  # the caller hangs up after so many answers; 0: right after the agi_* lines
     dead: bool = False  # the call was over before AGI() began, as in the h extension or a hang-up handler
-    replies: Mapping[str, bytes] | Callable[[str], bytes | None] | None = None
-    """Raw bytes that answer a command instead of its execution, by how its line begins or by a function
-    (None: execute it). `b""` leaves the peer waiting; where the function raises TimeoutError, Asterisk vanishes."""
+    replies: Callable[[str], bytes | None] | None = None
+    """The raw bytes that answer a command instead of its execution; None: execute it.
 
-    def given_reply(self, line: str) -> bytes | None:
-        """The bytes a test wants `line` to be answered with, if any."""
-        if callable(self.replies):
-            return self.replies(line)
-        return next((raw for start, raw in (self.replies or {}).items() if line.startswith(start)), None)
+    `b""` leaves the peer waiting; where it raises TimeoutError, Asterisk vanishes.
+    """
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,7 @@ class AsteriskSide:
         if self._on_line:
             self._on_line("Rx", line)
         self.commands.append(line)
-        given = self._conduct.given_reply(line)
+        given = self._conduct.replies(line) if self._conduct.replies else None
         if given is None:
             text = answer(self.channel, line, dead=self._dead)
             if text.startswith(("510", "520")):
