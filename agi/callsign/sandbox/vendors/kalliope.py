@@ -151,7 +151,7 @@ class Kalliope:
         with self._lock:
             if self.calls is None:
                 self.calls = [self._made_up(request, number, *call) for number, call in enumerate(MADE_UP)]
-            found = [call for call in self.calls if period.holds(call["start_time"], call["id"])]
+            found = [call for call in self.calls if period(call)]
         if self._account.get("masked") == "yes":
             hidden = ("caller", "called")
             found = [{**c, **{n: c[n][:-3] + "xxx" for n in hidden if len(c[n]) > 5}} for c in found]

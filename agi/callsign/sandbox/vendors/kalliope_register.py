@@ -8,7 +8,6 @@ import json
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from xml.sax.saxutils import escape
 
@@ -29,20 +28,8 @@ class BadPeriod(Exception):
     """The request names its period in a way that the document does not know."""
 
 
-@dataclass(frozen=True)
-class Period:
-    """Which calls are meant."""
-
-    holds_time: Callable[[str], bool]
-    unique_id: str = ""
-    holds_instant: Callable[[float], bool] | None = None
-    """In the place of holds_time, of a PBX that compares moments; an id begins with the call's."""
-
-    def holds(self, start_time: str, call_id: str) -> bool:
-        """Whether a call of this begin and id is one of them."""
-        if self.unique_id not in ("", call_id):
-            return False
-        return self.holds_instant(float(call_id)) if self.holds_instant else self.holds_time(start_time)
+Period = Callable[[Mapping[str, str]], bool]
+"""Whether a call of the register is meant."""
 
 
 def of_url(parts: Sequence[str], now: datetime) -> Period:
@@ -57,9 +44,8 @@ def of_url(parts: Sequence[str], now: datetime) -> Period:
             raise BadPeriod(f"{part} is no period: wanted YYYY, MM and DD, or two of them with a - between")
         ranges.append((found[1], found[2] or found[1]))
     places = (slice(0, 4), slice(5, 7), slice(8, 10))
-    return Period(
-        lambda time: all(low <= time[place] <= high for place, (low, high) in zip(places, ranges, strict=False))
-    )
+    wanted = list(zip(places, ranges, strict=False))
+    return lambda call: all(low <= call["start_time"][place] <= high for place, (low, high) in wanted)
 
 
 def of_body(body: bytes, content_type: str, now: datetime, moment: Callable[[str], float] | None = None) -> Period:
@@ -77,11 +63,16 @@ def of_body(body: bytes, content_type: str, now: datetime, moment: Callable[[str
         if name in given and not _TIME.fullmatch(given[name]):
             raise BadPeriod(f"{name} is no YYYY-MM-DD HH:MM:SS")
     begin, end = given.get("begin", ""), given.get("end", "9999")
-    if moment is not None and begin and "end" in given:
-        first, last = moment(begin), moment(end)
-        return Period(lambda _: False, given.get("unique_id", ""), lambda at: first <= at < last + 1)
     month = "" if {"begin", "end"} & set(given) else f"{now:%Y-%m}"
-    return Period(lambda time: begin <= time <= end and time.startswith(month), given.get("unique_id", ""))
+
+    def holds(call: Mapping[str, str]) -> bool:
+        if given.get("unique_id", "") not in ("", call["id"]):
+            return False
+        if moment is not None and begin and "end" in given:  # a call's own moment is in its id
+            return moment(begin) <= float(call["id"]) < moment(end) + 1
+        return begin <= call["start_time"] <= end and call["start_time"].startswith(month)
+
+    return holds
 
 
 def _json_fields(body: bytes) -> dict[str, str]:
