@@ -89,7 +89,7 @@ def test_numbers_are_shown_where_they_are_asked_for(arguments: list[str], shown:
 
 
 def poll(at: float, verdict: str = "OK") -> SeenRequest:
-    return SeenRequest(at, "kalliope", "POST", "/rest/cdr/summary", {}, b"", 200, verdict)
+    return SeenRequest(at, "POST", "/rest/cdr/summary", system="kalliope", http_status=200, verdict=verdict)
 
 
 def test_polls_that_all_end_alike_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,7 +97,7 @@ def test_polls_that_all_end_alike_are_one_line(capsys: pytest.CaptureFixture[str
     for at in range(0, 70, 10):
         screen.show(poll(float(at)))
     screen.show(poll(71.0, "HTTP 503"))
-    screen.show(SeenRequest(72.0, "mor", "POST", "/user_balance_get", {}, b"", 200, "OK"))
+    screen.show(SeenRequest(72.0, "POST", "/user_balance_get", system="mor", http_status=200, verdict="OK"))
     screen.show(poll(73.0))
     first, trouble, other, well_again = capsys.readouterr().out.splitlines()
     assert [first[-9:], well_again[-9:]] == ["-> 200 OK"] * 2

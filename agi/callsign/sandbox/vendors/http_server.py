@@ -140,7 +140,7 @@ class _Connection(BaseHTTPRequestHandler):
             at=self.server.clock(),
             method=self.command,
             path=path,
-            query=tuple(parse_qsl(query, keep_blank_values=True)),
+            pairs=tuple(parse_qsl(query, keep_blank_values=True)),
             body=body,
             headers=headers,
             target=self.path,

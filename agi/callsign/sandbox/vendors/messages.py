@@ -17,19 +17,19 @@ class Request:
     at: float  # when it had arrived whole, in epoch seconds of the sandbox's clock
     method: str
     path: str  # path inside the vendor ("/", "/Time"), percent-encoding kept
-    query: tuple[tuple[str, str], ...] = ()  # decoded pairs in the order sent; a name may occur twice
+    pairs: tuple[tuple[str, str], ...] = ()  # the query, decoded, in the order sent; a name may occur twice
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)  # lower-cased names
     target: str = ""  # path and query exactly as sent, for vendors that sign the URL
 
     @property
-    def parameters(self) -> dict[str, str]:
-        """The query as a dictionary; of a repeated name the last value."""
-        return dict(self.query)
+    def query(self) -> dict[str, str]:
+        """Its names and values; of a repeated name the last one."""
+        return dict(self.pairs)
 
     def repeated_names(self) -> list[str]:
         """Names that occur more than once in the query."""
-        return [name for name, count in Counter(name for name, _ in self.query).items() if count > 1]
+        return [name for name, count in Counter(name for name, _ in self.pairs).items() if count > 1]
 
 
 @dataclass(frozen=True)

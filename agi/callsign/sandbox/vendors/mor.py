@@ -94,7 +94,7 @@ class Mor:
 
 def _parameters(request: Request) -> tuple[dict[str, str], str]:
     """Query and form together, as the server merges them; and what is wrong with them."""
-    pairs = list(request.query)
+    pairs = list(request.pairs)
     if request.body:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != FORM:

@@ -108,7 +108,7 @@ class Noojee:
 
     def _authenticate(self, request: Request) -> tuple[str | None, Callable[[], None]]:
         """Why the request is turned away, None if it is let in; and what to do once it is answered."""
-        sent = request.parameters
+        sent = request.query
         if self._auth == "apikey":
             return (None if is_same(self._key, sent["apiKey"]) else WRONG_KEY), nothing
         wanted = hashlib.sha256(f"{self._key}:{sent['timeStamp']}".encode()).hexdigest()
@@ -175,7 +175,7 @@ class _Turnstile:
 
 
 def _fault_in_query(request: Request, required: tuple[str, ...], allowed: tuple[str, ...]) -> str | None:
-    sent = request.parameters
+    sent = request.query
     if repeated := request.repeated_names():
         return f"Parameter given more than once: {', '.join(repeated)}"
     if unknown := [name for name in sent if name not in allowed]:

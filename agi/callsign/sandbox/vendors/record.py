@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timezone
+
+from callsign.sandbox.vendors.messages import Request
 
 HIDDEN = frozenset({"hash", "apikey", "key", "secret", "p", "password"})
 """Parameters that are, or prove, a secret; compared in lower case, so that a misspelling leaks nothing."""
@@ -18,20 +20,14 @@ _UNIQUE_ID = re.compile(r"(?:[A-Za-z]\w*-)?[1-9][0-9]{8,10}\.[0-9]{1,7}")
 _LONG_NUMBER = re.compile(r"\d{5,}")
 
 
-@dataclass(frozen=True, repr=False)
-class SeenRequest:
-    """One request and what the stand-in made of it."""
+@dataclass(frozen=True, repr=False, kw_only=True)
+class SeenRequest(Request):
+    """One request, and what the stand-in made of it."""
 
-    at: float  # epoch seconds of the sandbox's clock, on arrival
     system: str
     """"skarabee", "noojee"; empty if the path belongs to no vendor."""
-    method: str
-    path: str  # path inside the vendor, percent-encoding kept
-    query: dict[str, str]  # decoded; of a repeated name the last value
-    body: bytes
     http_status: int  # 0: the connection was closed without an answer
     verdict: str
-    headers: Mapping[str, str] = field(default_factory=dict)  # lower-cased names
 
     def masked(self) -> str:
         """One printable line; of every number the last two digits are left, of a signature or key nothing."""

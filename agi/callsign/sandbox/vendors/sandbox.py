@@ -123,17 +123,7 @@ class Sandbox:
         except Exception as fault:  # a fault of a stand-in must show in what was seen, not as a traceback somewhere
             why = f"fault in the sandbox: {type(fault).__name__}"
             answer = Answer(why, as_json({"error": why}), status=500)
-        seen = SeenRequest(
-            at=inside.at,
-            system=system,
-            method=inside.method,
-            path=inside.path,
-            query=inside.parameters,
-            body=inside.body,
-            http_status=answer.status,
-            verdict=answer.verdict,
-            headers=inside.headers,
-        )
+        seen = SeenRequest(**vars(inside), system=system, http_status=answer.status, verdict=answer.verdict)
         with self._seen_grew:
             self._seen.append(seen)
             self._seen_grew.notify_all()

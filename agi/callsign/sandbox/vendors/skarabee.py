@@ -55,7 +55,7 @@ class Skarabee:
             return _not_a_call(405, f"a {request.method} is not accepted, send a POST", {"Allow": "POST"})
         if fault := _fault_in_form(request):
             return _not_a_call(400, fault)
-        status = self._status(request.parameters, request.at)
+        status = self._status(request.query, request.at)
         if status == "OK" and trouble.refuse_status is not None:
             status = trouble.refuse_status
         message = MESSAGES.get(status, "Refused on purpose by the sandbox.")
@@ -81,7 +81,7 @@ def _in_time(timestamp: str, now: float) -> bool:
 
 def _fault_in_form(request: Request) -> str | None:
     """What keeps a request from being the one in the infosheet; None if nothing does."""
-    sent = request.parameters
+    sent = request.query
     if repeated := request.repeated_names():
         return f"given more than once: {', '.join(repeated)}"
     if missing := [name for name in PARAMETERS if not sent.get(name)]:

@@ -116,7 +116,7 @@ class Sraps:
 
     def _page(self, request: Request, entries: list[dict[str, object]] | list[dict[str, str]]) -> Answer:
         """One page of a list, the next one in the Link header."""
-        sent = request.parameters
+        sent = request.query
         if unknown := sorted(set(sent) - {"page", "page_size"}):
             return _no(400, f"unknown parameter: {', '.join(unknown)}")
         if not all(re.fullmatch("[1-9][0-9]{0,5}", value) for value in sent.values()):
