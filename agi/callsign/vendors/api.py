@@ -142,9 +142,20 @@ def every_page(
             return Result("UNREACHABLE", f"the list is over {MOST_ALL_BYTES >> 20} MB: ask for less of it")
 
 
+def verdict_on(answer: Answer, meaning: str, who: str, hidden: str) -> Refused | TryLater:
+    """What an answer means that is not what was wanted: later it may be another one, or never.
+
+    `meaning` is its status in words, `who` has sent it, `hidden` is a secret that it may repeat.
+    """
+    pause = answer.retry_after_seconds()
+    words = [words_in(answer, hidden), meaning, f"{who} asks for a pause of {pause:.0f} s" if pause else ""]
+    reason = f"HTTP {answer.status}: {'; '.join(filter(None, words))}"
+    return TryLater(reason, pause) if answer.status < 400 or answer.is_temporary() else Refused(reason)
+
+
 def words_in(answer: Answer, hidden: str) -> str:
     """What an error's body says."""
     body = answer.json()
     values = body if isinstance(body, dict) else {}
     named = (values.get(name) for name in ("message", "error", "detail"))
-    return vendor_words(next((text for text in named if isinstance(text, str)), ""), hidden=hidden)
+    return vendor_words(next((text for text in named if text and isinstance(text, str)), ""), hidden=hidden)

@@ -12,7 +12,7 @@ from functools import partial
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Refused, TryLater
 from callsign.settings.sections import Kalliope
-from callsign.vendors.api import MOST_BYTES, Call, Result, Talk, every_page, failed, succeeded, words_in
+from callsign.vendors.api import MOST_BYTES, Call, Result, Talk, every_page, failed, succeeded, verdict_on, words_in
 from callsign.vendors.api_usage import READING_VERBS, check_json, check_xml, path_of, verb_of
 from callsign.vendors.kalliope.last_call import Memory
 from callsign.vendors.kalliope.signing import AUTH_STATUSES, base_url, exchange, trouble_with
@@ -95,11 +95,8 @@ def _no(section: Kalliope, reply: Reply) -> Refused | TryLater:
         assert verdict is not None  # noqa: S101
         said = words_in(reply, section.password.reveal())
         return Refused(f"{verdict.reason}; it says: {said}") if said else verdict
-    words = [words_in(reply, section.password.reveal()), STATUS_WORDS.get(reply.status, "not what was expected")]
-    pause = reply.retry_after_seconds()
-    asks = f"; the PBX asks for a pause of {pause:.0f} s" if pause else ""
-    reason = f"HTTP {reply.status}: {'; '.join(filter(None, words))}{asks}"
-    return TryLater(reason, pause) if reply.is_temporary() else Refused(reason)
+    meaning = STATUS_WORDS.get(reply.status, "not what was expected")
+    return verdict_on(reply, meaning, "the PBX", section.password.reveal())
 
 
 def _followed(section: Kalliope, page: str, link: str) -> str:

@@ -6,9 +6,9 @@ Source: "SRAPS REST API", its table of statuses; names in an error's body as pub
 from __future__ import annotations
 
 from callsign.http.messages import Answer
-from callsign.log_text import vendor_words
 from callsign.notification import Refused, TryLater
 from callsign.settings.secret import Secret
+from callsign.vendors.api import verdict_on
 from callsign.vendors.sraps import hawk
 
 CHECK_URL = "; is [sraps] url right?"
@@ -36,24 +36,10 @@ def text_of(value: object) -> str:
 
 
 def judge(answer: Answer, key: Secret) -> Refused | TryLater:
-    """What an answer means that is not what was wanted: later it may be another one, or never.
-
-    `key` is kept out of the reason, should the service repeat what it was sent.
-    """
-    body = answer.json()
-    values = body if isinstance(body, dict) else {}
-    said = next((values[name] for name in ("message", "error", "detail") if text_of(values.get(name))), "")
-    words = [
-        vendor_words(said, hidden=key.reveal()),
-        STATUS_WORDS.get(answer.status, f"not what was expected{CHECK_URL}"),
-    ]
-    reason = f"HTTP {answer.status}: {'; '.join(filter(None, words))}"
-    if answer.status == 401:
-        return Refused(reason + _clock_words(answer, key))
-    if answer.status >= 400 and not answer.is_temporary():
-        return Refused(reason)
-    pause = answer.retry_after_seconds()
-    return TryLater(reason + (f"; the service asks for a pause of {pause:.0f} s" if pause else ""), pause)
+    """What an answer means that is not what was wanted; `key` is kept out of the reason."""
+    meaning = STATUS_WORDS.get(answer.status, f"not what was expected{CHECK_URL}")
+    verdict = verdict_on(answer, meaning, "the service", key.reveal())
+    return Refused(verdict.reason + _clock_words(answer, key)) if answer.status == 401 else verdict
 
 
 def _clock_words(answer: Answer, key: Secret) -> str:
