@@ -19,10 +19,8 @@ from callsign.notification import Refused, TryLater
 from callsign.record import Record, replace
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Kalliope
+from callsign.vendors.kalliope.vendor import ACCEPTED_SECONDS
 from callsign.vendors.signing import MASK, Explained, sha256_hex, values_of
-
-ACCEPTED_SECONDS = 5 * 60.0
-"""What Created may be off the PBX's time, and how long a nonce is remembered."""
 
 AUTH_STATUSES = (401, 403)
 """Which one tells a failed authentication is documented nowhere."""

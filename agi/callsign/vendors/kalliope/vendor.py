@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from callsign.vendors.interface import Ask, Prefetch, Vendor, late
 
-CLOCK_SECONDS = 300.0
-"""The difference to its clock with which it refuses a request."""
+ACCEPTED_SECONDS = 5 * 60.0
+"""What Created may be off the PBX's time, and how long a nonce is remembered."""
 
 EVERY_SECONDS = 10.0
 LONGEST_SECONDS = 30.0
@@ -18,7 +18,7 @@ LONGEST_SECONDS = 30.0
 VENDOR = Vendor(
     explain=late("kalliope.signing", "explain"),
     probe=late("kalliope.last_call", "probe"),
-    clock_seconds=CLOCK_SECONDS,
+    clock_seconds=ACCEPTED_SECONDS,
     new_memory=late("kalliope.last_call", "Memory"),  # a server makes one behind its first calls, and so all is loaded
     asks={
         "kalliope/lastcall": Ask(

@@ -16,7 +16,7 @@ from callsign.settings.sections import Sraps
 from callsign.vendors.api import Call, Result, Talk, every_page, failed, succeeded
 from callsign.vendors.api_usage import READING_VERBS, check_json, path_of, verb_of
 from callsign.vendors.sraps.answers import CHECK_URL
-from callsign.vendors.sraps.client import Ended, Service
+from callsign.vendors.sraps.client import Ended, Service, base_url
 from callsign.vendors.sraps.memory import Memory
 
 NAMES = False
@@ -27,7 +27,7 @@ COMPANY = "{company}"
 def effect(section: Sraps, call: Call) -> str:
     """What it does besides answering, empty for a verb that only reads.  Raises ValueError for what cannot be asked."""
     verb = verb_of(call)
-    path_of(call, _base(section))
+    path_of(call, base_url(section))
     if call.data:
         check_json(call.data)
     if verb in READING_VERBS:
@@ -35,18 +35,14 @@ def effect(section: Sraps, call: Call) -> str:
     return "deletes something" if verb == "DELETE" else "may change something"
 
 
-def _base(section: Sraps) -> str:
-    return section.url.rstrip("/") + "/"
-
-
 def converse(section: Sraps, call: Call, memory: Memory) -> Talk:
     """One request, after those that tell the key's own company where PATH has {company}."""
     service = Service(replace(section, accept=call.accept) if call.accept else section, memory)
     try:
-        path = path_of(call, _base(section))
+        path = path_of(call, base_url(section))
         if COMPANY in path:
             path = path.replace(COMPANY, (yield from _company(service)))
-        url = service.follow(service.base(), service.base() + path)
+        url = service.follow(base_url(section), base_url(section) + path)
         if call.every_page:
             return (yield from every_page(url, partial(_fetched, service, call), service.follow))
         return (yield from _fetched(service, call, url))[1]

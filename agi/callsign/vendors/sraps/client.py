@@ -111,7 +111,7 @@ class Service:
 
     def token(self) -> Talk:
         """The API key's own record; that it is given proves key and clock."""
-        url = self.follow(self.base(), f"tokens/{quote(self.section.key_id, safe='')}")
+        url = self.follow(base_url(self.section), f"tokens/{quote(self.section.key_id, safe='')}")
         return self.document((yield from self.send("GET", url)))
 
     def links(self) -> Talk:
@@ -183,17 +183,13 @@ class Service:
         """The verdict on a reply that is none of the good ones."""
         return TryLater(reply.reason) if isinstance(reply, NoAnswer) else judge(reply, self.section.key_secret)
 
-    def base(self) -> str:
-        """The API's address, what is asked for goes behind it."""
-        return self.section.url.rstrip("/") + "/"
-
     def linked(self, document: object, name: str) -> str:
         """Where a link in a document leads."""
         links = document.get("links") if isinstance(document, dict) else None
         link = links.get(name) if isinstance(links, dict) else None
         if not isinstance(link, str):
             raise Ended(TryLater(f"the service's answer has no link to {name}{CHECK_URL}"))
-        return self.follow(self.base(), link)
+        return self.follow(base_url(self.section), link)
 
     def follow(self, base: str, link: str) -> str:
         """Where a link leads; nothing is signed for another server than that of the settings."""
@@ -205,6 +201,11 @@ class Service:
                 Invalid(f"a link of the service leads to {where}, not to {own}, and is not followed{CHECK_URL}")
             )
         return re.sub("%[0-9a-fA-F]{2}", lambda escape: escape[0].upper(), url.partition("#")[0])  # as it is sent
+
+
+def base_url(section: Sraps) -> str:
+    """The API's address, what is asked for goes behind it."""
+    return section.url.rstrip("/") + "/"
 
 
 def _joined(url: str, rest: str) -> str:

@@ -23,10 +23,8 @@ from callsign.vendors.interface import Probe, Probed
 from callsign.vendors.signing import Explained, values_of
 from callsign.vendors.sraps import hawk
 from callsign.vendors.sraps.answers import CHECK_URL, text_of
-from callsign.vendors.sraps.client import JSON, Ended, Service, Talk
+from callsign.vendors.sraps.client import JSON, Ended, Service, Talk, base_url
 from callsign.vendors.sraps.memory import Memory
-
-new_memory = Memory
 
 MOST_NAMED = 3  # profiles in a reason, which is one short line
 
@@ -155,7 +153,7 @@ def explain(section: Sraps, given: Mapping[str, str], now: float) -> Explained:
     timestamp = found.get("timestamp", str(int(now)))
     if not re.fullmatch("[0-9]{1,12}", timestamp):
         raise ValueError("timestamp: wanted the digits of epoch seconds")
-    url = urljoin(section.url.rstrip("/") + "/", found.get("url", f"tokens/{quote(section.key_id, safe='')}"))
+    url = urljoin(base_url(section), found.get("url", f"tokens/{quote(section.key_id, safe='')}"))
     body = found.get("body", "")
     payload = hawk.payload_hash(body.encode(), JSON) if body else ""
     nonce = found.get("nonce", "") or nonces.new_nonce()
