@@ -11,7 +11,6 @@ import hmac
 import re
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from callsign.sandbox.vendors.messages import Request, is_same
 
@@ -21,12 +20,12 @@ NEEDED = ("id", "ts", "nonce", "mac")
 KNOWN = (*NEEDED, "hash", "ext")
 
 
-@dataclass(frozen=True)
-class Turned:
-    """A request that is not let in: why, and the challenge to answer it with."""
+class TurnedAway(Exception):
+    """A request is not let in; the text says why, and the challenge goes with the answer."""
 
-    why: str
-    challenge: str
+    def __init__(self, why: str, challenge: str = "") -> None:
+        super().__init__(why)
+        self.challenge = challenge or f'Hawk error="{why}"'
 
 
 class HawkServer:
@@ -38,38 +37,38 @@ class HawkServer:
         self._lock = threading.Lock()
         self._used: set[tuple[str, str]] = set()
 
-    def admit(self, request: Request) -> dict[str, str] | Turned:
-        """The attributes of a request that is let in."""
+    def admit(self, request: Request) -> dict[str, str]:
+        """The attributes of a request that is let in.  Raises TurnedAway."""
         sent = request.headers.get("authorization", "")
         if not sent:
-            return Turned("no Authorization header", "Hawk")
+            raise TurnedAway("no Authorization header", "Hawk")
         given = _attributes(sent)
         if given is None:
-            return _turned("Bad header format")
+            raise TurnedAway("Bad header format")
         if missing := [name for name in NEEDED if not given.get(name)]:
-            return _turned(f"Missing attributes: {', '.join(missing)}")
+            raise TurnedAway(f"Missing attributes: {', '.join(missing)}")
         if unknown := sorted(set(given) - set(KNOWN)):
-            return _turned(f"Unknown attribute: {', '.join(unknown)}")
+            raise TurnedAway(f"Unknown attribute: {', '.join(unknown)}")
         if given["id"] != self._key_id:
-            return _turned("Unknown credentials")
+            raise TurnedAway("Unknown credentials")
         if not is_same(self._mac("header", request, given, given.get("hash", ""), given.get("ext", "")), given["mac"]):
-            return _turned("Bad mac")
+            raise TurnedAway("Bad mac")
         if "hash" in given and not is_same(_payload(request.body, request.headers), given["hash"]):
-            return _turned("Bad payload hash")
+            raise TurnedAway("Bad payload hash")
         if request.body and "hash" not in given:
-            return _turned("Missing required payload hash")
-        return self._fresh(request, given)
+            raise TurnedAway("Missing required payload hash")
+        self._check_freshness(request, given)
+        return given
 
-    def _fresh(self, request: Request, given: dict[str, str]) -> dict[str, str] | Turned:
+    def _check_freshness(self, request: Request, given: Mapping[str, str]) -> None:
         with self._lock:
             if (given["nonce"], given["ts"]) in self._used:
-                return _turned("Invalid nonce")
+                raise TurnedAway("Invalid nonce")
             self._used.add((given["nonce"], given["ts"]))
         now = int(request.at)
         if not re.fullmatch("[0-9]{1,12}", given["ts"]) or abs(int(given["ts"]) - request.at) > SKEW_SECONDS:
             tsm = self._sign(f"hawk.1.ts\n{now}\n")
-            return Turned("Stale timestamp", f'Hawk ts="{now}", tsm="{tsm}", error="Stale timestamp"')
-        return given
+            raise TurnedAway("Stale timestamp", f'Hawk ts="{now}", tsm="{tsm}", error="Stale timestamp"')
 
     def signed_answer(self, request: Request, given: Mapping[str, str], body: bytes, content_type: str) -> str:
         """The Server-Authorization of an answer to a request that was let in."""
@@ -107,7 +106,3 @@ def _payload(body: bytes, headers: Mapping[str, str]) -> str:
     return base64.b64encode(
         hashlib.sha256(b"hawk.1.payload\n" + kind.encode() + b"\n" + body + b"\n").digest()
     ).decode()
-
-
-def _turned(why: str) -> Turned:
-    return Turned(why, f'Hawk error="{why}"')

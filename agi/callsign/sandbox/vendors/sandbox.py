@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from http import HTTPStatus
+from http.client import responses
 
 from callsign.sandbox.vendors.http_server import HttpSide
 from callsign.sandbox.vendors.kalliope import Kalliope
@@ -158,5 +158,4 @@ class Sandbox:
 
 
 def _page(status: int) -> bytes:
-    phrases = {known.value: known.phrase for known in HTTPStatus}
-    return f"<html><body><h1>{status} {phrases.get(status, '')}</h1></body></html>\n".encode()
+    return f"<html><body><h1>{status} {responses.get(status, '')}</h1></body></html>\n".encode()

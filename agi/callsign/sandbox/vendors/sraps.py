@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
-from callsign.sandbox.vendors.hawk import HawkServer, Turned
+from callsign.sandbox.vendors.hawk import HawkServer, TurnedAway
 from callsign.sandbox.vendors.messages import Answer, Request, Trouble
 
 DEFAULT_PAGE = 20
@@ -73,9 +73,10 @@ class Sraps:
 
     def judge(self, request: Request, trouble: Trouble) -> Answer:
         """The answer to one request: authentication first, then what is asked for."""
-        given = self._hawk.admit(request)
-        if isinstance(given, Turned):
-            return _no(401, given.why, {"WWW-Authenticate": given.challenge})
+        try:
+            given = self._hawk.admit(request)
+        except TurnedAway as fault:
+            return _no(401, str(fault), {"WWW-Authenticate": fault.challenge})
         answer = self._answered(request, trouble)
         kind = "" if answer.status == 204 else answer.content_type  # a body that is none has no type
         proof = self._hawk.signed_answer(request, given, answer.body, kind)
@@ -90,29 +91,30 @@ class Sraps:
         if len(request.body) > LARGEST_BODY_BYTES:
             return _no(413, "over 10 MB")
         company = f"/companies/{COMPANY}"
-        phone = re.fullmatch(rf"{company}/endpoints/([^/]*)", request.path)
-        known = (f"/tokens/{self._key_id}", company, f"{company}/endpoints/", f"{company}/provisioning-profiles/")
-        if not (phone and phone[1]) and request.path not in known:
+        phones, profiles = f"{company}/endpoints/", f"{company}/provisioning-profiles/"
+        links = {"endpoints": self.base_path + phones, "provisioning-profiles": self.base_path + profiles}
+        documents: dict[str, dict[str, object]] = {
+            f"/tokens/{self._key_id}": {"access_key_id": self._key_id, "links": {"company": self.base_path + company}},
+            company: {"uuid": COMPANY, "name": "Example", "links": links},
+        }
+        phone = re.fullmatch(rf"{phones}([^/]+)", request.path)
+        if not phone and request.path not in (*documents, phones, profiles):
             return _no(404, "not found")
-        verbs = ["GET", "PUT", "DELETE"] if phone and phone[1] else ["GET"]
-        verbs += ["POST"] if request.path == known[2] else []
+        verbs = ["GET", "PUT", "DELETE"] if phone else ["GET"]
+        verbs += ["POST"] if request.path == phones else []
         if request.method not in verbs:
             return _no(405, f"a {request.method} is not for this", {"Allow": ", ".join(verbs)})
         if request.method in ("GET", "DELETE") and request.body:
             return _no(400, f"a {request.method} has no body")
-        if phone and phone[1]:
+        if phone:
             return self._phone(request, trouble, phone[1])
         if trouble.refuse_status is not None:
             return _no(403, trouble.refuse_status)
-        if request.path == known[0]:
-            return _yes({"access_key_id": self._key_id, "links": {"company": self.base_path + company}})
-        if request.path == known[1]:
-            here = f"{self.base_path}{company}"
-            links = {"endpoints": f"{here}/endpoints/", "provisioning-profiles": f"{here}/provisioning-profiles/"}
-            return _yes({"uuid": COMPANY, "name": "Example", "links": links})
+        if request.path in documents:
+            return _yes(documents[request.path])
         if request.method == "POST":
             return self._new_phone(request)
-        return self._page(request, self._profiles if request.path == known[3] else list(self._phones.values()))
+        return self._page(request, self._profiles if request.path == profiles else list(self._phones.values()))
 
     def _page(self, request: Request, entries: list[dict[str, object]] | list[dict[str, str]]) -> Answer:
         """One page of a list, the next one in the Link header."""
