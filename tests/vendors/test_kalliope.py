@@ -219,7 +219,7 @@ def test_the_salt_is_read_from_json_and_from_xml(desk: Desk, body: str) -> None:
     conversation = last_call.prefetch(desk.settings, desk.numbers, desk.memory)
     next(conversation)
     assert "X-authenticate" in conversation.send(Answer(200, {}, body.encode())).headers
-    assert desk.memory.signer.salt == kalliope_signing.Salt((URL, "default"), SALT)
+    assert desk.memory.signer.salts == {(URL, "default"): SALT}
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"salt":""}', b'{"salt":7}', b"<html>login</html>", b'{"salt":"a b"}'])
@@ -242,8 +242,7 @@ def test_a_new_salt_is_fetched_once_after_a_failed_authentication(desk: Desk, st
     assert [request.method for request in desk.pbx.sent] == ["POST", "GET", "POST"]
     first, _, second = desk.pbx.sent
     assert first.headers["X-authenticate"] != second.headers["X-authenticate"]
-    assert desk.memory.signer.salt is not None
-    assert desk.memory.signer.salt.text == "f" * 32
+    assert desk.memory.signer.salts == {(URL, "default"): "f" * 32}
 
 
 def test_an_authentication_that_fails_again_is_refused_and_says_where_to_look(desk: Desk) -> None:

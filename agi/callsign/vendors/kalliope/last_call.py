@@ -16,7 +16,7 @@ from callsign.question import Found, Invalid, Verdict
 from callsign.record import Record, field
 from callsign.settings.sections import Kalliope, Numbers
 from callsign.vendors.interface import Probe, Probed
-from callsign.vendors.kalliope.history import DAY_SECONDS, MASKED, MOST_NUMBERS, Call, History, Window
+from callsign.vendors.kalliope.history import DAY_SECONDS, MASKED, MOST_NUMBERS, History, Window
 from callsign.vendors.kalliope.pbx_clock import local_period
 from callsign.vendors.kalliope.register import NoRegister, rows_of
 from callsign.vendors.kalliope.signing import Signer, base_url, clock_trouble, exchange, trouble_with
@@ -78,18 +78,15 @@ def lastcall(
         oldest = memory.wall() - days * DAY_SECONDS
         if history.is_fresh(memory.steady(), FRESH_SECONDS):
             assert history.since is not None  # noqa: S101
+            if call is not None and call.at >= oldest:
+                found = {"KALLIOPEEXTEN": call.extension, "KALLIOPETIME": call.time, "KALLIOPECALLSTATUS": call.status}
+                return Found(found)
             if call is not None or history.since <= oldest:
-                return _found(call if call is not None and call.at >= oldest else None, history)
+                return Found({}, _remark(history))
         history.days = max(history.days, days)
         trouble = yield from _read_on(section, memory, history, FRESH_SECONDS, arrived)
         if trouble is not None:
             return trouble
-
-
-def _found(call: Call | None, history: History) -> Found:
-    if call is None:
-        return Found({}, _remark(history))
-    return Found({"KALLIOPEEXTEN": call.extension, "KALLIOPETIME": call.time, "KALLIOPECALLSTATUS": call.status})
 
 
 def _remark(history: History) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from callsign import clocks, nonces
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Refused, TryLater
-from callsign.record import Record, replace
+from callsign.record import Record, field, replace
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Kalliope
 from callsign.vendors.kalliope.vendor import ACCEPTED_SECONDS
@@ -33,19 +33,12 @@ _NONCE = re.compile(r"[0-9A-Fa-f]{8,128}")
 _CREATED = re.compile(r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9]Z")
 
 
-class Salt(Record):
-    """A tenant's salt, and whose it is."""
-
-    of: tuple[str, str]  # url, domain
-    text: str
-
-
 class Signer(Record, frozen=False):
-    """What signing needs beside the settings; the salt is kept until an authentication fails."""
+    """What signing needs beside the settings; a salt is kept until an authentication fails."""
 
     wall: Callable[[], float] = clocks.wall
     nonce: Callable[[], str] = nonces.new_nonce
-    salt: Salt | None = None
+    salts: dict[tuple[str, str], str] = field(default_factory=dict)  # by url and domain
 
 
 def digest_password(password: Secret, salt: str) -> Secret:
@@ -87,21 +80,24 @@ def exchange(section: Kalliope, signer: Signer, request: Request) -> Generator[R
 
     A reply to the request for the salt that brings none is given in its place.
     """
-    known = signer.salt
-    if known is not None and known.of == (section.url, section.domain):
+    tenant = section.url, section.domain
+    if known := signer.salts.get(tenant):
         reply = yield _signed(section, signer, known, request)
         if not (isinstance(reply, Answer) and reply.status in AUTH_STATUSES):
             return reply
-    fresh = yield from _fetched_salt(section, signer)
-    return (yield _signed(section, signer, fresh, request)) if isinstance(fresh, Salt) else fresh
+    fresh = yield from _fetched_salt(section)
+    if not isinstance(fresh, str):
+        return fresh
+    signer.salts[tenant] = fresh
+    return (yield _signed(section, signer, fresh, request))
 
 
-def _signed(section: Kalliope, signer: Signer, salt: Salt, request: Request) -> Request:
-    value = header(section, salt.text, signer.nonce(), created_text(signer.wall()))
+def _signed(section: Kalliope, signer: Signer, salt: str, request: Request) -> Request:
+    value = header(section, salt, signer.nonce(), created_text(signer.wall()))
     return replace(request, headers={**request.headers, "X-authenticate": value}, verify=section.verify)
 
 
-def _fetched_salt(section: Kalliope, signer: Signer) -> Generator[Request, Reply, Salt | Reply]:
+def _fetched_salt(section: Kalliope) -> Generator[Request, Reply, str | Reply]:
     """Anonymous: `{"salt":"…"}`, or XML whatever Accept says."""
     url = f"{base_url(section)}/salt/{quote(section.domain, safe='')}"
     headers = {"Accept": "application/json"}
@@ -112,8 +108,7 @@ def _fetched_salt(section: Kalliope, signer: Signer) -> Generator[Request, Reply
     found = _SALT_IN_XML.search(reply.body[:4096].decode("utf-8", "replace"))
     text = body.get("salt") if isinstance(body, dict) else found and found[1]
     if reply.status == 200 and isinstance(text, str) and _SALT.fullmatch(text):
-        signer.salt = Salt((section.url, section.domain), text)
-        return signer.salt
+        return text
     if reply.status == 200:
         return NoAnswer("the PBX gave no salt; is [kalliope] url right?", sent=True)
     return reply
