@@ -62,12 +62,6 @@ class Channel:
             name = name.removeprefix("_").removeprefix("_")
         self._variables[name] = self.written[name] = value
 
-    def set_one(self, pair: str) -> None:
-        """The application Set: one name=value, all of it taken as it stands; without `=` nothing happens."""
-        name, equals, value = pair.partition("=")
-        if equals:
-            self.set(name, value)
-
     def set_many(self, pairs: str) -> None:
         """The application MSet: split as arguments, then each at its first `=`; others are ignored.
 

@@ -70,7 +70,9 @@ def _exec(channel: Channel, arguments: list[str]) -> str:
     if application == "mset":
         channel.set_many(options)
     elif application == "set":
-        channel.set_one(options)
+        name, equals, value = options.partition("=")
+        if equals:  # else nothing happens
+            channel.set(name, value)
     elif application not in ("noop", "verbose"):
         return NO_SUCH_APPLICATION
     return "200 result=0"
