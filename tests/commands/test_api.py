@@ -181,6 +181,8 @@ def test_the_keys_own_company_is_filled_in(settings: Path, box: Sandbox) -> None
     path = f"/companies/{COMPANY}/endpoints/000413aabbcc"
     assert methods(box) == [("GET", "/tokens/ck_1"), ("GET", path)]
     assert good(settings, "sraps", "get", f"{box.url('sraps')}{path}") == told
+    settings.write_text(settings.read_text().replace(box.url("sraps"), f"{box.url('sraps')}/"))
+    assert good(settings, "sraps", "GET", f"{box.url('sraps')}{path}") == told
     assert good(settings, "sraps", "GET", f"/sraps/api/v1{path}") == told
 
 

@@ -327,6 +327,10 @@ def test_a_command_is_answered_as_asterisk_answers(command: str, answer: str) ->
     assert session.ended_well is not answer.startswith("510")
 
 
+def test_set_takes_all_behind_the_sign_and_ignores_what_has_none() -> None:
+    assert talk('EXEC Set "A=x=\\"y\\",z"', "EXEC Set B")[1].variables == {"A": 'x="y",z'}
+
+
 def test_an_answered_channel_is_up() -> None:
     assert talk("ANSWER", "CHANNEL STATUS")[0][1] == "200 result=6"
 
@@ -621,6 +625,15 @@ def test_a_session_plays_over_a_pair_of_streams() -> None:
     with open(answers_out, "rb") as answers:
         assert answers.read().endswith(b"\n\n200 result=1\nHANGUP\n")
     assert session.variables == {"A": "1"}
+
+
+def test_a_script_that_never_reads_ends_at_the_timeout() -> None:
+    commands_out, commands_in = os.pipe()
+    answers_out, answers_in = os.pipe()
+    with open(commands_in, "wb", 0), open(answers_out, "rb", 0):
+        wire = Wire(open(commands_out, "rb", 0), open(answers_in, "wb", 0), seconds=0.2)  # noqa: SIM115
+        session = play(wire, "agi://h/x", Call(calleridname="x" * 4_000_000))
+    assert "the peer reads nothing" in session.trouble
 
 
 # -- scripts

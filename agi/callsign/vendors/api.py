@@ -150,7 +150,7 @@ def verdict_on(answer: Answer, meaning: str, who: str, hidden: str) -> Refused |
     pause = answer.retry_after_seconds()
     words = [words_in(answer, hidden), meaning, f"{who} asks for a pause of {pause:.0f} s" if pause else ""]
     reason = f"HTTP {answer.status}: {'; '.join(filter(None, words))}"
-    return TryLater(reason, pause) if answer.status < 400 or answer.is_temporary() else Refused(reason)
+    return TryLater(reason) if answer.status < 400 or answer.is_temporary() else Refused(reason)
 
 
 def words_in(answer: Answer, hidden: str) -> str:

@@ -81,7 +81,7 @@ def lastcall(
             if call is not None and call.at >= oldest:
                 found = {"KALLIOPEEXTEN": call.extension, "KALLIOPETIME": call.time, "KALLIOPECALLSTATUS": call.status}
                 return Found(found)
-            if call is not None or history.since <= oldest:
+            if history.since <= oldest:
                 return Found({}, _remark(history))
         history.days = max(history.days, days)
         trouble = yield from _read_on(section, memory, history, FRESH_SECONDS, arrived)
