@@ -55,7 +55,7 @@ ALTER ROLE callsign SET lock_timeout = '1s';
 ALTER ROLE callsign SET idle_in_transaction_session_timeout = '5s';
 """
 
-STILL_IN = "SELECT pid FROM pg_stat_activity WHERE datname = %s"
+OTHERS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 
 LEFT = f"""
 SELECT (SELECT count(*) FROM pg_class WHERE oid >= {FIRST_OF_A_USER})
@@ -188,10 +188,13 @@ class Postgres:
 
     def sql(self, statement: str, *values: object, database: str = "postgres") -> list[Any]:
         """What its superuser is answered, also while it is read-only for all others."""
-        where = f"host={self.folder} port={self.port} dbname={database} user={SUPERUSER} connect_timeout=5"
-        with psycopg.connect(where, autocommit=True, options="-c default_transaction_read_only=off") as connection:
+        with self.superuser(database) as connection:
             cursor = connection.execute(statement, values)  # type: ignore[call-overload]
             return cursor.fetchall() if cursor.description else []
+
+    def superuser(self, database: str = "postgres") -> psycopg.Connection[Any]:
+        where = f"host={self.folder} port={self.port} dbname={database} user={SUPERUSER} connect_timeout=5"
+        return psycopg.connect(where, autocommit=True, options="-c default_transaction_read_only=off")
 
     def make_database(self, name: str = "callsign") -> None:
         """An empty one, in which callsign_owner may do all."""
@@ -199,10 +202,11 @@ class Postgres:
 
     def empty_database(self, name: str) -> bool:
         """Ends who is in it and takes away what ROLES own there.  Returns whether it is as it was made."""
-        self.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", name)
-        wait_until(lambda: self.sql(STILL_IN, name) == [])
-        self.sql(f"DROP OWNED BY {', '.join(ROLES)}", database=name)
-        return self.sql(LEFT, database=name) == [(0,)]
+        with self.superuser(name) as connection:
+            connection.execute(f"SELECT pg_terminate_backend(pid) {OTHERS}")
+            wait_until(lambda: connection.execute(f"SELECT {OTHERS}").rowcount == 0)
+            connection.execute(f"DROP OWNED BY {', '.join(ROLES)}")
+            return connection.execute(LEFT).fetchall() == [(0,)]
 
     def where(self, role: str = "callsign", database: str = "callsign") -> str:
         """[cluster] database, without the password."""
