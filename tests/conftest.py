@@ -76,6 +76,16 @@ def pytest_collection() -> Generator[None, object, object]:
     return collected
 
 
+LONGEST_NAME = 100
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """A value of a megabyte is no name: each process would tell it at each step."""
+    if isinstance(val, (str, bytes)) and len(val) > LONGEST_NAME:
+        return f"{ascii(val[:LONGEST_NAME])}... of {len(val)}"
+    return None
+
+
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:

@@ -38,10 +38,18 @@ def sections(box: Sandbox) -> str:
     return f'{vendor_sections(box)}\n[mor]\nurl = "{box.url("mor")}"\nuser = "admin"\nkey = "demo-mor-key"\n'
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Product]:
-    with Sandbox(accounts=ACCOUNTS) as box, Product(tmp_path, sections(box)) as running:
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    folder = tmp_path_factory.mktemp("standing")
+    with Sandbox(accounts=ACCOUNTS) as box, Product(folder, sections(box)) as running:
         yield running
+
+
+@pytest.fixture
+def server(standing: Product) -> Product:
+    """One for all of them, whose log is the test's own."""
+    standing.forget_log()
+    return standing
 
 
 def test_the_lines_of_a_step_and_of_its_delivery_carry_the_same_two_ids(server: Product) -> None:

@@ -124,6 +124,11 @@ class Product:
         with self._grew:
             return list(self._log)
 
+    def forget_log(self) -> None:
+        """What was said until now is not looked at any more."""
+        with self._grew:
+            self._log.clear()
+
     def wait_log(self, wanted: Callable[[str], bool], seconds: float = LONG_SECONDS) -> str:
         """The first log line that fits.  Fails when the process ends or the time is over before."""
         end = time.monotonic() + seconds
