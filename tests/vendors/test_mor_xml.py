@@ -123,7 +123,7 @@ def test_as_deep_as_allowed_is_read() -> None:
 def test_a_file_that_unpacks_to_too_much_is_not_unpacked_whole() -> None:
     packer = zlib.compressobj(9, wbits=16 + zlib.MAX_WBITS)
     million = b" " * (1 << 20)
-    bomb = packer.compress(BALANCE.encode()) + b"".join(packer.compress(million) for _ in range(256)) + packer.flush()
+    bomb = packer.compress(BALANCE.encode()) + b"".join(packer.compress(million) for _ in range(16)) + packer.flush()
     content = mor_xml._unpacked(bomb, 1000)
     assert content is not None
     assert len(content) == 1001
