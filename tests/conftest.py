@@ -82,7 +82,7 @@ LONGEST_NAME = 100
 def pytest_make_parametrize_id(val: object) -> str | None:
     """A value of a megabyte is no name: each process would tell it at each step."""
     if isinstance(val, (str, bytes)) and len(val) > LONGEST_NAME:
-        return f"{ascii(val[:LONGEST_NAME])}... of {len(val)}"
+        return f"{val[:LONGEST_NAME]!a}... of {len(val)}"
     return None
 
 

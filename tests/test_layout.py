@@ -22,6 +22,7 @@ from callsign.settings.sections import SECTIONS, Settings
 from callsign.steps.handlers import HANDLERS, Notify
 from callsign.vendors.interface import Ask
 from callsign.vendors.registry import VENDORS
+from product import bare_environment
 
 pytestmark = pytest.mark.xdist_group("layout")  # each process would read the whole package for itself
 
@@ -211,7 +212,7 @@ def test_a_start_loads_nothing_long_that_no_call_needs(start: str) -> None:
         f"import sys, logging; before = set(sys.modules); import callsign.{start}; "
         f"print([name for name in {needless} if name in sys.modules and name not in before])"
     )
-    done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(AGI)}, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], env=bare_environment(), capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr
 
 
@@ -251,7 +252,7 @@ def test_a_plain_scripts_call_has_its_status_before_what_it_does_not_need_is_loa
         f'[outbox]\npath = "{tmp_path}/outbox.db"\n[skarabee]\nurl = "https://crm.example/"\nbusinessid = "1"\n'
         'key = "k"\n[noojee]\nurl = "https://recorder.example/"\nkey = "k"\n'
     )
-    environment = {"PYTHONPATH": str(AGI), "CALLSIGN_CONFIG": str(settings)}
+    environment = {**bare_environment(), "CALLSIGN_CONFIG": str(settings)}
     code = ANSWERS % (args, system)
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     status, at_commit, at_status = done.stdout.splitlines() or ["", "", ""]

@@ -24,6 +24,7 @@ from callsign.phone_numbers import (
     may_be_same,
     pattern_to_regex,
 )
+from product import bare_environment
 
 FORMS = ("national", "e164", "asis")
 
@@ -379,5 +380,4 @@ def test_the_countries_that_are_known_without_a_plan_have_one_and_loading_settin
         "config.load(pathlib.Path(sys.argv[1]), check_country=True)\n"
         "sys.exit('phonenumbers' in sys.modules or 'requests' in sys.modules)"
     )
-    environment = {"PYTHONPATH": str(Path(__file__).parents[1] / "agi")}
-    assert subprocess.run([sys.executable, "-c", code, str(settings)], env=environment).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code, str(settings)], env=bare_environment()).returncode == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from callsign.outbox.outbox import Outbox
-from product import PROJECT
+from product import bare_environment
 from settings_file import write
 
 
@@ -19,9 +19,7 @@ def test_nothing_of_the_cluster_is_loaded_before_the_settings_name_one(start: st
         f"import sys; import callsign.{start}; "
         "print([name for name in sys.modules if name.startswith(('callsign.cluster', 'psycopg'))])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], env={"PYTHONPATH": str(PROJECT / "agi")}, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], env=bare_environment(), capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr
 
 
@@ -33,7 +31,5 @@ def test_nor_by_a_command_that_would_ask_it(words: list[str], tmp_path: Path) ->
         f"import sys; from callsign.commands.main import main; main({[*words, '--config', str(settings)]}); "
         "print('of it:', [name for name in sys.modules if name.startswith(('callsign.cluster', 'psycopg'))])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], env={"PYTHONPATH": str(PROJECT / "agi")}, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], env=bare_environment(), capture_output=True, text=True)
     assert done.stdout.endswith("of it: []\n"), done.stdout + done.stderr

@@ -14,7 +14,7 @@ import pytest
 from callsign.commands import agi_debug
 from callsign.commands.main import COMMANDS, parser_of
 from command_line import callsign_text as run
-from product import PROJECT
+from product import bare_environment
 
 PROGRAMS = [*COMMANDS, "agi-debug"]
 
@@ -90,8 +90,9 @@ for command in COMMANDS:
 
 
 def test_a_command_loads_no_other() -> None:
-    path = {"PYTHONPATH": str(PROJECT / "agi")}
-    done = subprocess.run([sys.executable, "-c", LOADS], env=path, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", LOADS], env=bare_environment(), capture_output=True, text=True, check=True
+    )
     lines = [line.split() for line in done.stdout.splitlines()]
     loaded = {command: {name for name in COMMANDS if f"callsign.commands.{name}" in all_} for command, *all_ in lines}
     assert loaded == {command: {command} for command in COMMANDS}

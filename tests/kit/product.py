@@ -53,6 +53,12 @@ key = "recorder-key"
 """
 
 
+def bare_environment() -> dict[str, str]:
+    """Of a Python that finds callsign and nothing else; what it compiles goes where all others' goes, if anywhere."""
+    cache = "PYTHONPYCACHEPREFIX"
+    return {"PYTHONPATH": str(PROJECT / "agi"), **{name: os.environ[name] for name in (cache,) if name in os.environ}}
+
+
 def looks_old(settings: Path) -> None:
     """A settings file that was written just now makes who reads it wait for whoever may still write to it."""
     os.utime(settings, (0, 0))

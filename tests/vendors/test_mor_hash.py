@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from callsign.settings.secret import Secret
 from callsign.vendors.mor.hash import OWN_NAMES, hashed, invalid_value, names_in_order, text_to_sign, unlisted
 from callsign.vendors.signing import MASK, sha1_hex
-from product import PROJECT
+from product import bare_environment
 
 Vector = dict[str, Any]
 VECTORS = tomli.loads((Path(__file__).parents[1] / "vectors" / "mor.toml").read_text(encoding="utf-8"))["vector"]
@@ -148,7 +148,5 @@ def test_a_value_that_the_server_hashes_passes(name: str, value: str) -> None:
 def test_nothing_is_read_before_it_is_needed() -> None:
     late = ("importlib.resources", "xml.parsers.expat", "zlib", "difflib")
     script = f"import sys, callsign.vendors.registry; print([name for name in {late} if name in sys.modules])"
-    done = subprocess.run(
-        [sys.executable, "-c", script], env={"PYTHONPATH": str(PROJECT / "agi")}, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", script], env=bare_environment(), capture_output=True, text=True)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")

@@ -34,8 +34,8 @@ from callsign.vendors.sraps import client, hawk, phones
 from callsign.vendors.sraps.client import LINKS_SECONDS, MOST_PAGES, MOST_TRIES, PROFILES_SECONDS
 from callsign.vendors.sraps.memory import Memory
 from clocks_play import Clock
+from product import bare_environment
 
-AGI = Path(__file__).resolve().parents[2] / "agi"
 KEY = Secret("the-key-secret")
 URL = "https://api.sraps.example/api/v1"
 COMPANY = f"{URL}/companies/c1"
@@ -850,7 +850,7 @@ def test_sign_and_the_probe_are_those_of_the_registry() -> None:
 def test_a_script_that_asks_nothing_does_not_load_hawk() -> None:
     late = {"callsign.vendors.sraps.hawk", "secrets"}
     code = f"import sys, callsign.steps.handlers; sys.exit(bool({late} & sys.modules.keys()))"
-    assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(AGI)}, check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], env=bare_environment(), check=False).returncode == 0
 
 
 def test_the_probe_says_whether_key_and_clock_are_good() -> None:
