@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from tqdm import tqdm
+
 from callsign import clocks
 from callsign.commands import common
 from callsign.commands.cdr_joining import BadPart, Joined
@@ -102,7 +104,9 @@ def _download(
     """Raises CommandFailed, OSError."""
     joined = Joined("text" if options.style == "blues_out" else form)
     signer, transport = Signer(), HttpTransport()
-    for part in _with_progress(parts):
+    tqdm.set_lock(threading.RLock())  # its own is one between processes, of which Python 3.14 warns at our end
+    bar: Iterable[Part] = tqdm(parts, unit="month", leave=False, disable=None)  # at a terminal alone
+    for part in bar:
         month = f"{part.begin:%Y-%m}"
         asked = unmistakable(part, section.timezone)
         begin, end = map(str, asked)
@@ -121,17 +125,6 @@ def _download(
             f"the register has no call {options.call} {period}; a call is in it only after its end"
         )
     file.write(joined.end())
-
-
-def _with_progress(parts: list[Part]) -> Iterable[Part]:
-    """A bar on a terminal, a month a step."""
-    if not sys.stderr.isatty():
-        return parts
-    from tqdm import tqdm
-
-    tqdm.set_lock(threading.RLock())  # its own is one between processes, of which Python 3.14 warns at our end
-    bar: Iterable[Part] = tqdm(parts, unit="month", leave=False, file=sys.stderr)
-    return bar
 
 
 @contextmanager
