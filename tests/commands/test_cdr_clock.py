@@ -12,9 +12,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from callsign.commands.cdr_joining import BadPart
-from callsign.commands.cdr_periods import months, unmistakable
+from callsign.commands.cdr_periods import months
 from callsign.commands.cdr_selecting import within
 from callsign.sandbox.vendors.sandbox import Sandbox
+from callsign.vendors.kalliope.pbx_clock import unmistakable
 from command_line import callsign_text
 from product import looks_old
 
@@ -122,7 +123,7 @@ def test_where_calls_have_no_time_the_hour_is_refused(tmp_path: Path) -> None:
 
 def test_a_period_whose_ends_are_clear_is_asked_for_as_it_is() -> None:
     part = months(pbx_time("2026-10-25 01:59:59"), pbx_time("2026-10-25 03:00"), AUTUMN[0])[0]
-    assert unmistakable(part, "Europe/Rome") == part
+    assert unmistakable(*part, "Europe/Rome") == part
 
 
 @pytest.mark.parametrize(

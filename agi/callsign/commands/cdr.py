@@ -18,7 +18,7 @@ from tqdm import tqdm
 from callsign import clocks
 from callsign.commands import common
 from callsign.commands.cdr_joining import BadPart, Joined
-from callsign.commands.cdr_periods import Part, given, months, unmistakable
+from callsign.commands.cdr_periods import Part, given, months
 from callsign.commands.cdr_selecting import ELSEWHERE, NAME, within
 from callsign.commands.interrupts import ended_by_signals
 from callsign.delivery.conversation import run_conversation
@@ -27,6 +27,7 @@ from callsign.http.transport import HttpTransport
 from callsign.settings.accounts import account_of, place_named
 from callsign.settings.sections import Kalliope
 from callsign.vendors.kalliope.last_call import by_period, register
+from callsign.vendors.kalliope.pbx_clock import unmistakable
 from callsign.vendors.kalliope.signing import Signer
 
 EPILOG = """\
@@ -93,7 +94,7 @@ def _parts(zone: str, options: common.Options) -> list[Part]:
     if options.json and is_text:
         raise common.UsageFault("--json: --style blues_out is text always")
     parts = months(*given(options.begin, options.end, options.call, zone), zone)
-    if is_text and any(unmistakable(part, zone) != part for part in parts):
+    if is_text and any(unmistakable(*part, zone) != part for part in parts):
         raise common.UsageFault(f"--style blues_out: its calls have no {NAME} that can be read: {ELSEWHERE}")
     return parts
 
@@ -108,7 +109,7 @@ def _download(
     bar: Iterable[Part] = tqdm(parts, unit="month", leave=False, disable=None)  # at a terminal alone
     for part in bar:
         month = f"{part.begin:%Y-%m}"
-        asked = unmistakable(part, section.timezone)
+        asked = unmistakable(*part, section.timezone)
         begin, end = map(str, asked)
         request = by_period(section, options.style, ACCEPT[form], begin, end, MAX_BYTES, options.call or "")
         conversation = register(section, signer, request)

@@ -69,13 +69,3 @@ def months(begin: datetime, end: datetime, zone: str) -> list[Part]:
         parts.append(Part(begin, min(end, following - _SECOND)))
         begin = following
     return parts
-
-
-def unmistakable(part: Part, zone: str) -> Part:
-    """The same or more, with ends that the PBX's clock shows once."""
-    begin, end = part
-    while is_twice_or_never(begin, zone):
-        begin -= _HOUR
-    while is_twice_or_never(end, zone):
-        end += _HOUR
-    return Part(begin, end)

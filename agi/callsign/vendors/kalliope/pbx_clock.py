@@ -33,18 +33,24 @@ def epoch_of(call_id: str) -> float | None:
 
 
 def local_period(begin: float, end: float, zone: str) -> tuple[str, str]:
-    """The period (epoch seconds) as the PBX's clock shows it, and never less of it.
-
-    An end that would lie in the hour that is there twice is moved out of it: which of the two the PBX takes it
-    for is unknown, and what is between two such ends may be shown outside of them.
-    """
+    """The period (epoch seconds) as the PBX's clock shows it, and never less of it."""
     first = datetime.fromtimestamp(begin, ZoneInfo(zone)).replace(tzinfo=None)
     last = datetime.fromtimestamp(end, ZoneInfo(zone)).replace(tzinfo=None) + timedelta(seconds=1)
-    while is_twice_or_never(first, zone):
-        first -= timedelta(hours=1)
-    while is_twice_or_never(last, zone):
-        last += timedelta(hours=1)
+    first, last = unmistakable(first, last, zone)
     return first.strftime("%Y-%m-%d %H:%M:%S"), last.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def unmistakable(begin: datetime, end: datetime, zone: str) -> tuple[datetime, datetime]:
+    """The same period or more of it, with ends that the PBX's clock shows once.
+
+    In the hour that is there twice an end means both: which of them the PBX takes it for is unknown, and what is
+    between two such ends may be shown outside of them.
+    """
+    while is_twice_or_never(begin, zone):
+        begin -= timedelta(hours=1)
+    while is_twice_or_never(end, zone):
+        end += timedelta(hours=1)
+    return begin, end
 
 
 def is_twice_or_never(local: datetime, zone: str) -> bool:
