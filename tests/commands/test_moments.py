@@ -71,3 +71,8 @@ def test_a_time_of_day_behind_since_is_the_one_after_it() -> None:
 def test_what_is_no_moment_says_what_is_wanted(text: str) -> None:
     with pytest.raises(UsageFault, match="wanted a time"):
         since(text, at(NOW))
+
+
+def test_the_end_of_the_last_day_that_a_calendar_has_is_on_none() -> None:
+    with pytest.raises(UsageFault, match="on no calendar"):
+        until("9999-12-31", at(NOW))

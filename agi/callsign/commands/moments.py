@@ -25,17 +25,17 @@ def until(text: str, now: float, begin: float | None = None) -> float:
 
     A time of day is the first one after `begin`, without that the last one that there was.  Raises UsageFault.
     """
-    moment, length = _moment(text, now)
-    if begin is not None and _CLOCK.fullmatch(text.strip()) and moment < begin:
-        moment = _days_later(moment, 1)
-    return _days_later(moment, 1) if length == _UNITS["d"] else moment + length
+    first, end = _moment(text, now)
+    is_a_day_later = begin is not None and _CLOCK.fullmatch(text.strip()) and first < begin
+    return _days_later(end, 1) if is_a_day_later else end
 
 
 def _moment(text: str, now: float) -> tuple[float, float]:
-    """The beginning of what is named, and how many seconds it lasts."""
+    """The beginning of what is named, and its end."""
     text = text.strip()
     if ago := _AGO.fullmatch(text):
-        return now - int(ago[1]) * _UNITS[ago[2]], 0.0
+        moment = now - int(ago[1]) * _UNITS[ago[2]]
+        return moment, moment
     day, _, clock = text.replace("T", " ").partition(" ") if _DATE.match(text) else ("", "", text)
     named_day, named_clock = _DATE.fullmatch(day), _CLOCK.fullmatch(clock.strip())
     if (day and not named_day) or (clock and not named_clock) or not text:
@@ -44,14 +44,14 @@ def _moment(text: str, now: float) -> tuple[float, float]:
         year, month, date = map(int, named_day.groups()) if named_day else time.localtime(now)[:3]
         base = datetime(year, month, date)  # noqa: DTZ001
         if named_clock is None:
-            return base.timestamp(), _UNITS["d"]
+            return base.timestamp(), (base + timedelta(days=1)).timestamp()
         hour, minute, second = (int(part or 0) for part in named_clock.groups())
         moment = base.replace(hour=hour, minute=minute, second=second).timestamp()
     except (ValueError, OverflowError, OSError):
         raise UsageFault(f"{text!r} is on no calendar, {WANTED}") from None
     if not named_day and moment > now:
         moment = _days_later(moment, -1)
-    return moment, 0.0 if named_clock[3] else _UNITS["m"]
+    return moment, moment + (0 if named_clock[3] else _UNITS["m"])
 
 
 def _days_later(moment: float, days: int) -> float:
