@@ -460,13 +460,21 @@ def test_what_is_no_jobs_number_is_wrong_usage(command: str, job: str, settings:
     assert "is no job's number" in done.stderr
 
 
-def test_status_tells_of_a_server_that_cannot_make_its_store(server: Product, tmp_path: Path) -> None:
-    text = server.settings.read_text().replace(str(server.store), "/proc/nope/outbox.db")
+@pytest.mark.parametrize("folder", ["/proc/nope", "/etc/passwd/nope"])
+def test_status_tells_of_a_server_that_cannot_make_its_store(server: Product, tmp_path: Path, folder: str) -> None:
+    text = server.settings.read_text().replace(str(server.store), f"{folder}/outbox.db")
     other = write(tmp_path, text.replace('"127.0.0.1:0"', f'"127.0.0.1:{server.port}"'), "other.toml")
     done = run("status", "--config", str(other))
     assert done.returncode == 1
-    assert "/proc/nope/outbox.db is not there though the server runs" in done.stdout
+    assert f"{folder}/outbox.db is not there though the server runs" in done.stdout
     assert run("status", "--check", "--config", str(other)).returncode == 2
+
+
+def test_a_store_below_a_file_is_no_fault_of_callsigns_also_for_root(tmp_path: Path) -> None:
+    settings = write(tmp_path, '[outbox]\npath = "/etc/passwd/nope/outbox.db"\n')
+    done = run("jobs", "--config", str(settings))
+    assert done.returncode == 1
+    assert done.stderr == "callsign jobs: the store /etc/passwd/nope/outbox.db cannot be read: Not a directory\n"
 
 
 @pytest.mark.parametrize("command", ["retry", "drop"])

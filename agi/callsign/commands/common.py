@@ -87,7 +87,7 @@ def store_is_there(store: Path) -> bool:
     """Whether it has been made.  Raises OutboxError where this user may not look."""
     try:
         store.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as fault:
         raise OutboxError(f"this user may not look into {store.parent}") from fault

@@ -16,7 +16,7 @@ def become_owner(store: Path) -> None:
         return
     try:
         folder = os.stat(store.parent)
-    except FileNotFoundError:  # root makes it
+    except (FileNotFoundError, NotADirectoryError):  # root makes it, or hears that it cannot
         return
     if folder.st_uid != 0:
         os.setgroups([])
