@@ -87,35 +87,6 @@ def _job_of(row: tuple[Any, ...], recovered: bool) -> Job:
     return Job(id_, notification, now + left, attempts, due, recovered)
 
 
-def keep(db: sqlite3.Connection, jobs: Iterable[Job]) -> int:
-    """Writes jobs that another store had into this one, under their numbers; how many.
-
-    Left out is a job that is here already, and one whose number was given to another one meanwhile: that
-    one lives in memory only.
-    """
-    rows = (_row_to_keep(job, clocks.wall() - clocks.steady()) for job in jobs)
-    kept = db.executemany(sql.KEEP_JOB, rows).rowcount
-    known = [(job.id, digest_of(job.notification), job.notification.created_at) for job in jobs]
-    db.executemany(sql.KEEP_ONCE, [row for row in known if row[1]])
-    return kept
-
-
-def name_kept(db: sqlite3.Connection, name: str) -> str:
-    """The store's name; it gets that of the lost one before it, if it comes after one: its jobs keep their numbers."""
-    if name:
-        db.execute(sql.KEEP_NAME, (name,))
-        return name
-    return str(db.execute(sql.STORE_NAME).fetchone()[0])
-
-
-def _row_to_keep(job: Job, boot_at: float) -> tuple[object, ...]:
-    notification = job.notification
-    life = notification.created_at, notification.lifetime_seconds, clocks.boot_id(), job.steady_deadline
-    next_try = boot_at + job.due if job.due else None
-    who = notification.system, notification.action, notification.call
-    return job.id, *who, json.dumps(dict(notification.facts)), *life, job.attempts, next_try, job.id
-
-
 def digest_of(notification: Notification) -> str:
     """Of its `dedupe_key`, as the store keeps it; empty where there is none."""
     key = notification.dedupe_key

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING
 from callsign.log_text import own_fault
 from callsign.outbox import schema as sql
 from callsign.outbox.access import StoreAccess
-from callsign.outbox.file import LOCK_SECONDS, NO_STORE
+from callsign.outbox.after_loss import AfterLoss
+from callsign.outbox.file import LOCK_SECONDS
 from callsign.outbox.hand_over import AFTER_SECONDS, HandOver
-from callsign.outbox.jobs import insert, jobs_of, keep, name_kept
+from callsign.outbox.jobs import insert
+from callsign.outbox.others import NOTHING_SEEN, JobsOfOthers, SeenUpTo
 from callsign.outbox.sync import WalSync
 from callsign.outbox.unwritten import Unwritten, ends_in
 from callsign.outbox.upkeep import Tidying
 from callsign.outbox.values import Added, Change, Job, Listen, NewJob
 from callsign.outbox.write_queue import Batch, WriteQueue
-from callsign.record import Record
 
 if TYPE_CHECKING:
     from callsign.outbox.check import StoreCheck
@@ -31,23 +32,6 @@ QUIET_SECONDS = 1.0  # without work, after which the writer looks for jobs of ot
 CLOSE_SECONDS = 2 * LOCK_SECONDS + 1  # two waits for the lock, and the last commit
 
 log = logging.getLogger("callsign.outbox")
-
-
-class SeenUpTo(Record):
-    """How far the writer has looked for jobs of others: SQLite's data_version, the highest id."""
-
-    data_version: int
-    highest_id: int
-
-
-NOTHING_SEEN = SeenUpTo(-2, 0)
-"""Nobody has listened yet: the next look tells how far the backlog reaches."""
-
-NEW_CONNECTION = -1
-"""A data_version that SQLite never gives."""
-
-ALL = -1
-HIGHEST_ID = 2**63 - 1
 
 
 class OutboxWriter:
@@ -68,10 +52,8 @@ class OutboxWriter:
             self._check = StoreCheck(path, self.has_looked, self._store.file.report)
         self._turn = threading.Lock()  # around every use of the connection and of what is below
         self._hand_over = HandOver(path, self._store.file.report)
-        self._seen = NOTHING_SEEN
-        self._connection = (0, NO_STORE)  # which one, to which store
-        self._name = ""  # the store's, which one that comes after a lost one gets too
-        self._complete = NO_STORE  # which store has all that is known to be open
+        self._others = JobsOfOthers(self._store.file)
+        self._after_loss = AfterLoss(self._store.file)
         self._unwritten: list[Change] = []
         self._kept = Unwritten(path)
         self._logged: set[str] = set()  # what the log has said since the store worked last
@@ -129,7 +111,7 @@ class OutboxWriter:
 
     def _set_listener(self, listen: Listen) -> None:
         self._hand_over.listen(listen.on_jobs, listen.on_new_store)
-        self._seen = NOTHING_SEEN
+        self._others.seen = NOTHING_SEEN
         if listen.on_jobs is not None:
             self._unwritten = self._kept.found() + self._unwritten
 
@@ -212,15 +194,14 @@ class OutboxWriter:
         kept = 0
         try:
             with self._store.transaction(bool(new_jobs), patient) as db:
-                self._note_connection()
-                seen = self._seen
+                seen, known = NOTHING_SEEN, self._hand_over.open
                 if self._hand_over.listener is not None:
-                    seen = self._jobs_of_others(db, jobs)
-                is_new = self._store.file.identity != self._complete
+                    found, seen = self._others.look(db)
+                    jobs += [job for job in found if (job.id, job.notification.created_at) not in known]
+                is_new = self._after_loss.is_due
                 if is_new:
-                    self._name = name_kept(db, self._name)
-                if is_new and self._hand_over.open:
-                    kept = keep(db, self._hand_over.open.values())
+                    kept = self._after_loss.fill(db, known.values())
+                if is_new and known:
                     seen = SeenUpTo(seen.data_version, max(seen.highest_id, self._store.highest_id))
                 for new in new_jobs:
                     if new.claim.acquire(blocking=False):
@@ -238,40 +219,18 @@ class OutboxWriter:
 
     def _go_on_with_new_store(self, kept: int) -> None:
         """Committed: the store that is there now has all that is known to be open."""
-        before, self._complete = self._complete, self._store.file.identity
-        if before == NO_STORE:
+        if not self._after_loss.is_over():
             return
         log.warning("the store %s is a new one; jobs that waited and are in it now: %d", self._path, kept)
         if self._hand_over.on_new_store is not None:
             self._hand_over.on_new_store()
-
-    def _note_connection(self) -> None:
-        """A new connection counts its data_version from the start, a new store its ids."""
-        opened, store = self._store.file.openings, self._store.file.identity
-        if (opened, store) != self._connection and self._seen is not NOTHING_SEEN:
-            known = store == self._connection[1]
-            self._seen = SeenUpTo(NEW_CONNECTION, self._seen.highest_id if known else 0)
-        self._connection = opened, store
-
-    def _jobs_of_others(self, db: sqlite3.Connection, jobs: list[Job]) -> SeenUpTo:
-        """Rows that another connection committed: ids are given under the lock, so they stand above ours."""
-        seen = self._seen
-        (version,) = db.execute("PRAGMA data_version").fetchone()
-        if seen is NOTHING_SEEN:
-            (highest,) = db.execute(sql.NEWEST_OPEN).fetchone()
-            return SeenUpTo(version, highest or 0)
-        if version == seen.data_version:
-            return seen
-        found, highest = jobs_of(db.execute(sql.OPEN_JOBS, (seen.highest_id, HIGHEST_ID, ALL)), recovered=False)
-        jobs += [job for job in found if (job.id, job.notification.created_at) not in self._hand_over.open]
-        return SeenUpTo(version, max(highest, seen.highest_id))
 
     def _note(self, jobs: list[Job], seen: SeenUpTo) -> None:
         """What was committed is to be handed over; how far we have seen."""
         newest = max(seen.highest_id, jobs[-1].id if jobs else 0)
         self._store.highest_id = max(self._store.highest_id, newest)
         if self._hand_over.listener is not None:
-            self._seen = SeenUpTo(seen.data_version, newest)
+            self._others.seen = SeenUpTo(seen.data_version, newest)
             for job in jobs:
                 self._hand_over.open[job.id, job.notification.created_at] = job
         self._hand_over.add(jobs, seen.highest_id)
