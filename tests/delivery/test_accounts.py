@@ -114,7 +114,7 @@ def test_a_dead_recorder_of_one_tenant_holds_up_no_other(side: Office) -> None:
 def test_a_call_waits_for_its_own_account_though_another_ones_recorder_is_away(side: Office) -> None:
     side.recorders.answers["antwerp.example"] = lambda: NoAnswer("no connection", sent=False)
     away = side.start("noojee.antwerp")
-    assert side.delivery.wait_for(away, LONG_SECONDS) is None
+    assert side.delivery.outcomes.wait_for(away, LONG_SECONDS) is None
     assert side.end_of(side.start("noojee.gent")) == (State.DELIVERED, "")
 
 

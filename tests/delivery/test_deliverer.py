@@ -89,7 +89,7 @@ def test_an_end_that_came_before_anybody_waited_is_told_at_once(side: Side) -> N
     first = side.add(recording("start", "1.1"))
     assert side.vendor.was_asked("start 1.1")
     assert side.end_of(side.add(recording("stop", "1.1"))) == (State.DELIVERED, "")
-    assert side.delivery.wait_for(first, 0.0) == (State.DELIVERED, "")
+    assert side.delivery.outcomes.wait_for(first, 0.0) == (State.DELIVERED, "")
 
 
 def test_a_wait_ends_when_it_is_over_and_the_delivery_goes_on_behind_it(side: Side) -> None:
@@ -97,7 +97,7 @@ def test_a_wait_ends_when_it_is_over_and_the_delivery_goes_on_behind_it(side: Si
     side.vendor.answers["skarabee"] = gate
     job = side.add(call_from())
     assert gate.reached.wait(LONG_SECONDS)
-    assert side.delivery.wait_for(job, 0.01) is None
+    assert side.delivery.outcomes.wait_for(job, 0.01) is None
     gate.open()
     assert side.end_of(job) == (State.DELIVERED, "")
 
@@ -105,7 +105,7 @@ def test_a_wait_ends_when_it_is_over_and_the_delivery_goes_on_behind_it(side: Si
 def test_a_call_does_not_wait_for_a_vendor_that_cannot_be_reached(side: Side) -> None:
     side.vendor.answers["start"] = GONE
     job = side.add(recording("start", "1.1"))
-    assert side.delivery.wait_for(job, FOR_EVER) is None
+    assert side.delivery.outcomes.wait_for(job, FOR_EVER) is None
     side.vendor.answers.clear()
     assert side.end_of(job) == (State.DELIVERED, "")
 
@@ -116,8 +116,8 @@ def test_nor_does_one_whose_job_waits_behind_another_that_could_not_be_told(
     monkeypatch.setattr(retry, "FIRST_SECONDS", 1000.0)
     side.vendor.answers["start"] = GONE
     start = side.add(recording("start", "1.1"))
-    assert side.delivery.wait_for(start, FOR_EVER) is None
-    assert side.delivery.wait_for(side.add(recording("stop", "1.1")), FOR_EVER) is None
+    assert side.delivery.outcomes.wait_for(start, FOR_EVER) is None
+    assert side.delivery.outcomes.wait_for(side.add(recording("stop", "1.1")), FOR_EVER) is None
     assert side.vendor.asked == ["start 1.1"]
 
 
@@ -125,11 +125,11 @@ def test_a_call_does_not_wait_for_a_vendor_that_is_known_to_be_away(side: Side) 
     side.vendor.answers["start"] = BUSY
     for number in range(AWAY_AFTER):
         side.add(recording("start", f"{number}.1"))
-    assert eventually(lambda: side.delivery._workers["noojee"].lane.pace.vendor_is_away)
+    assert eventually(lambda: side.delivery.lanes._workers["noojee"].lane.pace.vendor_is_away)
     gate = Gate(WELL["noojee"])
     side.vendor.answers = {"start": gate}
     job = side.add(recording("start", "9.1"))
-    assert side.delivery.wait_for(job, FOR_EVER) is None
+    assert side.delivery.outcomes.wait_for(job, FOR_EVER) is None
     gate.open()
     assert side.end_of(job) == (State.DELIVERED, "")
     assert side.vendor.asked.count("start 9.1") <= 1  # it was let go before its attempt had ended
@@ -137,7 +137,7 @@ def test_a_call_does_not_wait_for_a_vendor_that_is_known_to_be_away(side: Side) 
 
 def test_a_call_waits_where_the_vendor_answers_that_it_is_busy(side: Side) -> None:
     side.vendor.answers["start"] = in_turn(BUSY, WELL["noojee"])
-    assert side.delivery.wait_for(side.add(recording("start", "1.1")), LONG_SECONDS) == (State.DELIVERED, "")
+    assert side.delivery.outcomes.wait_for(side.add(recording("start", "1.1")), LONG_SECONDS) == (State.DELIVERED, "")
 
 
 def test_what_is_too_late_at_the_start_is_not_sent(side: Side) -> None:
@@ -676,7 +676,7 @@ def test_a_start_that_a_stop_of_callsign_cut_off_has_its_stop_sent_twice(side: S
     side.delivery.stop(0.01)
     for _ in range(restarts - 1):  # each ends before it has attempted anything
         short = Side(path)
-        for workers in short.delivery._workers.values():
+        for workers in short.delivery.lanes._workers.values():
             workers.stop()
         assert short.delivery.try_start()
         short.close()
@@ -702,7 +702,7 @@ def test_a_start_being_retried_keeps_its_stop_behind_it_across_a_restart(side: S
     assert again.delivery.try_start()
     assert again.end_of(stop) == (State.DELIVERED, "")
     assert again.vendor.asked == ["start 1.1", "start 1.1", "stop 1.1"]
-    assert again.delivery.wait_for(start, 0.0) == (State.DELIVERED, "")
+    assert again.delivery.outcomes.wait_for(start, 0.0) == (State.DELIVERED, "")
     again.close()
 
 
@@ -810,7 +810,7 @@ def test_a_fault_of_ours_at_its_start_or_at_an_end_of_a_job_does_not_end_the_del
         assert side.end_of(stop) == (State.DELIVERED, "")
         assert side.end_of(start) is not None
     assert others.begun == 2
-    assert eventually(lambda: side.delivery.loads()["noojee"].jobs == 0)
+    assert eventually(lambda: side.delivery.lanes.loads()["noojee"].jobs == 0)
     asked = list(side.vendor.asked)
     side.close()
     assert len(set(asked)) == len(asked), "what has ended is not sent again"

@@ -98,7 +98,7 @@ def test_only_one_process_delivers_and_a_call_waits_for_the_outcome_in_either(he
     assert other.does("deliver") is True
     assert not here.delivery.try_start()
     job = here.outbox.add(call_from("0470000001")).job
-    assert here.delivery.wait_for(job, LONG_SECONDS) == (State.DELIVERED, "")
+    assert here.delivery.outcomes.wait_for(job, LONG_SECONDS) == (State.DELIVERED, "")
     assert other.does("asked 1") == ["skarabee 0470000001"]
     assert here.vendor.asked == []
 
@@ -108,9 +108,9 @@ def test_who_does_not_deliver_waits_no_longer_than_asked(here: Side, other: Othe
     assert other.does("hang start") is True
     job = here.outbox.add(recording("start", "1.1")).job
     assert other.does("reached") is True
-    assert here.delivery.wait_for(job, 0.1) is None
+    assert here.delivery.outcomes.wait_for(job, 0.1) is None
     assert other.does("leave") is True
-    assert here.delivery.wait_for(job, LONG_SECONDS) == (State.DELIVERED, "")
+    assert here.delivery.outcomes.wait_for(job, LONG_SECONDS) == (State.DELIVERED, "")
 
 
 def test_a_job_of_another_process_rings_at_the_deliverers_door(
@@ -123,7 +123,7 @@ def test_a_job_of_another_process_rings_at_the_deliverers_door(
     for number in range(5):
         job = other.does(f"call 047000000{number}")
         assert isinstance(job, int)
-        assert here.delivery.wait_for(job, LONG_SECONDS) == (State.DELIVERED, "")
+        assert here.delivery.outcomes.wait_for(job, LONG_SECONDS) == (State.DELIVERED, "")
 
 
 def test_a_job_of_another_process_is_found_where_there_can_be_no_socket(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_job_of_another_process_is_found_where_there_can_be_no_socket(tmp_path
     with Other(path) as other:
         job = other.does("call 0470000001")
         assert isinstance(job, int)
-        assert here.delivery.wait_for(job, LONG_SECONDS) == (State.DELIVERED, "")
+        assert here.delivery.outcomes.wait_for(job, LONG_SECONDS) == (State.DELIVERED, "")
     here.close()
 
 
@@ -149,7 +149,7 @@ def test_the_stop_of_another_process_goes_behind_the_start_being_retried_here(he
     asked = len(here.vendor.asked)
     assert here.vendor.was_asked_times(asked + 1)
     here.vendor.answers.clear()
-    assert eventually(lambda: here.delivery.wait_for(stop, LONG_SECONDS) == (State.DELIVERED, ""))
+    assert eventually(lambda: here.delivery.outcomes.wait_for(stop, LONG_SECONDS) == (State.DELIVERED, ""))
     assert set(here.vendor.asked[:-1]) == {"start 1.1"}
     assert here.vendor.asked[-1] == "stop 1.1"
 
@@ -165,7 +165,7 @@ def test_the_order_holds_when_the_deliverer_dies_between_start_and_stop(here: Si
     stop = here.outbox.add(recording("stop", "1.1")).job
     assert here.vendor.was_asked_times(2)
     here.vendor.answers.clear()
-    assert eventually(lambda: here.delivery.wait_for(stop, LONG_SECONDS) == (State.DELIVERED, ""))
+    assert eventually(lambda: here.delivery.outcomes.wait_for(stop, LONG_SECONDS) == (State.DELIVERED, ""))
     assert here.vendor.asked[-1] == "stop 1.1"
     assert set(here.vendor.asked[:-1]) == {"start 1.1"}
 
@@ -212,7 +212,7 @@ def test_a_standby_takes_over_what_a_killed_deliverer_had_under_way(here: Side, 
     assert other.does("reached") is True
     assert here.vendor.asked == []
     other.kill()
-    assert here.delivery.wait_for(job, LONG_SECONDS) == (State.DELIVERED, "")
+    assert here.delivery.outcomes.wait_for(job, LONG_SECONDS) == (State.DELIVERED, "")
     assert here.vendor.asked == ["start 1.1"]
 
 
@@ -224,7 +224,7 @@ def test_a_standby_takes_over_from_one_who_leaves_in_order_and_repeats_nothing(h
     assert len(other.does("asked 50")) == 50  # type: ignore[arg-type]
     assert other.does("leave") is True
     job = here.outbox.add(recording("start", "1.1")).job
-    assert here.delivery.wait_for(job, LONG_SECONDS) == (State.DELIVERED, "")
+    assert here.delivery.outcomes.wait_for(job, LONG_SECONDS) == (State.DELIVERED, "")
     assert here.vendor.asked == ["start 1.1"]
 
 
@@ -233,10 +233,10 @@ def test_where_the_store_cannot_be_used_nobody_is_elected_until_it_can(tmp_path:
     here = Side(tmp_path / "folder" / "outbox.db")
     assert not here.delivery.try_start()
     here.delivery.start()
-    assert here.delivery.wait_for(1, 0.1) is None
+    assert here.delivery.outcomes.wait_for(1, 0.1) is None
     (tmp_path / "folder").unlink()
     assert eventually(lambda: here.outbox.add(call_from(), LONG_SECONDS).job)
-    assert here.delivery.wait_for(1, LONG_SECONDS) == (State.DELIVERED, "")
+    assert here.delivery.outcomes.wait_for(1, LONG_SECONDS) == (State.DELIVERED, "")
     here.close()
 
 
@@ -273,4 +273,4 @@ def test_a_waiting_call_is_answered_by_the_delivery_that_its_own_process_takes_o
     assert gate.reached.wait(LONG_SECONDS)
     end = time.monotonic() + LONG_SECONDS
     gate.open()
-    assert here.delivery.wait_for(job, end - time.monotonic()) == (State.DELIVERED, "")
+    assert here.delivery.outcomes.wait_for(job, end - time.monotonic()) == (State.DELIVERED, "")

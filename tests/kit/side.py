@@ -40,8 +40,8 @@ class Side:
 
     def end_of(self, job: int) -> tuple[State, str] | None:
         """Where the vendor is away no call waits, but a test does."""
-        eventually(lambda: self.delivery.wait_for(job, LONG_SECONDS))
-        return self.delivery.wait_for(job, 0.0)
+        eventually(lambda: self.delivery.outcomes.wait_for(job, LONG_SECONDS))
+        return self.delivery.outcomes.wait_for(job, 0.0)
 
     def close(self) -> None:
         self.delivery.stop(LONG_SECONDS)

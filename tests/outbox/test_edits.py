@@ -220,7 +220,7 @@ def test_a_job_that_is_dropped_before_it_was_ever_tried_is_not_sent(
     assert drop(path, [stop_job])[0].done
     gate.open()
     last = outbox.add(recording("start", "7.1"), LONG_SECONDS).job
-    assert delivery.wait_for(last, LONG_SECONDS) == (State.DELIVERED, "")
+    assert delivery.outcomes.wait_for(last, LONG_SECONDS) == (State.DELIVERED, "")
     assert vendor.asked == ["start 7.1", "start 7.1"]
     assert reader.state_of(stop_job) == (State.DROPPED, "given up by the administrator")
     delivery.stop(LONG_SECONDS)
@@ -233,7 +233,7 @@ def test_a_call_that_waits_for_a_dropped_job_goes_on(
     job = outbox.add(call_from(), LONG_SECONDS).job
     assert vendor.was_asked_times(1)
     drop(path, [job])
-    assert delivery.wait_for(job, LONG_SECONDS) == (State.DROPPED, "given up by the administrator")
+    assert delivery.outcomes.wait_for(job, LONG_SECONDS) == (State.DROPPED, "given up by the administrator")
 
 
 def test_what_was_dropped_while_the_vendor_took_it_stays_dropped(
@@ -245,6 +245,6 @@ def test_what_was_dropped_while_the_vendor_took_it_stays_dropped(
     assert gate.reached.wait(LONG_SECONDS)
     assert "may still reach the vendor" in drop(path, [job])[0].words
     gate.open()
-    assert delivery.wait_for(job, LONG_SECONDS) == (State.DELIVERED, "")
+    assert delivery.outcomes.wait_for(job, LONG_SECONDS) == (State.DELIVERED, "")
     delivery.stop(LONG_SECONDS)
     assert reader.state_of(job) == (State.DROPPED, "given up by the administrator")

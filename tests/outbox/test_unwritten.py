@@ -64,7 +64,7 @@ def delivers(path: Path) -> list[str]:
     process = Side(path)
     assert process.delivery.try_start()
     last = process.outbox.add(call_from("0479999999"), LONG_SECONDS).job
-    assert process.delivery.wait_for(last, LONG_SECONDS) == (State.DELIVERED, "")
+    assert process.delivery.outcomes.wait_for(last, LONG_SECONDS) == (State.DELIVERED, "")
     assert eventually(lambda: [row.state for row in process.reader.jobs()] == ["delivered"] * (JOBS + 1))
     process.close()
     return process.vendor.asked
@@ -90,7 +90,7 @@ def test_ends_of_another_store_are_left_to_the_process_that_has_that_one(
     unwritten_after_a_stop(path)
     other = Side(tmp_path / "other.db")
     assert other.delivery.try_start()
-    assert other.delivery.wait_for(other.outbox.add(call_from(), LONG_SECONDS).job, LONG_SECONDS)
+    assert other.delivery.outcomes.wait_for(other.outbox.add(call_from(), LONG_SECONDS).job, LONG_SECONDS)
     other.close()
     assert delivers(path) == ["skarabee 0479999999"]
 
@@ -115,5 +115,5 @@ def test_a_damaged_file_hinders_nothing(
     process = Side(path)
     assert process.delivery.try_start()
     job = process.outbox.add(call_from(), LONG_SECONDS).job
-    assert process.delivery.wait_for(job, LONG_SECONDS) == (State.DELIVERED, "")
+    assert process.delivery.outcomes.wait_for(job, LONG_SECONDS) == (State.DELIVERED, "")
     process.close()

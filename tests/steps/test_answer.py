@@ -65,7 +65,7 @@ class Desk:
         self.delivery = Delivery(self.outbox, lambda: self.settings, self._send)
         self.delivery.start()
         self.asking = Asking(lambda: self.settings, self._send)
-        self.services = Services(lambda: self.settings, self.outbox, self.delivery.wait_for, self.asking.ask)
+        self.services = Services(lambda: self.settings, self.outbox, self.delivery.outcomes.wait_for, self.asking.ask)
 
     def _send(self, request: Request, seconds: float) -> Reply:
         self.seen.append(request)
@@ -77,7 +77,7 @@ class Desk:
     def end_of(self, told: dict[str, str]) -> tuple[State, str] | None:
         """The end of the job that `told` names, which must come."""
         (job,) = (int(value) for name, value in told.items() if name.endswith("JOB"))
-        return self.delivery.wait_for(job, AT_MOST_SECONDS)
+        return self.delivery.outcomes.wait_for(job, AT_MOST_SECONDS)
 
     def close(self) -> None:
         self.delivery.stop(AT_MOST_SECONDS)
@@ -164,7 +164,7 @@ def test_a_path_has_its_own_wait_and_the_option_changes_it(desk: Desk, held: thr
     def wait_for(job: int, seconds: float) -> tuple[State, str] | None:
         waits.append("held")
         held.set()
-        return desk.delivery.wait_for(job, seconds)
+        return desk.delivery.outcomes.wait_for(job, seconds)
 
     desk.services = replace(desk.services, wait_for=wait_for)
     assert desk.ask("noojee/start?wait=0")["NOOJEESTATUS"] == "QUEUED"
@@ -204,7 +204,7 @@ def test_a_start_that_a_stop_made_needless_is_skipped(desk: Desk, held: threadin
     wait_until(lambda: desk.seen)  # who is elected later finds both in the store, where a start may have been tried
     stored = threading.Event()
     told: list[dict[str, str]] = []
-    services = replace(desk.services, wait_for=lambda *what: (stored.set(), desk.delivery.wait_for(*what))[1])
+    services = replace(desk.services, wait_for=lambda *what: (stored.set(), desk.delivery.outcomes.wait_for(*what))[1])
     step = a_step(f"noojee/start?wait={AT_MOST_SECONDS:g}", "202", "call=1")
     call = threading.Thread(target=lambda: told.append(answer(step, services)))
     call.start()
@@ -320,7 +320,7 @@ def test_a_store_that_cannot_be_written_is_an_error_and_the_call_goes_on(tmp_pat
     try:
         delivery = Delivery(outbox, lambda: settings, lambda *_: NoAnswer("", sent=False))
         asking = Asking(lambda: settings, lambda *_: NoAnswer("", sent=False))
-        told = answer(a_step("skarabee"), Services(lambda: settings, outbox, delivery.wait_for, asking.ask))
+        told = answer(a_step("skarabee"), Services(lambda: settings, outbox, delivery.outcomes.wait_for, asking.ask))
     finally:
         outbox.close()
     assert told["SKARABEESTATUS"] == "ERROR"

@@ -1,6 +1,6 @@
 """Runs conversations with vendors to their end: stored jobs, questions of calls, and what is fetched beforehand.
 
-deliverer puts each job on its lane; of several processes one delivers (election).  Each account has a lane:
+deliverer puts each job on its lane; of several processes one delivers (election).  Each account has a lane (accounts):
 order says which job waits for which, turns whose turn it is, pace how fast and how many at once, doubts what has ended
 and may still be carried out.  Its workers are the threads that run each job to its end; attempts says what becomes of
 it, retry when it is tried again, outcomes tells the calls that wait.

@@ -56,7 +56,7 @@ class ScriptDelivery:
     def wait_for(self, job: int, seconds: float) -> tuple[State, str] | None:
         """The job's end, None if it has not ended within `seconds`; delivers meanwhile."""
         self.begin()
-        return self.delivery.wait_for(job, seconds)
+        return self.delivery.outcomes.wait_for(job, seconds)
 
     def deliver_rest(self, linger: bool = True) -> None:
         """Returns when nothing is open, or another process delivers, or watches over what waits.

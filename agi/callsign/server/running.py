@@ -92,7 +92,7 @@ class Server:
 
     def _wait_for(self, job: int, seconds: float) -> tuple[State, str] | None:
         self.outbox.hand_over()
-        return self._delivery.wait_for(job, seconds)
+        return self._delivery.outcomes.wait_for(job, seconds)
 
     def _ask(self, system: str, path: str, facts: Mapping[str, str], seconds: float) -> Verdict:
         began = time.perf_counter()
@@ -202,7 +202,7 @@ class Server:
         Until then calls are answered: what they tell is stored, and the next process delivers it.
         """
         end = time.monotonic() + STOP_SECONDS
-        self._delivery.let_calls_go()
+        self._delivery.outcomes.let_calls_go()
         self._prefetcher.stop()
         self._delivery.stop(STOP_SECONDS)
         self.fastagi.finish(end - time.monotonic())
