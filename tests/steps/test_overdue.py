@@ -144,14 +144,12 @@ def test_a_fault_of_ours_behind_that_lets_the_call_go_on_and_the_next_one_is_tol
 def test_a_fault_of_ours_in_the_looking_does_not_end_it(
     held: Held, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with monkeypatch.context() as fault:
+    with socket.create_connection(held.server.address[:2], WAIT_SECONDS) as asterisk, monkeypatch.context() as fault:
         fault.setattr(overdue, "_tell", lambda *_: [][1])
-        place_call = threading.Thread(target=held.call)
-        place_call.start()
+        asterisk.sendall(b"agi_network_script: skarabee\n\n")
+        say_that_it_was_all(asterisk)
         wait_until(lambda: "a fault in callsign itself: IndexError" in caplog.text)
     assert held.call().variables["SKARABEESTATUS"] == "ERROR"
-    held.hold.set()
-    place_call.join(WAIT_SECONDS)
 
 
 @pytest.mark.parametrize(
