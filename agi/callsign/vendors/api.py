@@ -6,7 +6,7 @@ Each vendor's own part is a module with NAMES, `effect` and `converse`, see `com
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
@@ -14,6 +14,7 @@ from callsign.log_text import vendor_words
 from callsign.notification import Refused, TryLater
 from callsign.question import Invalid
 from callsign.record import Record, field
+from callsign.vendors.interface import Conversation
 from callsign.vendors.links import next_link
 
 MOST_BYTES = 32 << 20
@@ -54,9 +55,6 @@ class Result(Record):
     document: Any = field(default=None, repr=False)
     body: bytes = field(default=b"", repr=False)
     content_type: str = ""
-
-
-Talk = Generator[Request, Reply, Result]
 
 
 def failed(verdict: Refused | TryLater | Invalid, reply: Reply | None = None, effect: str = "") -> Result:
@@ -110,9 +108,9 @@ def secrets_in(request: Request) -> set[str]:
 
 def every_page(
     url: str,
-    fetch: Callable[[str], Generator[Request, Reply, tuple[Reply, Result]]],
+    fetch: Callable[[str], Conversation[tuple[Reply, Result]]],
     follow: Callable[[str, str], str],
-) -> Talk:
+) -> Conversation[Result]:
     """The entries of all pages as one list.  `follow` says where a link leads, or raises ValueError."""
     entries: list[Any] = []
     seen: set[str] = set()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from callsign.http.messages import Reply, Request
 from callsign.notification import Notification, Outcome, Refused, TryLater
@@ -22,6 +22,10 @@ from callsign.settings.sections import Numbers
 
 if TYPE_CHECKING:
     from callsign.vendors.signing import Explained
+
+T = TypeVar("T")
+Conversation = Generator[Request, Reply, T]
+"""Yields requests, is sent a reply for each, and returns what came of it."""
 
 ASK_SECONDS = 3.0
 """How long the dialplan is held for an answer by default."""
@@ -45,7 +49,7 @@ class Ask(Record):
 
     names: tuple[str, ...]  # of its arguments, in their order
     variables: tuple[str, ...]  # that it sets besides status and reason, always: empty where nothing was found
-    converse: Callable[[Any, Numbers, Mapping[str, str], Any], Generator[Request, Reply, Verdict]]
+    converse: Callable[[Any, Numbers, Mapping[str, str], Any], Conversation[Verdict]]
     """Gets the section, `[numbers]`, the arguments and the memory."""
     needs: tuple[str, ...] = ()  # arguments without which nothing can be asked
     caller: str = ""  # the argument that is the caller's number where it is not given
@@ -55,7 +59,7 @@ class Ask(Record):
 class Prefetch(Record):
     """What is fetched beside the calls, so that an answer is there when a call asks."""
 
-    converse: Callable[[Any, Numbers, Any], Generator[Request, Reply, Outcome]]  # section, numbers, memory
+    converse: Callable[[Any, Numbers, Any], Conversation[Outcome]]  # section, numbers, memory
     every_seconds: float
     longest_seconds: float  # that one fetch may take
 
@@ -68,7 +72,7 @@ class Probed(Record):
     is_well: bool = True  # nothing that calls need is missing
 
 
-Probe = Generator[Request, Reply, Probed | Refused | TryLater | Invalid]
+Probe = Conversation[Probed | Refused | TryLater | Invalid]
 
 
 class Shared(Protocol):
@@ -94,7 +98,7 @@ class Vendor(Record):
     shares: bool = False  # its memory has a `shared`: a Shared, or None
     clock_seconds: float = math.inf  # the difference between its clock and ours that it takes
     new_memory: Callable[[], Any] = lambda: None  # what one process remembers of an account between conversations
-    converse: Callable[[Any, Numbers, Notification, Any], Generator[Request, Reply, Outcome]] | None = None
+    converse: Callable[[Any, Numbers, Notification, Any], Conversation[Outcome]] | None = None
     """To deliver: gets the section, `[numbers]`, the notification and the memory."""
     concurrency: int = 0  # deliveries at once, at most
     keys_of: Callable[[Notification], tuple[str, ...]] = lambda job: (job.call,)  # jobs that share one go out in order

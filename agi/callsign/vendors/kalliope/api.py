@@ -6,14 +6,14 @@ Source: "Introduzione alle API REST Kalliope"; of the paths below its documentat
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
 from functools import partial
 
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Refused, TryLater
 from callsign.settings.sections import Kalliope
-from callsign.vendors.api import MOST_BYTES, Call, Result, Talk, every_page, failed, succeeded, verdict_on, words_in
+from callsign.vendors.api import MOST_BYTES, Call, Result, every_page, failed, succeeded, verdict_on, words_in
 from callsign.vendors.api_usage import READING_VERBS, check_json, check_xml, path_of, verb_of
+from callsign.vendors.interface import Conversation
 from callsign.vendors.kalliope.last_call import Memory
 from callsign.vendors.kalliope.signing import AUTH_STATUSES, base_url, exchange, trouble_with
 from callsign.vendors.links import origin, resolved
@@ -66,7 +66,7 @@ def _is_xml(data: bytes) -> bool:
     return data.lstrip().startswith(b"<")
 
 
-def converse(section: Kalliope, call: Call, memory: Memory) -> Talk:
+def converse(section: Kalliope, call: Call, memory: Memory) -> Conversation[Result]:
     """One request, signed with the tenant's salt, which is asked for before."""
     url = f"{base_url(section)}/{_path(section, call)}"
     if call.every_page:
@@ -74,9 +74,7 @@ def converse(section: Kalliope, call: Call, memory: Memory) -> Talk:
     return (yield from _fetched(section, call, memory, url))[1]
 
 
-def _fetched(
-    section: Kalliope, call: Call, memory: Memory, url: str
-) -> Generator[Request, Reply, tuple[Reply, Result]]:
+def _fetched(section: Kalliope, call: Call, memory: Memory, url: str) -> Conversation[tuple[Reply, Result]]:
     does = effect(section, call)
     kind = {"Content-Type": XML if _is_xml(call.data) else JSON} if call.data else {}
     headers = {"Accept": call.accept or JSON, **kind}

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 
 from callsign import clocks
-from callsign.http.messages import Answer, Reply, Request
+from callsign.http.messages import Answer, Request
 from callsign.notification import Delivered, Outcome, Refused, TryLater
 from callsign.question import Found, Invalid, Verdict
 from callsign.record import Record, field
 from callsign.settings.sections import Kalliope, Numbers
-from callsign.vendors.interface import Probe, Probed
+from callsign.vendors.interface import Conversation, Probe, Probed
 from callsign.vendors.kalliope.history import DAY_SECONDS, MASKED, MOST_NUMBERS, History, Window
 from callsign.vendors.kalliope.pbx_clock import local_period
 from callsign.vendors.kalliope.register import NoRegister, rows_of
@@ -64,9 +64,7 @@ class Memory(Record, frozen=False):
         return held[1]
 
 
-def lastcall(
-    section: Kalliope, numbers: Numbers, facts: Mapping[str, str], memory: Memory
-) -> Generator[Request, Reply, Verdict]:
+def lastcall(section: Kalliope, numbers: Numbers, facts: Mapping[str, str], memory: Memory) -> Conversation[Verdict]:
     """The latest call to the number; the register is read only as far as is needed to know it."""
     wanted = facts.get("days", str(DAYS))
     if not _DAYS.fullmatch(wanted) or not 1 <= int(wanted) <= MOST_DAYS:
@@ -95,7 +93,7 @@ def _remark(history: History) -> str:
     return CROWDED_REASON if history.crowded else ""
 
 
-def prefetch(section: Kalliope, numbers: Numbers, memory: Memory) -> Generator[Request, Reply, Outcome]:
+def prefetch(section: Kalliope, numbers: Numbers, memory: Memory) -> Conversation[Outcome]:
     """Reads what is new, and after a start as much of the past as is held."""
     history = memory.history(section, numbers.country)
     fresh_seconds = NEW_SECONDS
@@ -109,7 +107,7 @@ def prefetch(section: Kalliope, numbers: Numbers, memory: Memory) -> Generator[R
 
 def _read_on(
     section: Kalliope, memory: Memory, history: History, fresh_seconds: float, arrived: float
-) -> Generator[Request, Reply, Refused | TryLater | None]:
+) -> Conversation[Refused | TryLater | None]:
     """Reads one part of the register, unless another thread has just done that or failed at it; the trouble if any."""
     if not memory.reading.acquire(timeout=TURN_SECONDS):
         return TryLater("another look-up is still waiting for the PBX's call register")
@@ -157,9 +155,7 @@ def by_period(
     return Request("POST", url, headers=headers, body=body, max_bytes=max_bytes, is_safe=True)
 
 
-def register(
-    section: Kalliope, signer: Signer, request: Request
-) -> Generator[Request, Reply, Answer | Refused | TryLater]:
+def register(section: Kalliope, signer: Signer, request: Request) -> Conversation[Answer | Refused | TryLater]:
     """A part of the register as it is."""
     reply = yield from exchange(section, signer, request)
     trouble = trouble_with(reply)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from urllib.parse import quote
 
@@ -19,6 +19,7 @@ from callsign.notification import Refused, TryLater
 from callsign.record import Record, field, replace
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Kalliope
+from callsign.vendors.interface import Conversation
 from callsign.vendors.kalliope.vendor import ACCEPTED_SECONDS
 from callsign.vendors.signing import MASK, Explained, sha256_hex, values_of
 
@@ -75,7 +76,7 @@ def base_url(section: Kalliope) -> str:
     return f"{section.url.rstrip('/')}/rest"
 
 
-def exchange(section: Kalliope, signer: Signer, request: Request) -> Generator[Request, Reply, Reply]:
+def exchange(section: Kalliope, signer: Signer, request: Request) -> Conversation[Reply]:
     """The reply to `request` once it is signed; where a known salt fails, once more with a fresh one.
 
     A reply to the request for the salt that brings none is given in its place.
@@ -97,7 +98,7 @@ def _signed(section: Kalliope, signer: Signer, salt: str, request: Request) -> R
     return replace(request, headers={**request.headers, "X-authenticate": value}, verify=section.verify)
 
 
-def _fetched_salt(section: Kalliope) -> Generator[Request, Reply, str | Reply]:
+def _fetched_salt(section: Kalliope) -> Conversation[str | Reply]:
     """Anonymous: `{"salt":"…"}`, or XML whatever Accept says."""
     url = f"{base_url(section)}/salt/{quote(section.domain, safe='')}"
     headers = {"Accept": "application/json"}

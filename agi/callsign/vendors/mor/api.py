@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from callsign.record import replace
 from callsign.settings.sections import Mor
-from callsign.vendors.api import MOST_BYTES, Call, Result, Talk, failed
+from callsign.vendors.api import MOST_BYTES, Call, Result, failed
 from callsign.vendors.api_usage import method_of
+from callsign.vendors.interface import Conversation
 from callsign.vendors.mor import answer as mor_answer
 from callsign.vendors.mor.hash import invalid_value, unlisted
 from callsign.vendors.mor.methods import effect_of
@@ -26,7 +27,7 @@ def effect(_section: Mor, call: Call) -> str:
     return effect_of(method)
 
 
-def converse(section: Mor, call: Call, _memory: object) -> Talk:
+def converse(section: Mor, call: Call, _memory: object) -> Conversation[Result]:
     """One request."""
     method = call.words[0]
     reply = yield request(section, method, call.given, MOST_BYTES)

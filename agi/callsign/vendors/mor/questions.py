@@ -8,17 +8,17 @@ MOR says in `answer`.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
-from callsign.http.messages import MAX_ANSWER_BYTES, Reply, Request
+from callsign.http.messages import MAX_ANSWER_BYTES, Request
 from callsign.log_text import vendor_words
 from callsign.notification import Refused, TryLater
 from callsign.phone_numbers import as_vendor_wants
 from callsign.question import Found, Invalid, Verdict
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Mor, Numbers
-from callsign.vendors.interface import Probe, Probed
+from callsign.vendors.interface import Conversation, Probe, Probed
 from callsign.vendors.mor import answer as mor_answer
 from callsign.vendors.mor.hash import hashed, invalid_value, names_of, text_to_sign, unlisted
 from callsign.vendors.mor.methods import READS
@@ -59,9 +59,7 @@ def request(section: Mor, method: str, given: Mapping[str, str], most_bytes: int
     )
 
 
-def ask(
-    section: Mor, method: str, given: Mapping[str, str]
-) -> Generator[Request, Reply, Element | Refused | TryLater | Invalid]:
+def ask(section: Mor, method: str, given: Mapping[str, str]) -> Conversation[Element | Refused | TryLater | Invalid]:
     """What one method answers; Invalid where the server would hash something else than we do."""
     fault = invalid_value(method, given)
     if fault:
@@ -70,9 +68,7 @@ def ask(
     return mor_answer.read(reply, section.key, ASK_BYTES)
 
 
-def balance(
-    section: Mor, _numbers: Numbers, facts: Mapping[str, str], _memory: object
-) -> Generator[Request, Reply, Verdict]:
+def balance(section: Mor, _numbers: Numbers, facts: Mapping[str, str], _memory: object) -> Conversation[Verdict]:
     """The balance of the user `username`, in the system's currency unless `currency` names one or says USER."""
     answer = yield from ask(section, "user_balance_get", facts)
     if not isinstance(answer, Element):
@@ -92,9 +88,7 @@ def _amount(text: str) -> str:
     return f"{'-' * (sign == '-')}{whole}{'.' if fraction else ''}{fraction or ''}"
 
 
-def caller(
-    section: Mor, numbers: Numbers, facts: Mapping[str, str], _memory: object
-) -> Generator[Request, Reply, Verdict]:
+def caller(section: Mor, numbers: Numbers, facts: Mapping[str, str], _memory: object) -> Conversation[Verdict]:
     """Which user and device own the caller ID `cli`; nobody is an answer too."""
     number = as_vendor_wants(facts["cli"], numbers.country, numbers.format)
     answer = yield from ask(section, "cli_info_get", {"cli": number})

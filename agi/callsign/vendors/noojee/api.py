@@ -8,8 +8,9 @@ from __future__ import annotations
 from callsign.http.messages import Answer
 from callsign.notification import Delivered, Refused, TryLater
 from callsign.settings.sections import Noojee
-from callsign.vendors.api import MOST_BYTES, Call, Result, Talk, failed, succeeded
+from callsign.vendors.api import MOST_BYTES, Call, Result, failed, succeeded
 from callsign.vendors.api_usage import method_of
+from callsign.vendors.interface import Conversation
 from callsign.vendors.noojee import conversation as noojee
 
 NAMES = True
@@ -41,7 +42,7 @@ def effect(_section: Noojee, call: Call) -> str:
     return "" if method in READS else EFFECTS.get(method, "is not known to only read")
 
 
-def converse(section: Noojee, call: Call, _memory: object) -> Talk:
+def converse(section: Noojee, call: Call, _memory: object) -> Conversation[Result]:
     """One request, in hash mode with a timestamp fetched for it."""
     method = call.words[0]
     if method == TIME:

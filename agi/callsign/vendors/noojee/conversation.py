@@ -8,14 +8,14 @@ digit and its key), only its text does.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 
 from callsign.http.messages import MAX_ANSWER_BYTES, Answer, NoAnswer, Reply, Request
 from callsign.log_text import vendor_words
 from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Noojee, Numbers
-from callsign.vendors.interface import Probe, Probed
+from callsign.vendors.interface import Conversation, Probe, Probed
 from callsign.vendors.noojee.memory import PAIR_SECONDS, Memory, Pair
 from callsign.vendors.signing import MASK, Explained, sha256_hex, values_of
 
@@ -50,9 +50,7 @@ def text_to_sign(key: Secret, timestamp: str) -> str:
     return f"{key.reveal()}:{timestamp}"
 
 
-def converse(
-    section: Noojee, _numbers: Numbers, job: Notification, memory: Memory
-) -> Generator[Request, Reply, Outcome]:
+def converse(section: Noojee, _numbers: Numbers, job: Notification, memory: Memory) -> Conversation[Outcome]:
     """One attempt; in hash mode with a fresh pair once more if the recorder calls ours expired."""
     if section.auth == "apikey":
         reply = yield _command(section, job, (("apiKey", section.key.reveal()),))
@@ -66,7 +64,7 @@ def converse(
     return TryLater(f"{EXPIRED}, also with a timestamp just fetched")
 
 
-def _with_pair(section: Noojee, job: Notification, memory: Memory) -> Generator[Request, Reply, Reply | Outcome]:
+def _with_pair(section: Noojee, job: Notification, memory: Memory) -> Conversation[Reply | Outcome]:
     """The command with a pair that serves.  The thread that fetches a new one uses it first, then the others may."""
     if not memory.renewal.acquire(timeout=RENEWAL_SECONDS):
         return TryLater("another command is still waiting for a timestamp from the recorder")
@@ -83,7 +81,7 @@ def _with_pair(section: Noojee, job: Notification, memory: Memory) -> Generator[
     return reply
 
 
-def _with_pair_of_others(section: Noojee, job: Notification, memory: Memory) -> Generator[Request, Reply, Reply | None]:
+def _with_pair_of_others(section: Noojee, job: Notification, memory: Memory) -> Conversation[Reply | None]:
     """The command with a timestamp that another host has used; None where there is none, or not for us.
 
     A host with another key or recorder, say, has one of its own: so whatever it is refused with, ours is to be tried.
@@ -102,7 +100,7 @@ def _with_pair_of_others(section: Noojee, job: Notification, memory: Memory) -> 
     return reply
 
 
-def _with_new_pair(section: Noojee, job: Notification, memory: Memory) -> Generator[Request, Reply, Reply | Outcome]:
+def _with_new_pair(section: Noojee, job: Notification, memory: Memory) -> Conversation[Reply | Outcome]:
     """Fetches a timestamp and gives the command with it; what the recorder took is kept for the other threads.
 
     For the other hosts only what has had a command done, for they cannot tell why it is refused.

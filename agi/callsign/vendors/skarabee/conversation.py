@@ -8,7 +8,7 @@ infosheet mixes two examples: its printed hash belongs to timestamp 1556891830, 
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
@@ -18,7 +18,7 @@ from callsign.phone_numbers import as_vendor_wants
 from callsign.record import Record
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Numbers, Skarabee
-from callsign.vendors.interface import Probe, Probed
+from callsign.vendors.interface import Conversation, Probe, Probed
 from callsign.vendors.signing import Explained, hmac_sha256_hex, values_of
 from callsign.vendors.skarabee.vendor import ACCEPTED_SECONDS
 
@@ -63,9 +63,7 @@ def key_of(section: Skarabee, businessid: str) -> Secret | None:
     return next((o.key for o in section.offices if o.businessid == businessid), None)
 
 
-def converse(
-    section: Skarabee, numbers: Numbers, job: Notification, memory: Memory
-) -> Generator[Request, Reply, Outcome]:
+def converse(section: Skarabee, numbers: Numbers, job: Notification, memory: Memory) -> Conversation[Outcome]:
     """One attempt: POST with everything in the query and an empty body; with "auto" both clocks if need be."""
     businessid = job.facts["businessid"]
     key = key_of(section, businessid)

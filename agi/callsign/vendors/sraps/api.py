@@ -5,16 +5,16 @@ Source: "SRAPS REST API", above all its table of statuses; that lists come in pa
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from functools import partial
 from urllib.parse import urlsplit
 
-from callsign.http.messages import Answer, Reply, Request
+from callsign.http.messages import Answer, Reply
 from callsign.notification import TryLater
 from callsign.record import replace
 from callsign.settings.sections import Sraps
-from callsign.vendors.api import Call, Result, Talk, every_page, failed, succeeded
+from callsign.vendors.api import Call, Result, every_page, failed, succeeded
 from callsign.vendors.api_usage import READING_VERBS, check_json, path_of, verb_of
+from callsign.vendors.interface import Conversation
 from callsign.vendors.sraps.answers import CHECK_URL
 from callsign.vendors.sraps.client import Ended, Service, base_url
 from callsign.vendors.sraps.memory import Memory
@@ -35,7 +35,7 @@ def effect(section: Sraps, call: Call) -> str:
     return "deletes something" if verb == "DELETE" else "may change something"
 
 
-def converse(section: Sraps, call: Call, memory: Memory) -> Talk:
+def converse(section: Sraps, call: Call, memory: Memory) -> Conversation[Result]:
     """One request, after those that tell the key's own company where PATH has {company}."""
     service = Service(replace(section, accept=call.accept) if call.accept else section, memory)
     try:
@@ -50,14 +50,14 @@ def converse(section: Sraps, call: Call, memory: Memory) -> Talk:
         return failed(end.verdict)
 
 
-def _fetched(service: Service, call: Call, url: str) -> Generator[Request, Reply, tuple[Reply, Result]]:
+def _fetched(service: Service, call: Call, url: str) -> Conversation[tuple[Reply, Result]]:
     reply = yield from service.send(verb_of(call), url, call.data)
     if isinstance(reply, Answer) and 200 <= reply.status < 300:
         return reply, succeeded(reply)
     return reply, failed(service.no(reply), reply, effect(service.section, call))
 
 
-def _company(service: Service) -> Generator[Request, Reply, str]:
+def _company(service: Service) -> Conversation[str]:
     """The id of the company that the API key belongs to: the end of its link."""
     link = service.linked((yield from service.token()), "company")
     company = urlsplit(link).path.rstrip("/").rpartition("/")[2]

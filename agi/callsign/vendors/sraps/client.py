@@ -7,7 +7,7 @@ show them, for its reference lies behind the portal's login.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +16,7 @@ from callsign.log_text import vendor_words
 from callsign.notification import Refused, TryLater
 from callsign.question import Invalid
 from callsign.settings.sections import Sraps
+from callsign.vendors.interface import Conversation
 from callsign.vendors.links import next_link, origin, resolved
 from callsign.vendors.sraps import hawk
 from callsign.vendors.sraps.answers import CHECK_URL, judge, text_of
@@ -36,8 +37,6 @@ MAX_LIST_BYTES = 8 << 20
 MOST_TRIES = 4
 """Of one request: with another clock, and after the pauses that the service asks for."""
 
-Talk = Generator[Request, Reply, Any]
-
 
 class Ended(Exception):
     """The conversation is over before its last step, with this verdict."""
@@ -56,7 +55,7 @@ class Service:
         self.known = memory.of(section)
         self._has_new_links = False  # fetched in this conversation
 
-    def send(self, method: str, url: str, body: bytes = b"") -> Talk:
+    def send(self, method: str, url: str, body: bytes = b"") -> Conversation[Any]:
         """The reply to one request.  It is repeated only after an answer which says that nothing was done.
 
         That is a 401 with the service's time, and a 429 with a pause that the time left allows.
@@ -109,12 +108,12 @@ class Service:
             self.known.clock_offset_seconds = ts - self.memory.wall()
         return ts is not None
 
-    def token(self) -> Talk:
+    def token(self) -> Conversation[Any]:
         """The API key's own record; that it is given proves key and clock."""
         url = self.follow(base_url(self.section), f"tokens/{quote(self.section.key_id, safe='')}")
         return self.document((yield from self.send("GET", url)))
 
-    def links(self) -> Talk:
+    def links(self) -> Conversation[Any]:
         """The company's links."""
         kept = self.known.links
         if kept is not None and self.memory.steady() - kept.at < LINKS_SECONDS:
@@ -126,7 +125,7 @@ class Service:
         self._has_new_links = True
         return found
 
-    def at(self, name: str, rest: str) -> Talk:
+    def at(self, name: str, rest: str) -> Conversation[Any]:
         """The URL of `rest` behind one of the company's links, and the reply to a GET there."""
         old = yield from self.links()
         url = _joined(old[name], rest)
@@ -139,7 +138,7 @@ class Service:
                 reply = yield from self.send("GET", url)
         return url, reply
 
-    def among_profiles(self, find: Callable[[Mapping[str, str]], Any]) -> Talk:
+    def among_profiles(self, find: Callable[[Mapping[str, str]], Any]) -> Conversation[Any]:
         """What `find` finds among all profiles (id -> name).  A kept list may lack one: then all are fetched again."""
         kept = self.known.profiles
         if kept is not None and self.memory.steady() - kept.at < PROFILES_SECONDS:
@@ -148,7 +147,7 @@ class Service:
                 return found
         return find((yield from self._profiles()))
 
-    def _profiles(self) -> Talk:
+    def _profiles(self) -> Conversation[Any]:
         found: dict[str, str] = {}
         length = 0
         url, reply = yield from self.at("provisioning-profiles", f"?page_size={PAGE_SIZE}")

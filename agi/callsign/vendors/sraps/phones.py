@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 from urllib.parse import quote, urljoin
 
 from callsign import nonces
-from callsign.http.messages import Answer, Reply, Request
+from callsign.http.messages import Answer, Reply
 from callsign.log_text import vendor_words
 from callsign.notification import Refused, TryLater
 from callsign.question import Found, Invalid, Verdict
 from callsign.settings.sections import Numbers, Sraps
 from callsign.vendors.api import may_be_done
-from callsign.vendors.interface import Probe, Probed
+from callsign.vendors.interface import Conversation, Probe, Probed
 from callsign.vendors.signing import Explained, values_of
 from callsign.vendors.sraps import hawk
 from callsign.vendors.sraps.answers import CHECK_URL, text_of
-from callsign.vendors.sraps.client import JSON, Ended, Service, Talk, base_url
+from callsign.vendors.sraps.client import JSON, Ended, Service, base_url
 from callsign.vendors.sraps.memory import Memory
 
 MOST_NAMED = 3  # profiles in a reason, which is one short line
@@ -74,7 +75,7 @@ def _name_of(uuid: str, profiles: Mapping[str, str]) -> str | Invalid:
     return profiles.get(uuid, Invalid("the phone's profile is none that this API key sees"))
 
 
-def _phone(service: Service, given: str) -> Talk:
+def _phone(service: Service, given: str) -> Conversation[tuple[str, str, dict[str, Any]]]:
     """URL, MAC and document of the phone with the MAC that the dialplan gives."""
     mac = mac_of(given)
     if mac is None:
@@ -93,9 +94,7 @@ def _no_phone(mac: str) -> Refused:
     return Refused(f"HTTP 404: no such phone {mac} among those that this API key sees")
 
 
-def ask_endpoint(
-    section: Sraps, _numbers: Numbers, facts: Mapping[str, str], memory: Memory
-) -> Generator[Request, Reply, Verdict]:
+def ask_endpoint(section: Sraps, _numbers: Numbers, facts: Mapping[str, str], memory: Memory) -> Conversation[Verdict]:
     """The phone's name, and the name of its profile."""
     service = Service(section, memory)
     try:
@@ -110,9 +109,7 @@ def ask_endpoint(
     return Found({"SRAPSNAME": name, "SRAPSPROFILE": profile})
 
 
-def ask_assign(
-    section: Sraps, _numbers: Numbers, facts: Mapping[str, str], memory: Memory
-) -> Generator[Request, Reply, Verdict]:
+def ask_assign(section: Sraps, _numbers: Numbers, facts: Mapping[str, str], memory: Memory) -> Conversation[Verdict]:
     """Gives the phone the profile, unless it has it: one PUT of all that the service says of the phone, so changed."""
     service = Service(section, memory)
     try:
