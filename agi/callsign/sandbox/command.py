@@ -32,8 +32,7 @@ def settings_for(box: Sandbox) -> str:
 
 def accounts_of(settings: Any) -> dict[str, dict[str, str]]:
     """The accounts of the vendors that have a section in the settings."""
-    sections = {system: getattr(settings, system) for system in VENDORS}
-    return {system: _account_of(system, section) for system, section in sections.items() if section}
+    return {system: _account_of(system, section) for system in VENDORS if (section := settings.section(system))}
 
 
 def _account_of(system: str, section: Any) -> dict[str, str]:

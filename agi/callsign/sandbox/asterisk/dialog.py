@@ -145,7 +145,7 @@ class AsteriskSide:
             self.note("the peer closed without giving a single command")
 
     def _what_it_waited_for(self, cause: str) -> str:
-        if self._wire.holds_more:
+        if self._wire.held:
             return "a command waits behind another of the same write: Asterisk reads one line per wake-up"
         return f"no end within {self._conduct.timeout_seconds:g} s ({cause}); Asterisk would hold the call"
 

@@ -34,7 +34,8 @@ class Wire:
         self._commands, self._answers = commands, answers
         self._deadline = time.monotonic() + seconds
         self._chunk_bytes = chunk_bytes
-        self._held = b""
+        self.held = b""
+        """What has been read and no `read_line` has asked for yet."""
         self.was_reset = False
         """The peer ended the connection without reading all that was sent to it."""
         os.set_blocking(commands.fileno(), False)
@@ -45,11 +46,6 @@ class Wire:
         """Until the deadline; never below 0."""
         return max(0.0, self._deadline - time.monotonic())
 
-    @property
-    def holds_more(self) -> bool:
-        """Whether bytes have been read that no `read_line` has asked for yet."""
-        return bool(self._held)
-
     def await_peer(self) -> None:
         """Wait until the descriptor has something new or has ended. What is held already does not count."""
         self._poll(self._commands.fileno(), select.POLLIN)
@@ -58,14 +54,14 @@ class Wire:
         """As fgets(): through the next line end, `room_bytes` less one at most; True at the input's end."""
         line = b""
         while len(line) < room_bytes - 1:
-            if not self._held:
-                self._held = self._read()
-                if not self._held:
+            if not self.held:
+                self.held = self._read()
+                if not self.held:
                     return line, True
-            piece = self._held[: room_bytes - 1 - len(line)]
+            piece = self.held[: room_bytes - 1 - len(line)]
             piece = piece[: piece.find(b"\n") + 1] or piece
             line += piece
-            self._held = self._held[len(piece) :]
+            self.held = self.held[len(piece) :]
             if line.endswith(b"\n"):
                 break
         return line, False
