@@ -143,10 +143,8 @@ def no_time(reply: Reply) -> Refused | TryLater:
     """Why a reply holds no timestamp."""
     if isinstance(reply, NoAnswer):
         return TryLater(reply.reason)
-    said = f"HTTP {reply.status}, and no timestamp from Time"
-    if reply.status in REFUSING_STATUSES:
-        return Refused(said + STATUS_HINTS.get(reply.status, ""))
-    return TryLater(said + STATUS_HINTS.get(reply.status, ""), reply.retry_after_seconds())
+    said = f"HTTP {reply.status}, and no timestamp from Time{STATUS_HINTS.get(reply.status, '')}"
+    return Refused(said) if reply.status in REFUSING_STATUSES else TryLater(said, reply.retry_after_seconds())
 
 
 def _command(section: Noojee, job: Notification, auth: tuple[tuple[str, str], ...]) -> Request:
