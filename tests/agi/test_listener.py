@@ -33,10 +33,10 @@ from callsign.sandbox.asterisk.behaviour import Conduct, Session
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
 from callsign.server import listening
-from callsign.steps import attend, overdue
+from callsign.steps import attend, call_guard
 from callsign.steps import step as dialplan_step
 from callsign.steps.attend import Note
-from callsign.steps.overdue import Overdue
+from callsign.steps.call_guard import CallGuard
 from callsign.steps.step import Step
 from fastagi import AnsweringServer
 from waiting import wait_until
@@ -344,9 +344,9 @@ STAGES = [  # what a call passes, from accept() to its end, and the variables th
     (attend, "read_step", ValueError, FAULTY),
     (attend, "read_step", OSError, FAULTY),
     (dialplan_step, "_decodable", ValueError, FAULTY),
-    (Overdue, "begin", ValueError, FAULTY),
-    (overdue, "longest_seconds", ValueError, FAULTY),
-    (Overdue, "end", ValueError, TOLD),
+    (CallGuard, "begin", ValueError, FAULTY),
+    (call_guard, "longest_seconds", ValueError, FAULTY),
+    (CallGuard, "end", ValueError, TOLD),
     (AgiSession, "set_variables", ValueError, TOLD),
     (AgiSession, "send_command", MemoryError, TOLD),
     (AgiSession, "get_result", ValueError, TOLD),

@@ -18,7 +18,7 @@ from callsign.agi.listener import FastAgiServer
 from callsign.agi.ping import BLOCK, is_answered, play
 from callsign.outbox.outbox import Outbox
 from callsign.server import listening
-from callsign.steps import overdue
+from callsign.steps import call_guard
 from callsign.steps.step import Step
 from fastagi import AnsweringServer
 from waiting import wait_until
@@ -112,7 +112,7 @@ def test_a_server_whose_every_place_is_taken_is_well_only_while_calls_that_hang_
 ) -> None:
     monkeypatch.setattr(places, "MAX_SESSIONS", 8)
     if not in_time:
-        monkeypatch.setattr(overdue, "longest_seconds", lambda step: 0.0)
+        monkeypatch.setattr(call_guard, "longest_seconds", lambda step: 0.0)
     held, hangs = threading.Event(), threading.Semaphore(0)
 
     def answer(step: Step) -> dict[str, str]:

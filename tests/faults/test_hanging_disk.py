@@ -13,7 +13,7 @@ from callsign.outbox.outbox import ADD_SECONDS, COMMIT_SECONDS
 from callsign.sandbox.asterisk.behaviour import Conduct, Session
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
-from callsign.steps.overdue import LOOK_SECONDS
+from callsign.steps.call_guard import LOOK_SECONDS
 from load import Vendors
 from preload import compiled, preloaded
 from product import Product, vendor_sections

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from callsign.agi.listener import LAST_SECONDS, FastAgiServer, Networks
 from callsign.steps.attend import Answer, Attendant, Note
-from callsign.steps.overdue import Overdue
+from callsign.steps.call_guard import CallGuard
 
 
 class AnsweringServer(FastAgiServer):
@@ -21,15 +21,15 @@ class AnsweringServer(FastAgiServer):
         on_end: Callable[[], None] = lambda: None,
         note: Note = lambda _step, _variables: None,
     ) -> None:
-        self._overdue = Overdue()
-        self.attendant = Attendant(answer, self._overdue, on_end, note)
-        super().__init__(listener, allow, self.attendant.attend, lambda: self._overdue.any_in_time)
+        self._call_guard = CallGuard()
+        self.attendant = Attendant(answer, self._call_guard, on_end, note)
+        super().__init__(listener, allow, self.attendant.attend, lambda: self._call_guard.any_in_time)
 
     def start(self) -> None:
-        self._overdue.start()
+        self._call_guard.start()
         super().start()
 
     def stop(self, seconds: float = LAST_SECONDS) -> int:
         cut_off = super().stop(seconds)
-        self._overdue.stop()
+        self._call_guard.stop()
         return cut_off

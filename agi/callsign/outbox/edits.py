@@ -78,8 +78,8 @@ def _retry(db: sqlite3.Connection, job: int) -> Edit:
     values = (system, action, call, facts, at, lifetime, clocks.boot_id(), deadline)
     again = db.execute(sql.INSERT_JOB, values).lastrowid
     db.execute(sql.END_OTHERWISE, (State.RETRIED.value, f"as job {again}", job))
-    _add_life(db, job, now, "retried", f"as job {again}")
-    _add_life(db, again, now, "retry", f"of job {job}")
+    _add_event(db, job, now, "retried", f"as job {again}")
+    _add_event(db, again, now, "retry", f"of job {job}")
     return Edit(job, True, f"goes out once more as job {again}", again)
 
 
@@ -89,7 +89,7 @@ def _drop(db: sqlite3.Connection, job: int) -> Edit:
     if row is None:
         return _drop_ended(db, job, now)
     attempts, at = row
-    _add_life(db, job, now, State.DROPPED.value, "")
+    _add_event(db, job, now, State.DROPPED.value, "")
     db.execute(sql.END_JOB, (attempts, State.DROPPED.value, now, "given up by the administrator", job, at))
     db.execute(sql.DELETE_JOB, (job, at))
     return Edit(job, True, "given up; an attempt under way may still reach the vendor")
@@ -103,12 +103,12 @@ def _drop_ended(db: sqlite3.Connection, job: int, now: float) -> Edit:
     if state not in (State.REFUSED.value, State.EXPIRED.value):
         return Edit(job, False, f"it has ended already: {state}")
     db.execute(sql.END_OTHERWISE, (State.DROPPED.value, f"given up by the administrator; {state}: {reason}", job))
-    _add_life(db, job, now, State.DROPPED.value, "")
+    _add_event(db, job, now, State.DROPPED.value, "")
     return Edit(job, True, f"given up: it was {state}")
 
 
-def _add_life(db: sqlite3.Connection, job: int | None, at: float, event: str, reason: str) -> None:
-    db.execute(sql.ADD_LIFE_LINE, {"job": job, "at": at, "event": event, "reason": reason})
+def _add_event(db: sqlite3.Connection, job: int | None, at: float, event: str, reason: str) -> None:
+    db.execute(sql.ADD_ANY_EVENT, {"job": job, "at": at, "event": event, "reason": reason})
 
 
 @contextmanager

@@ -36,7 +36,7 @@ class Outbox:
     def __init__(self, path: Path, durability: str = "interval", keep_days: float = 7.0, at_once: bool = False) -> None:
         """`at_once`: an `add` that finds the writer idle commits in its own thread, which is quicker.
 
-        A disk that hangs holds that thread too, so the caller needs a guard (`steps.overdue`); and it must call
+        A disk that hangs holds that thread too, so the caller needs a guard (`steps.call_guard`); and it must call
         `hand_over`, or the job goes to delivery up to a second later.
         """
         self.path = path
@@ -79,7 +79,7 @@ class Outbox:
         self._queue.put(
             [
                 (sql.NOTE_ATTEMPT, (job.attempts, now + next_try_seconds, reason, *which)),
-                (sql.ADD_LIFE, (now, "try later", milliseconds, reason, *which)),
+                (sql.ADD_EVENT, (now, "try later", milliseconds, reason, *which)),
             ]
         )
 
@@ -88,7 +88,7 @@ class Outbox:
         now, which = clocks.wall(), (job.id, job.notification.created_at)
         self._queue.put(
             [
-                (sql.ADD_LIFE, (now, state.value, milliseconds, reason, *which)),
+                (sql.ADD_EVENT, (now, state.value, milliseconds, reason, *which)),
                 (sql.END_JOB, (job.attempts, state.value, now, reason, *which)),
                 (sql.DELETE_JOB, which),
             ]

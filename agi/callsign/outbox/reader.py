@@ -87,7 +87,7 @@ class OutboxReader:
 
     def history_of(self, job: int) -> list[JobEvent]:
         """What happened to a job, in order."""
-        return [JobEvent(*row) for row in self._rows(sql.LIFE_OF, (job,))]
+        return [JobEvent(*row) for row in self._rows(sql.EVENTS_OF, (job,))]
 
     def summaries(self) -> dict[str, Summary]:
         """By system, of those that have jobs."""

@@ -76,7 +76,7 @@ OPEN_JOBS = """
 
 NOTE_ATTEMPT = "UPDATE job SET attempts = ?, next_try = ?, reason = ? WHERE id = ? AND at = ?"
 
-ADD_LIFE = """
+ADD_EVENT = """
     INSERT INTO life (job, line, at, event, milliseconds, reason)
     SELECT id, (SELECT coalesce(max(line), 0) + 1 FROM life WHERE job = job.id), ?, ?, ?, ?
     FROM job WHERE id = ? AND at = ?"""
@@ -133,7 +133,7 @@ LIST_JOBS = f"""
         FROM ended AS this {_LISTED})
     ORDER BY id DESC LIMIT :most"""  # noqa: S608 (no value is in it)
 
-LIFE_OF = "SELECT at, event, milliseconds, reason FROM life WHERE job = ? ORDER BY line"
+EVENTS_OF = "SELECT at, event, milliseconds, reason FROM life WHERE job = ? ORDER BY line"
 
 ENDED_COUNTS = "SELECT system, state, count(*) FROM ended GROUP BY system, state"
 
@@ -184,6 +184,6 @@ FIND_OPEN = "SELECT attempts, at FROM job WHERE id = ?"
 
 END_OTHERWISE = "UPDATE ended SET state = ?, reason = ? WHERE id = ?"
 
-ADD_LIFE_LINE = """
+ADD_ANY_EVENT = """
     INSERT INTO life (job, line, at, event, milliseconds, reason)
     VALUES (:job, (SELECT coalesce(max(line), 0) + 1 FROM life WHERE job = :job), :at, :event, NULL, :reason)"""

@@ -121,7 +121,7 @@ class OutboxWriter:
         """Commits in the caller's thread: two changes of hands fewer.  False: nothing was done, it is to be queued.
 
         Only where nothing can make it wait but the kernel, which takes the bytes.  That can hang with the
-        disk, so the caller needs a guard (`steps.overdue`).
+        disk, so the caller needs a guard (`steps.call_guard`).
         """
         if not self._turn.acquire(blocking=False):
             return False

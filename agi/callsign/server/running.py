@@ -28,8 +28,8 @@ from callsign.settings import load as config
 from callsign.settings.sections import Settings
 from callsign.steps.answer import Services, answer, note_question
 from callsign.steps.attend import Attendant
+from callsign.steps.call_guard import CallGuard
 from callsign.steps.offices import offices_of
-from callsign.steps.overdue import Overdue
 
 if TYPE_CHECKING:
     from callsign.cluster.gate import ClusterGate
@@ -61,10 +61,10 @@ class Server:
         self.settings = self._at_start = settings
         store = settings.outbox
         self.outbox = Outbox(store.path, store.durability, store.keep_days, at_once=True)
-        self._overdue = Overdue()
+        self._call_guard = CallGuard()
         self.attendant = Attendant(
             lambda step: answer(step, self._services),
-            self._overdue,
+            self._call_guard,
             self.outbox.hand_over,
             lambda step, variables: note_question(step, variables, self._services),
         )
@@ -72,7 +72,7 @@ class Server:
             listener,
             lambda: self.settings.server.allow,
             self.attendant.attend,
-            lambda: self._overdue.any_in_time,
+            lambda: self._call_guard.any_in_time,
         )
         self._loaded = threading.Event()
         self._gate = self._gate_of(settings)
@@ -117,7 +117,7 @@ class Server:
         self.outbox.wait_open(OPEN_SECONDS)
         if self._gate is not None:
             self._gate.look()
-        self._overdue.start()
+        self._call_guard.start()
         self.fastagi.start()
 
     def load(self) -> None:
@@ -209,7 +209,7 @@ class Server:
         if self._metrics is not None:
             self._metrics.stop()
         cut_off = self.fastagi.stop()
-        self._overdue.stop()
+        self._call_guard.stop()
         if cut_off:
             log.warning("%d sessions did not end in time", cut_off)
         self.outbox.close()

@@ -19,7 +19,7 @@ from callsign.steps.answer import ids_of, log_step
 from callsign.steps.step import Step, read_step
 
 if TYPE_CHECKING:
-    from callsign.steps.overdue import Overdue
+    from callsign.steps.call_guard import CallGuard
 
 Answer = Callable[[Step], dict[str, str]]
 Note = Callable[[Step, dict[str, str]], None]
@@ -34,17 +34,17 @@ class Attendant:
     def __init__(
         self,
         answer: Answer,
-        overdue: Overdue | None = None,
+        guard: CallGuard | None = None,
         on_end: Callable[[], None] = lambda: None,
         note: Note = lambda _step, _variables: None,
     ) -> None:
-        """`overdue` looks after calls whose thread is held; `on_end` is called when a call has its status.
+        """`guard` looks after calls whose thread is held; `on_end` is called when a call has its status.
 
         `note` gets each step and its variables when the dialplan has gone on.
         """
         self._answer = answer
         self._note = note
-        self._overdue = overdue
+        self._guard = guard
         self._on_end = on_end
         self.on_step: OnStep | None = None
         """Called with each step, its variables and its seconds when the dialplan has gone on.  Must not raise."""
@@ -74,12 +74,12 @@ class Attendant:
                 linkedid = session.linkedid() if session.fault else ""  # its arguments may be anybody's
             request, args = (line[0], line[1:]) if line else (None, session.args)
             step = read_step(session.env, args, request, session.fault, linkedid)
-            if self._overdue is not None:
-                self._overdue.begin(session, step)
+            if self._guard is not None:
+                self._guard.begin(session, step)
             try:
                 variables = self._answer(step)
             finally:
-                is_ours = self._overdue is None or self._overdue.end(session)
+                is_ours = self._guard is None or self._guard.end(session)
             if not is_ours:  # somebody else has talked to it, and ends it
                 self._note(step, variables)
                 return

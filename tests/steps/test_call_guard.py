@@ -15,14 +15,14 @@ from callsign.sandbox.asterisk.behaviour import Conduct, Session
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
 from callsign.server import listening
-from callsign.steps import overdue
+from callsign.steps import call_guard
 from callsign.steps.step import Step
 from fastagi import AnsweringServer
 from waiting import WAIT_SECONDS, wait_until
 
 
 class Held:
-    """A server whose answers are held while `hold` is clear; a step of 0.2 s is overdue."""
+    """A server whose answers are held while `hold` is clear; a step of 0.2 s is late."""
 
     def __init__(self) -> None:
         self.hold = threading.Event()
@@ -44,8 +44,8 @@ class Held:
 
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
-    monkeypatch.setattr(overdue, "longest_seconds", lambda step: 60.0 if step.options else 0.2)
-    monkeypatch.setattr(overdue, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(call_guard, "longest_seconds", lambda step: 60.0 if step.options else 0.2)
+    monkeypatch.setattr(call_guard, "LOOK_SECONDS", 0.02)
     made = Held()
     made.server.start()
     yield made
@@ -88,18 +88,18 @@ def test_a_call_that_is_being_told_hears_nothing_of_its_own_thread(held: Held) -
 def test_a_call_whose_own_thread_comes_back_at_that_very_moment_hears_only_that(
     held: Held, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    end = overdue.Overdue.end
+    end = call_guard.CallGuard.end
 
-    def end_second(calls: overdue.Overdue, session: AgiSession) -> bool:
-        if threading.current_thread().name == "overdue":
+    def end_second(calls: call_guard.CallGuard, session: AgiSession) -> bool:
+        if threading.current_thread().name == "call-guard":
             held.hold.set()
             wait_until(lambda: session not in calls._held)
         return end(calls, session)
 
-    monkeypatch.setattr(overdue.Overdue, "end", end_second)
+    monkeypatch.setattr(call_guard.CallGuard, "end", end_second)
     assert held.call().variables["SKARABEESTATUS"] == "QUEUED"
     held.server.stop(WAIT_SECONDS)
-    for name in ("overdue", "overdue-call"):  # the one begins the other
+    for name in ("call-guard", "call-guard-tells"):  # the one begins the other
         for thread in [one for one in threading.enumerate() if one.name == name]:
             thread.join(WAIT_SECONDS)
     assert "goes on with ERROR" not in caplog.text
@@ -135,9 +135,9 @@ def test_a_fault_of_ours_behind_that_lets_the_call_go_on_and_the_next_one_is_tol
     held: Held, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with monkeypatch.context() as fault:
-        fault.setattr(overdue, "ids_of", lambda step: [][1])
+        fault.setattr(call_guard, "ids_of", lambda step: [][1])
         assert "SKARABEESTATUS" not in held.call().variables
-    assert "a fault in callsign itself: IndexError at steps/test_overdue.py:" in caplog.text
+    assert "a fault in callsign itself: IndexError at steps/test_call_guard.py:" in caplog.text
     assert held.call().variables["SKARABEESTATUS"] == "ERROR"
 
 
@@ -145,7 +145,7 @@ def test_a_fault_of_ours_in_the_looking_does_not_end_it(
     held: Held, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with socket.create_connection(held.server.address[:2], WAIT_SECONDS) as asterisk, monkeypatch.context() as fault:
-        fault.setattr(overdue, "_tell", lambda *_: [][1])
+        fault.setattr(call_guard, "_tell", lambda *_: [][1])
         asterisk.sendall(b"agi_network_script: skarabee\n\n")
         say_that_it_was_all(asterisk)
         wait_until(lambda: "a fault in callsign itself: IndexError" in caplog.text)
@@ -159,7 +159,7 @@ def test_a_fault_of_ours_in_the_looking_does_not_end_it(
 def test_at_the_end_a_subroutine_that_has_just_called_is_left_to_its_fallback_and_another_call_is_told(
     held: Held, context: str, fresh_seconds: float, is_told: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(overdue, "FRESH_SECONDS", fresh_seconds)
+    monkeypatch.setattr(call_guard, "FRESH_SECONDS", fresh_seconds)
     address = held.server.address[:2]
     block = f"agi_network_script: mor/caller?wait=60\nagi_context: {context}\n\n"
     with socket.create_connection(address, WAIT_SECONDS) as asterisk:
@@ -176,7 +176,7 @@ def test_at_the_end_a_subroutine_that_has_just_called_is_left_to_its_fallback_an
 
 
 def test_an_end_waits_until_its_last_calls_have_heard(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(overdue, "LAST_SECONDS", WAIT_SECONDS)
+    monkeypatch.setattr(call_guard, "LAST_SECONDS", WAIT_SECONDS)
     has_heard = threading.Event()
     with socket.create_connection(held.server.address[:2], WAIT_SECONDS) as asterisk:
         asterisk.sendall(b"agi_network_script: mor/caller?wait=60\nagi_context: from-trunk\n\n")
@@ -199,7 +199,7 @@ def test_an_end_waits_until_its_last_calls_have_heard(held: Held, monkeypatch: p
 
 
 def test_a_step_may_take_its_wait_and_what_the_store_may_take() -> None:
-    longest = overdue.longest_seconds
+    longest = call_guard.longest_seconds
     assert longest(Step("skarabee", {}, (), {})) == 1.0
     assert longest(Step("noojee/start", {}, (), {})) == 3.0
     assert longest(Step("noojee/start", {"wait": "10"}, (), {})) == 11.0

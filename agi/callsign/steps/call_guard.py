@@ -41,7 +41,7 @@ class _Held(Record):
     began: float
 
 
-class Overdue:
+class CallGuard:
     """The calls that are being answered.  Whoever takes one out of it, its own thread or ours, may talk to it."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Overdue:
 
     def start(self) -> None:
         """Looks after the calls from now on; returns at once."""
-        threading.Thread(target=self._run, name="overdue", daemon=True).start()
+        threading.Thread(target=self._run, name="call-guard", daemon=True).start()
 
     def stop(self) -> None:
         """Ends the looking, and gives each call that has no status yet one at once: the process is about to end.
@@ -92,7 +92,7 @@ class Overdue:
 def _tell(session: AgiSession, held: _Held, reason: str) -> threading.Event:
     """In a thread of its own, where one is to be had; the event says that it is done."""
     done = threading.Event()
-    if not thread_starts.begin("overdue-call", _let_go, session, held, reason, done):
+    if not thread_starts.begin("call-guard-tells", _let_go, session, held, reason, done):
         _let_go(session, held, reason, done)  # the others wait for it
     return done
 
