@@ -29,9 +29,7 @@ class Joined:
         self._take = {"csv": self._csv, "json": self._json, "xml": self._xml, "text": self._text}[form]
         self._form = form
         self._header: bytes | None = None  # of CSV
-        self._opening = b'<?xml version="1.0"?>\n<cdr>'  # of XML, where no part has one
-        self._root: bytes | None = None
-        self._began = False
+        self._root: bytes | None = None  # of XML
         self.has_calls = False
 
     def part(self, body: bytes) -> Iterator[bytes]:
@@ -41,13 +39,15 @@ class Joined:
     def end(self) -> bytes:
         """What closes the document, all of it where no part had anything."""
         if self._form == "json":
-            return b"\n]\n" if self._began else b"[]\n"
+            return b"\n]\n" if self.has_calls else b"[]\n"
         if self._form == "xml":
-            return (b"" if self._began else self._opening) + b"</" + (self._root or b"cdr") + b">\n"
+            if self._root is None:  # no part had one
+                return b'<?xml version="1.0"?>\n<cdr></cdr>\n'
+            return b"</" + self._root + b">\n"
         return b""
 
     def _text(self, body: bytes) -> Iterator[bytes]:
-        self.has_calls = self.has_calls or bool(body.strip())
+        self.has_calls |= bool(body.strip())
         yield body
 
     def _csv(self, body: bytes) -> Iterator[bytes]:
@@ -68,9 +68,9 @@ class Joined:
     def _json(self, body: bytes) -> Iterator[bytes]:
         text = body.strip()
         if text and json_calls(text):
-            yield b",\n" if self._began else b"[\n"
+            yield b",\n" if self.has_calls else b"[\n"
             yield text[1:-1].strip()
-            self._began = self.has_calls = True
+            self.has_calls = True
 
     def _xml(self, body: bytes) -> Iterator[bytes]:
         if not body.strip():
@@ -78,9 +78,9 @@ class Joined:
         root = xml_root(body)
         if self._root not in (None, root[1]):
             raise BadPart("its root differs from that of the part before")
-        if not self._began:
+        if self._root is None:
             yield body[: root.start()] + b"<" + root[1] + b">\n"
-        self._root, self._began = root[1], True
+        self._root = root[1]
         if root[2] and root[2].strip():
             self.has_calls = True
             yield root[2].strip() + b"\n"

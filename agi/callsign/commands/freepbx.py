@@ -21,7 +21,7 @@ def warnings(settings: Settings, mark: Path = MARK, dialplan: Path = DIALPLAN) -
     if elsewhere or not mark.exists():
         return []
     internal = settings.numbers.internal
-    unknown = [number for number in _numbers(text_of(dialplan)) if number not in internal]
+    unknown = [number for number in dict.fromkeys(_numbers(text_of(dialplan))) if number not in internal]
     if not unknown and internal.patterns:
         return []
     wanted = ", ".join(f'"{pattern}"' for pattern in [*internal.patterns, *_patterns(unknown)])
@@ -33,13 +33,12 @@ def warnings(settings: Settings, mark: Path = MARK, dialplan: Path = DIALPLAN) -
 
 
 def _numbers(text: str) -> Iterator[str]:
-    """Extensions, queues and ring groups of extensions_additional.conf, each once."""
-    seen, here = set(), False
+    """Extensions, queues and ring groups of extensions_additional.conf, some of them twice."""
+    here = False
     for line in text.splitlines():
         if line.startswith("["):
             here = line[1:].partition("]")[0] in CONTEXTS
-        elif here and (found := re.match(r"exten\s*=>\s*([0-9]{2,}),", line)) and found[1] not in seen:
-            seen.add(found[1])
+        elif here and (found := re.match(r"exten\s*=>\s*([0-9]{2,}),", line)):
             yield found[1]
 
 
