@@ -25,6 +25,7 @@ exten => 202,1,Set(__RINGTIMER=15)
 exten => vmu202,1,Macro(vm,202)
 exten => *202,1,NoOp()
 exten => 1001,1,NoOp()
+exten => 1001,n,Hangup()
 exten => 056528997,1,NoOp()
 [ext-queues]
 exten => 400,1,Macro(user-callerid,)
