@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from callsign.commands import nagios
+from callsign.commands.main import main
 from callsign.commands.nagios import CRITICAL, OK, UNKNOWN, WARNING, Verdict, check, judge
 from callsign.outbox.outbox import Outbox
 from callsign.settings.sections import OutboxSection, Server, Settings
@@ -172,6 +174,17 @@ def test_a_warning_age_above_the_critical_one_is_unknown() -> None:
 def test_a_server_that_cannot_make_its_store_is_critical() -> None:
     verdict = judge({**found(), "store_trouble": "the store /x/outbox.db is not there"}, 60, 300)
     assert (verdict.code, "/x/outbox.db" in verdict.line) == (CRITICAL, True)
+
+
+def test_a_fault_of_callsigns_own_is_unknown_and_says_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = tmp_path / "callsign.toml"
+    settings.write_text(f'[outbox]\npath = "{tmp_path}/outbox.db"\n')
+    monkeypatch.setattr(nagios, "judge", lambda *_: [][1])
+    assert main(["status", "--check", "--config", str(settings)]) == UNKNOWN
+    said = capsys.readouterr().out
+    assert said.startswith("CALLSIGN UNKNOWN - a fault in callsign itself: IndexError at commands/test_nagios.py:")
 
 
 def test_a_store_that_this_user_may_not_look_for_is_not_taken_for_one_without_jobs(tmp_path: Path) -> None:

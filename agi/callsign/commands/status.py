@@ -10,6 +10,7 @@ from callsign import clocks
 from callsign.commands import common, questions
 from callsign.commands.health import server, settings_troubles, status
 from callsign.commands.moments import format_moment as moment
+from callsign.log_text import own_fault
 from callsign.notification import State
 from callsign.outbox.owner import become_owner
 from callsign.outbox.values import OutboxError
@@ -77,11 +78,14 @@ def _check(options: common.Options) -> int:
     from callsign.commands import nagios
 
     is_readable = os.access(path_of(options.config), os.R_OK)
-    settings, faults = _settings_or_places(options)
-    if faults and not is_readable:
-        verdict = nagios.Verdict(nagios.UNKNOWN, "; ".join(faults))
-    else:
-        verdict = nagios.check(settings, options.warn_age, options.crit_age, faults)
+    try:
+        settings, faults = _settings_or_places(options)
+        if faults and not is_readable:
+            verdict = nagios.Verdict(nagios.UNKNOWN, "; ".join(faults))
+        else:
+            verdict = nagios.check(settings, options.warn_age, options.crit_age, faults)
+    except Exception as fault:  # a plugin that says nothing has its exit status taken for a warning
+        verdict = nagios.Verdict(nagios.UNKNOWN, own_fault(fault))
     print(verdict.line)
     return verdict.code
 

@@ -82,11 +82,12 @@ class CallGuard:
         while not self._stopping.wait(LOOK_SECONDS):
             now = time.monotonic()
             for session, held in self._held.copy().items():
-                try:
-                    if now >= held.until and self.end(session):
+                if now >= held.until and self.end(session):
+                    try:
                         _tell(session, held, HELD_UP)
-                except Exception as fault:  # our own fault must not end the looking
-                    log.error("%s", own_fault(fault))
+                    except Exception as fault:  # our own fault must end neither the looking nor hold the call
+                        log.error("%s", own_fault(fault))
+                        session.connection.finish()
 
 
 def _tell(session: AgiSession, held: _Held, reason: str) -> threading.Event:
@@ -113,10 +114,9 @@ def _let_go(session: AgiSession, held: _Held, reason: str, done: threading.Event
 
 
 def _set_error(session: AgiSession, held: _Held, reason: str) -> None:
-    seconds = time.monotonic() - held.began
-    what = ids_of(held.step), for_message(held.step.path), seconds
-    log.error("%s path=%s: no status after %.1f s: the call goes on with ERROR", *what)
     try:
+        what = ids_of(held.step), for_message(held.step.path), time.monotonic() - held.began
+        log.error("%s path=%s: no status after %.1f s: the call goes on with ERROR", *what)
         session.set_variables(status_variables(held.step.path, "ERROR", reason), then_end=True)
     except (AGIHangup, AGIError, BadPeer, OSError) as fault:
         log.warning("that call could not be told: %s", type(fault).__name__)
