@@ -234,14 +234,21 @@ def test_what_a_call_commits_in_its_own_thread_is_put_on_disk_within_moments_too
     outbox.close()
 
 
-def test_a_wal_that_cannot_be_put_on_disk_is_told_once(
-    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (OSError(5, "Input/output error"), "Input/output error"),
+        (MemoryError(), "a fault in callsign itself: MemoryError"),
+    ],
+)
+def test_a_wal_that_cannot_be_put_on_disk_is_told_once_and_tried_again_with_each_job(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fault: Exception, words: str
 ) -> None:
     tried = threading.Semaphore(0)
 
     def broken(_: int) -> None:
         tried.release()
-        raise OSError(5, "Input/output error")
+        raise fault
 
     monkeypatch.setattr(os, "fdatasync", broken)
     outbox = Outbox(path)
@@ -249,7 +256,7 @@ def test_a_wal_that_cannot_be_put_on_disk_is_told_once(
         outbox.add(call_from())
         assert tried.acquire(timeout=LONG_SECONDS)
     outbox.close()
-    assert caplog.text.count("cannot be put on disk: Input/output error") == 1
+    assert caplog.text.count(f"cannot be put on disk: {words}") == 1
 
 
 def found_by_adding(outbox: Outbox, once: str = "") -> Job:

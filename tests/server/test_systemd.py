@@ -155,6 +155,20 @@ def test_a_server_that_stands_still_is_not_fed_until_it_goes_on(
 
 
 @pytest.mark.parametrize("systemd", ["path"], indirect=True)
+def test_a_fault_of_ours_in_the_look_is_one_look_that_was_not_good(
+    systemd: Systemd, watchdog: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    looks = [1, 0, 1]
+    manager = ServiceManager()
+    manager.watch(lambda _: bool(1 / looks.pop(0)) if looks else True)
+    try:
+        for _ in range(2):
+            assert systemd.hear() == {"WATCHDOG": "1"}
+    finally:
+        manager.stopping()
+    assert "a fault in callsign itself: ZeroDivisionError at server/test_systemd.py:" in caplog.text
+
+
 def test_a_server_that_answers_no_call_twice_has_itself_ended_and_is_fed_when_it_does(
     systemd: Systemd, watchdog: None
 ) -> None:

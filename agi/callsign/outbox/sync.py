@@ -7,6 +7,8 @@ import os
 import threading
 from pathlib import Path
 
+from callsign.log_text import own_fault
+
 SYNC_SECONDS = 0.04
 """And some for the disk itself, so that it is there within 50 ms."""
 
@@ -46,9 +48,10 @@ class WalSync:
                 self._broken = False
             except FileNotFoundError:  # the store was just closed: SQLite has put all into the main file
                 continue
-            except OSError as fault:
+            except Exception as fault:  # one of our own must not end the thread either
                 if not self._broken:
-                    log.warning("the store's %s cannot be put on disk: %s", self._wal, fault.strerror)
+                    words = fault.strerror if isinstance(fault, OSError) else own_fault(fault)
+                    log.warning("the store's %s cannot be put on disk: %s", self._wal, words)
                 self._broken = True
 
     def _put_on_disk(self) -> None:

@@ -14,6 +14,8 @@ import time
 from array import array
 from collections.abc import Callable, Mapping
 
+from callsign.log_text import own_fault
+
 FEEDS = 5
 """In the time that the watchdog waits: a look may take a fifth of it, and comes a fifth after one that was good."""
 
@@ -78,7 +80,7 @@ class ServiceManager:
     def _feed(self, is_well: Callable[[float], bool]) -> None:
         was_well = True
         while not self._stopping.wait(self._feed_seconds if was_well else 0):
-            well = is_well(self._feed_seconds)
+            well = _sure(is_well, self._feed_seconds)
             if self._stopping.is_set():
                 return
             if well:
@@ -102,6 +104,15 @@ class ServiceManager:
                 sock.sendmsg([words.encode()], passed, 0, self._address)
         except OSError as fault:
             log.warning("the service manager could not be told %s: %s", words.partition("\n")[0], fault)
+
+
+def _sure(is_well: Callable[[float], bool], seconds: float) -> bool:
+    """Whether it is; a fault of ours in the look must not end the feeding."""
+    try:
+        return is_well(seconds)
+    except Exception as fault:
+        log.error("%s", own_fault(fault))
+        return False
 
 
 def _watchdog_seconds(environment: Mapping[str, str]) -> float:
