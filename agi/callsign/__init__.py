@@ -23,12 +23,12 @@ What all may use:
     clocks           wall clock and boot clock
     log_text         text fit for log and channel; where a fault was
     nonces           numbers used once
-    notification     Notification, State; what became of an attempt
+    notification     Notification, State
     phone_numbers    as a vendor wants them; withheld ones; Asterisk's patterns
-    question         what becomes of a question
     record           classes that are their fields
     stderr_queue     the log, where nobody reads it
     thread_starts    begins a thread that may be one too many for the system
+    verdicts         what comes of an attempt and of a question
 
 The other ends:
 

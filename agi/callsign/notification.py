@@ -1,4 +1,4 @@
-"""What the dialplan wants a vendor to know, and what can become of it."""
+"""What the dialplan wants a vendor to know, and where that stands."""
 
 from __future__ import annotations
 
@@ -19,30 +19,6 @@ class State(Enum):
     DROPPED = "dropped"  # given up by the administrator
     DUPLICATE = "duplicate"  # another host has it: told there already, or taken over
     RETRIED = "retried"  # failed or dropped, and went out once more as another job, by the administrator's word
-
-
-class Delivered(Record):
-    """The vendor took it; `reason` is a warning it gave, mostly empty."""
-
-    reason: str = ""
-
-
-class TryLater(Record):
-    """No verdict yet; `after_seconds` is the vendor's own wish (Retry-After), else the schedule decides."""
-
-    reason: str
-    after_seconds: float | None = None
-    may_be_done: bool = False  # it was sent, and the vendor may carry it out yet
-    unreached: bool = field(default=False, compare=False)  # there was no connection to the vendor
-
-
-class Refused(Record):
-    """The vendor said no, in words that another attempt will not change."""
-
-    reason: str
-
-
-Outcome = Delivered | TryLater | Refused
 
 
 class Notification(Record):

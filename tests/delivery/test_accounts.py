@@ -15,13 +15,13 @@ from callsign.delivery import retry, workers
 from callsign.delivery.asking import PLACES, Asking
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.notification import Notification, State
-from callsign.question import Found
 from callsign.record import replace
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Mor, Noojee, Settings
 from callsign.vendors.noojee import vendor as noojee
 from callsign.vendors.noojee.conversation import text_to_sign
 from callsign.vendors.signing import sha256_hex
+from callsign.verdicts import Found
 from side import Side
 from store_play import LONG_SECONDS, eventually
 

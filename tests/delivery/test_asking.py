@@ -13,9 +13,7 @@ from callsign import clocks
 from callsign.delivery import asking
 from callsign.delivery.asking import PLACES, Asking
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
-from callsign.notification import Refused, TryLater
 from callsign.outbox.outbox import Outbox
-from callsign.question import Found, Invalid, Verdict
 from callsign.record import replace
 from callsign.settings.sections import Settings
 from callsign.steps.answer import Services, answer
@@ -23,6 +21,7 @@ from callsign.steps.handlers import HANDLERS
 from callsign.steps.step import read_step
 from callsign.vendors.interface import Ask, Vendor
 from callsign.vendors.registry import VENDORS
+from callsign.verdicts import Found, Invalid, Refused, TryLater, Verdict
 from settings_file import load
 from waiting import wait_until
 

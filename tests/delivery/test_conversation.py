@@ -8,7 +8,7 @@ import pytest
 
 from callsign.delivery.conversation import NO_TIME, PastDeadline, run_conversation
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
-from callsign.notification import Delivered, Outcome, TryLater
+from callsign.verdicts import Delivered, Outcome, TryLater
 from clocks_play import Clock
 
 DONE = Delivered("done")

@@ -12,11 +12,11 @@ import pytest
 from callsign.delivery import prefetch
 from callsign.delivery.prefetch import Prefetcher
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
-from callsign.notification import Delivered, Outcome, TryLater
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Settings, Sraps
 from callsign.vendors.interface import Prefetch, Vendor
 from callsign.vendors.registry import VENDORS
+from callsign.verdicts import Delivered, Outcome, TryLater
 from store_play import eventually
 
 LONG_SECONDS = 30.0

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from callsign.http.messages import Answer, NoAnswer, Request
 from callsign.log_text import REASON_LENGTH, printable, vendor_words, visible, visible_json
-from callsign.notification import Delivered, Notification, Refused, TryLater
+from callsign.notification import Notification
+from callsign.verdicts import Delivered, Refused, TryLater
 
 HASH = "fce3bd3536e69f7fe78b15db89464f1979d06beef6d33f2477e641fbecd61d43"
 DATE = "Fri, 03 May 2019 13:57:10 GMT"

@@ -9,7 +9,6 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from callsign.http.transport import HttpTransport
-from callsign.notification import Refused
 from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.settings.secret import Secret
@@ -17,6 +16,7 @@ from callsign.settings.sections import Mor
 from callsign.vendors.mor import answer as mor_answer
 from callsign.vendors.mor import questions as mor
 from callsign.vendors.mor.xml import Element
+from callsign.verdicts import Refused
 from exchange import Reply, exchange
 
 KEY = "the-key-of-mor"

@@ -20,8 +20,6 @@ from hypothesis import strategies as st
 
 from callsign.delivery.conversation import run_conversation
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
-from callsign.notification import Delivered, Refused, TryLater
-from callsign.question import Found, Invalid
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Kalliope, Numbers
 from callsign.vendors.interface import Probed
@@ -34,6 +32,7 @@ from callsign.vendors.kalliope.pbx_clock import local_period, moment
 from callsign.vendors.kalliope.register import COLUMNS, NoRegister, rows_of
 from callsign.vendors.kalliope.signing import Signer
 from callsign.vendors.registry import VENDORS
+from callsign.verdicts import Delivered, Found, Invalid, Refused, TryLater
 from clocks_play import Clock
 
 VECTORS = tomli.loads((Path(__file__).parents[1] / "vectors" / "kalliope.toml").read_text(encoding="utf-8"))["vector"]

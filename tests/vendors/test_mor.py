@@ -12,13 +12,12 @@ from urllib.parse import parse_qsl
 import pytest
 
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
-from callsign.notification import Refused, TryLater
-from callsign.question import Found, Invalid, Verdict
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Mor, Numbers
 from callsign.vendors.interface import Probed
 from callsign.vendors.mor import questions as mor
 from callsign.vendors.registry import VENDORS
+from callsign.verdicts import Found, Invalid, Refused, TryLater, Verdict
 
 KEY = "the-key-of-mor"
 URL = "https://mor.example/billing/api"

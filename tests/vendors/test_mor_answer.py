@@ -8,11 +8,11 @@ from functools import partial
 import pytest
 
 from callsign.http.messages import MAX_ANSWER_BYTES, Answer, NoAnswer
-from callsign.notification import Refused, TryLater
 from callsign.settings.secret import Secret
 from callsign.vendors.mor import answer as mor_answer
 from callsign.vendors.mor.answer import FAILURES, HINTS
 from callsign.vendors.mor.xml import Element, as_json
+from callsign.verdicts import Refused, TryLater
 
 KEY = Secret("the-key-of-mor")
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'

@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 
 from callsign.delivery.conversation import PastDeadline, run_conversation
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
-from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
+from callsign.notification import Notification
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Noojee, Numbers
 from callsign.vendors.noojee import conversation as noojee
 from callsign.vendors.noojee import vendor as noojee_vendor
 from callsign.vendors.registry import VENDORS
+from callsign.verdicts import Delivered, Outcome, Refused, TryLater
 from clocks_play import Clock
 
 VECTORS = tomli.loads((Path(__file__).parents[1] / "vectors" / "noojee.toml").read_text(encoding="utf-8"))["vector"]

@@ -19,12 +19,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
-from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
+from callsign.notification import Notification
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Numbers, Office, Settings, Skarabee
 from callsign.vendors.registry import VENDORS
 from callsign.vendors.skarabee import conversation as skarabee
 from callsign.vendors.skarabee import vendor as skarabee_vendor
+from callsign.verdicts import Delivered, Outcome, Refused, TryLater
 
 VECTORS = tomli.loads((Path(__file__).parents[1] / "vectors" / "skarabee.toml").read_text(encoding="utf-8"))["vector"]
 RIGHT = [vector for vector in VECTORS if vector["verifies"]]

@@ -22,8 +22,6 @@ from callsign.delivery.asking import Asking
 from callsign.delivery.conversation import NO_TIME
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.http.transport import HttpTransport
-from callsign.notification import Refused, TryLater
-from callsign.question import Found, Invalid, Verdict
 from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.settings.secret import Secret
@@ -33,6 +31,7 @@ from callsign.vendors.registry import VENDORS
 from callsign.vendors.sraps import client, hawk, phones
 from callsign.vendors.sraps.client import LINKS_SECONDS, MOST_PAGES, MOST_TRIES, PROFILES_SECONDS
 from callsign.vendors.sraps.memory import Memory
+from callsign.verdicts import Found, Invalid, Refused, TryLater, Verdict
 from clocks_play import Clock
 from product import bare_environment
 

@@ -10,13 +10,12 @@ from callsign.delivery.conversation import PastDeadline, Send, run_conversation
 from callsign.http.messages import Answer, Reply, Request
 from callsign.http.transport import HttpTransport
 from callsign.log_text import own_fault
-from callsign.notification import Refused, TryLater
-from callsign.question import Invalid
 from callsign.record import Record
 from callsign.settings.accounts import account_of, name_of, place_named, system_of
 from callsign.settings.sections import Settings
 from callsign.vendors.interface import Probed
 from callsign.vendors.registry import VENDORS
+from callsign.verdicts import Invalid, Refused, TryLater
 
 CHECK_SECONDS = 10.0
 """For all that one vendor is asked."""

@@ -16,12 +16,11 @@ from callsign import clocks, thread_starts
 from callsign.delivery.conversation import Send, run_conversation, with_account
 from callsign.http.messages import Reply, Request
 from callsign.log_text import own_fault
-from callsign.notification import TryLater
-from callsign.question import Invalid, Verdict
 from callsign.record import Record, field
 from callsign.settings.accounts import section_shown, system_of
 from callsign.settings.sections import Settings
 from callsign.vendors.registry import VENDORS
+from callsign.verdicts import Invalid, TryLater, Verdict
 
 PLACES = 32
 """Questions to one account at once; those that a hung name server holds count too."""

@@ -15,11 +15,12 @@ from callsign.delivery.lane import Lane
 from callsign.delivery.outcomes import Outcomes
 from callsign.delivery.retry import next_delay_seconds
 from callsign.log_text import own_fault
-from callsign.notification import Delivered, Outcome, State, TryLater
+from callsign.notification import State
 from callsign.outbox.outbox import Job, Outbox
 from callsign.settings.accounts import section_shown, system_of
 from callsign.settings.sections import Settings
 from callsign.vendors.registry import VENDORS
+from callsign.verdicts import Delivered, Outcome, TryLater
 
 ATTEMPT_SECONDS = 10.0
 

@@ -7,10 +7,9 @@ from collections.abc import Callable, Generator
 from typing import TypeVar
 
 from callsign.http.messages import NoAnswer, Reply, Request
-from callsign.notification import Delivered, Refused, TryLater
-from callsign.question import Found, Invalid
 from callsign.record import replace
 from callsign.settings.accounts import place_named
+from callsign.verdicts import Delivered, Found, Invalid, Refused, TryLater
 
 LEAST_SECONDS = 0.2
 """With less than this left no further request goes out: it might be carried out and its answer missed."""

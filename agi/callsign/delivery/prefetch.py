@@ -11,11 +11,11 @@ from typing import Any
 from callsign import clocks, thread_starts
 from callsign.delivery.conversation import Send, run_conversation, with_account
 from callsign.log_text import own_fault
-from callsign.notification import Delivered
 from callsign.settings.accounts import name_of, system_of
 from callsign.settings.sections import Settings
 from callsign.vendors.interface import Prefetch
 from callsign.vendors.registry import VENDORS
+from callsign.verdicts import Delivered
 
 LONGEST_PAUSE_SECONDS = 60.0
 """Between two tries while the vendor is in trouble."""

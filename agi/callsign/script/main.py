@@ -21,7 +21,6 @@ from callsign.log_text import own_fault
 from callsign.notification import State
 from callsign.outbox.outbox import Outbox
 from callsign.outbox.owner import become_owner
-from callsign.question import Verdict
 from callsign.script.fork import report_failed_start
 from callsign.script.script_log import set_up_logging
 from callsign.settings.load import ConfigError, load, path_of
@@ -30,6 +29,7 @@ from callsign.stderr_queue import queue_stderr
 from callsign.steps.answer import Services, answer, note_question, status_variables, value_of
 from callsign.steps.attend import Attendant
 from callsign.steps.step import Step, read_step
+from callsign.verdicts import Verdict
 
 if TYPE_CHECKING:
     from callsign.script.rounds import ScriptDelivery

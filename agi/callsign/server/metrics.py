@@ -24,11 +24,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from callsign import __version__, clocks
-from callsign.notification import Refused, State, TryLater
+from callsign.notification import State
 from callsign.outbox.outbox import OutboxError
 from callsign.outbox.reader import OutboxReader
 from callsign.outbox.watch import inode_of
-from callsign.question import Found, Invalid, Verdict
 from callsign.server.cluster_metrics import ClusterFigures
 from callsign.server.metrics_page import MetricsPage
 from callsign.settings.accounts import name_of, system_of
@@ -37,6 +36,7 @@ from callsign.steps.answer import value_of
 from callsign.steps.handlers import HANDLERS
 from callsign.steps.step import Step
 from callsign.vendors.registry import VENDORS
+from callsign.verdicts import Found, Invalid, Refused, TryLater, Verdict
 
 if TYPE_CHECKING:
     from callsign.cluster.figures import Figures

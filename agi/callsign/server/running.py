@@ -22,7 +22,6 @@ from callsign.http.messages import NoAnswer, Reply, Request
 from callsign.log_text import own_fault
 from callsign.notification import State
 from callsign.outbox.outbox import Outbox
-from callsign.question import Verdict
 from callsign.server.listening import format_address
 from callsign.settings import load as config
 from callsign.settings.sections import Settings
@@ -30,6 +29,7 @@ from callsign.steps.answer import Services, answer, note_question
 from callsign.steps.attend import Attendant
 from callsign.steps.call_guard import CallGuard
 from callsign.steps.offices import offices_of
+from callsign.verdicts import Verdict
 
 if TYPE_CHECKING:
     from callsign.cluster.gate import ClusterGate

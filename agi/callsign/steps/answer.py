@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from callsign.log_text import own_fault, printable
-from callsign.notification import Refused, State, TryLater
+from callsign.notification import State
 from callsign.outbox.outbox import ADD_SECONDS, COMMIT_SECONDS, Outbox, OutboxError
-from callsign.question import Found, Invalid, Verdict
 from callsign.record import Record
 from callsign.settings.sections import Settings
 from callsign.steps.handlers import HANDLERS, PING, TOLD, Direct, Notify, Skipped, account_in, facts_to_ask, system_of
 from callsign.steps.step import Step, StepFault, for_message
 from callsign.vendors.interface import Ask
+from callsign.verdicts import Found, Invalid, Refused, TryLater, Verdict
 
 MAX_REASON_CHARACTERS = 240  # a channel variable is for a line of the log, or a screen
 MAX_CALL_CHARACTERS = 80  # of a call's id in the log

@@ -11,11 +11,10 @@ from typing import Any
 
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.log_text import vendor_words
-from callsign.notification import Refused, TryLater
-from callsign.question import Invalid
 from callsign.record import Record, field
 from callsign.vendors.interface import Conversation
 from callsign.vendors.links import next_link
+from callsign.verdicts import Invalid, Refused, TryLater
 
 MOST_BYTES = 32 << 20
 """Of one answer: a busy day's list of calls."""

@@ -15,10 +15,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from callsign.http.messages import Reply, Request
-from callsign.notification import Notification, Outcome, Refused, TryLater
-from callsign.question import Invalid, Verdict
+from callsign.notification import Notification
 from callsign.record import Record, field
 from callsign.settings.sections import Numbers
+from callsign.verdicts import Invalid, Outcome, Refused, TryLater, Verdict
 
 if TYPE_CHECKING:
     from callsign.vendors.signing import Explained

@@ -9,7 +9,6 @@ import re
 from functools import partial
 
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
-from callsign.notification import Refused, TryLater
 from callsign.settings.sections import Kalliope
 from callsign.vendors.api import MOST_BYTES, Call, Result, every_page, failed, succeeded, verdict_on, words_in
 from callsign.vendors.api_usage import READING_VERBS, check_json, check_xml, path_of, verb_of
@@ -17,6 +16,7 @@ from callsign.vendors.interface import Conversation
 from callsign.vendors.kalliope.last_call import Memory
 from callsign.vendors.kalliope.signing import AUTH_STATUSES, base_url, exchange, trouble_with
 from callsign.vendors.links import origin, resolved
+from callsign.verdicts import Refused, TryLater
 
 NAMES = False
 

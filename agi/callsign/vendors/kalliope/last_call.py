@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping
 
 from callsign import clocks
 from callsign.http.messages import Answer, Request
-from callsign.notification import Delivered, Outcome, Refused, TryLater
-from callsign.question import Found, Invalid, Verdict
 from callsign.record import Record, field
 from callsign.settings.sections import Kalliope, Numbers
 from callsign.vendors.interface import Conversation, Probe, Probed
@@ -20,6 +18,7 @@ from callsign.vendors.kalliope.history import DAY_SECONDS, MASKED, MOST_NUMBERS,
 from callsign.vendors.kalliope.pbx_clock import local_period
 from callsign.vendors.kalliope.register import NoRegister, rows_of
 from callsign.vendors.kalliope.signing import Signer, base_url, clock_trouble, exchange, trouble_with
+from callsign.verdicts import Delivered, Found, Invalid, Outcome, Refused, TryLater, Verdict
 
 DAYS = 7  # that a look-up goes back by default
 MOST_DAYS = 31

@@ -15,13 +15,13 @@ from urllib.parse import quote
 
 from callsign import clocks, nonces
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
-from callsign.notification import Refused, TryLater
 from callsign.record import Record, field, replace
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Kalliope
 from callsign.vendors.interface import Conversation
 from callsign.vendors.kalliope.vendor import ACCEPTED_SECONDS
 from callsign.vendors.signing import MASK, Explained, sha256_hex, values_of
+from callsign.verdicts import Refused, TryLater
 
 AUTH_STATUSES = (401, 403)
 """Which one tells a failed authentication is documented nowhere."""

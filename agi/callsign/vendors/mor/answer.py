@@ -9,9 +9,9 @@ import re
 
 from callsign.http.messages import MAX_ANSWER_BYTES, NoAnswer, Reply
 from callsign.log_text import vendor_words
-from callsign.notification import Refused, TryLater
 from callsign.settings.secret import Secret
 from callsign.vendors.mor.xml import NO_ANSWER, TOO_LARGE, Element, down_to, parsed
+from callsign.verdicts import Refused, TryLater
 
 _RIGHTS = "check [mor] user, and in MOR its rights and its permission to use the API"
 _NOT_OURS = "does it exist, and does it belong to [mor] user?"

@@ -13,9 +13,7 @@ from urllib.parse import quote, urlencode
 
 from callsign.http.messages import MAX_ANSWER_BYTES, Request
 from callsign.log_text import vendor_words
-from callsign.notification import Refused, TryLater
 from callsign.phone_numbers import as_vendor_wants
-from callsign.question import Found, Invalid, Verdict
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Mor, Numbers
 from callsign.vendors.interface import Conversation, Probe, Probed
@@ -24,6 +22,7 @@ from callsign.vendors.mor.hash import hashed, invalid_value, names_of, text_to_s
 from callsign.vendors.mor.methods import READS
 from callsign.vendors.mor.xml import Element
 from callsign.vendors.signing import MASK, Explained, sha1_hex
+from callsign.verdicts import Found, Invalid, Refused, TryLater, Verdict
 
 ASK_BYTES = 1 << 16
 """An answer to the dialplan is a line or two; what unpacks to more is none."""

@@ -6,12 +6,12 @@ Source: the recorder's call management pages; the recordings' look-ups stood the
 from __future__ import annotations
 
 from callsign.http.messages import Answer
-from callsign.notification import Delivered, Refused, TryLater
 from callsign.settings.sections import Noojee
 from callsign.vendors.api import MOST_BYTES, Call, Result, failed, succeeded
 from callsign.vendors.api_usage import method_of
 from callsign.vendors.interface import Conversation
 from callsign.vendors.noojee import conversation as noojee
+from callsign.verdicts import Delivered, Refused, TryLater
 
 NAMES = True
 

@@ -12,12 +12,13 @@ from collections.abc import Mapping
 
 from callsign.http.messages import MAX_ANSWER_BYTES, Answer, NoAnswer, Reply, Request
 from callsign.log_text import vendor_words
-from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
+from callsign.notification import Notification
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Noojee, Numbers
 from callsign.vendors.interface import Conversation, Probe, Probed
 from callsign.vendors.noojee.memory import PAIR_SECONDS, Memory, Pair
 from callsign.vendors.signing import MASK, Explained, sha256_hex, values_of
+from callsign.verdicts import Delivered, Outcome, Refused, TryLater
 
 TIMESTAMP = "timestamp"
 """Its name among what the hosts share."""

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.log_text import vendor_words
-from callsign.notification import Delivered, Notification, Outcome, Refused, TryLater
+from callsign.notification import Notification
 from callsign.phone_numbers import as_vendor_wants
 from callsign.record import Record
 from callsign.settings.secret import Secret
@@ -21,6 +21,7 @@ from callsign.settings.sections import Numbers, Skarabee
 from callsign.vendors.interface import Conversation, Probe, Probed
 from callsign.vendors.signing import Explained, hmac_sha256_hex, values_of
 from callsign.vendors.skarabee.vendor import ACCEPTED_SECONDS
+from callsign.verdicts import Delivered, Outcome, Refused, TryLater
 
 CLOCK_FAULT = "TIMESTAMP_MISMATCH"
 KEY_FAULTS = {

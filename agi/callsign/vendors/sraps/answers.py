@@ -6,10 +6,10 @@ Source: "SRAPS REST API", its table of statuses; names in an error's body as pub
 from __future__ import annotations
 
 from callsign.http.messages import Answer
-from callsign.notification import Refused, TryLater
 from callsign.settings.secret import Secret
 from callsign.vendors.api import verdict_on
 from callsign.vendors.sraps import hawk
+from callsign.verdicts import Refused, TryLater
 
 CHECK_URL = "; is [sraps] url right?"
 _DOWN = "the service is not available"

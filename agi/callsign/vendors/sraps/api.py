@@ -9,7 +9,6 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from callsign.http.messages import Answer, Reply
-from callsign.notification import TryLater
 from callsign.record import replace
 from callsign.settings.sections import Sraps
 from callsign.vendors.api import Call, Result, every_page, failed, succeeded
@@ -18,6 +17,7 @@ from callsign.vendors.interface import Conversation
 from callsign.vendors.sraps.answers import CHECK_URL
 from callsign.vendors.sraps.client import Ended, Service, base_url
 from callsign.vendors.sraps.memory import Memory
+from callsign.verdicts import TryLater
 
 NAMES = False
 

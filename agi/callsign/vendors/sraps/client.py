@@ -13,14 +13,13 @@ from urllib.parse import quote
 
 from callsign.http.messages import Answer, NoAnswer, Reply, Request
 from callsign.log_text import vendor_words
-from callsign.notification import Refused, TryLater
-from callsign.question import Invalid
 from callsign.settings.sections import Sraps
 from callsign.vendors.interface import Conversation
 from callsign.vendors.links import next_link, origin, resolved
 from callsign.vendors.sraps import hawk
 from callsign.vendors.sraps.answers import CHECK_URL, judge, text_of
 from callsign.vendors.sraps.memory import Kept, Memory
+from callsign.verdicts import Invalid, Refused, TryLater
 
 JSON = "application/json"
 

@@ -16,8 +16,6 @@ from urllib.parse import quote, urljoin
 from callsign import nonces
 from callsign.http.messages import Answer, Reply
 from callsign.log_text import vendor_words
-from callsign.notification import Refused, TryLater
-from callsign.question import Found, Invalid, Verdict
 from callsign.settings.sections import Numbers, Sraps
 from callsign.vendors.api import may_be_done
 from callsign.vendors.interface import Conversation, Probe, Probed
@@ -26,6 +24,7 @@ from callsign.vendors.sraps import hawk
 from callsign.vendors.sraps.answers import CHECK_URL, text_of
 from callsign.vendors.sraps.client import JSON, Ended, Service, base_url
 from callsign.vendors.sraps.memory import Memory
+from callsign.verdicts import Found, Invalid, Refused, TryLater, Verdict
 
 MOST_NAMED = 3  # profiles in a reason, which is one short line
 
