@@ -374,11 +374,18 @@ def test_a_stop_goes_out_when_it_is_written_what_came_of_its_start(
         assert gate.reached.wait(LONG_SECONDS)
     stop = side.add(recording("stop", "1.1"))
     assert side.is_on_its_lane(stop)
+    waits, wait_written = threading.Event(), side.outbox.wait_written
+
+    def noticed(seconds: float) -> None:
+        waits.set()
+        wait_written(seconds)
+
+    monkeypatch.setattr(side.outbox, "wait_written", noticed)
     with side.outbox._writer._turn:  # it writes nothing
         side.outbox.poll()
         assert eventually(lambda: side.outbox._queue.is_empty)  # and takes nothing more
         (others or gate).open()
-        assert eventually(lambda: written or side.outbox._queue._items.qsize() > 1)  # and who waits for it
+        assert eventually(lambda: written or waits.is_set())
     assert side.end_of(stop) == (State.DELIVERED, "")
     assert [found[0] for found in written if found] == [State.DELIVERED if tried else State.SUPERSEDED]
 
