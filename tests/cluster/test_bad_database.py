@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from callsign.cluster import statements as sql
+from callsign.cluster import schema
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
 from callsign.sandbox.vendors.sandbox import Sandbox
@@ -27,14 +27,14 @@ CASES = {
     ),
     "no tables": ("DROP SCHEMA callsign CASCADE", "it has no tables of callsign's: callsign cluster upgrade", ""),
     "older tables": (
-        f"UPDATE callsign.meta SET version = {sql.VERSION - 1}",
-        f"its tables are of version {sql.VERSION - 1}: callsign cluster upgrade",
-        f"UPDATE callsign.meta SET version = {sql.VERSION}",
+        f"UPDATE callsign.meta SET version = {schema.VERSION - 1}",
+        f"its tables are of version {schema.VERSION - 1}: callsign cluster upgrade",
+        f"UPDATE callsign.meta SET version = {schema.VERSION}",
     ),
     "newer tables": (
         "UPDATE callsign.meta SET oldest_ok = 99, version = 99",
         "its tables are of version 99: this callsign is too old for them, update it",
-        f"UPDATE callsign.meta SET oldest_ok = 1, version = {sql.VERSION}",
+        f"UPDATE callsign.meta SET oldest_ok = 1, version = {schema.VERSION}",
     ),
     "a role without rights": (
         "REVOKE INSERT ON callsign.host FROM callsign",

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 import cluster_settings
-from callsign.cluster import statements as sql
+from callsign.cluster import schema
 from callsign.cluster.care import look, upgrade
 from callsign.cluster.connection import DatabaseFault
 from callsign.cluster.view import View
@@ -201,7 +201,7 @@ def test_an_upgrade_leaves_tables_of_a_later_callsign_alone(postgres_server: Pos
     with postgres_server.connect("callsign_owner", database) as owner:
         owner.execute("UPDATE callsign.meta SET version = 7")
         assert upgrade(section(postgres_server, database, role="callsign_owner")) == (7, 7)
-        assert owner.execute(sql.VERSIONS).fetchall() == [(7, 1)]
+        assert owner.execute(schema.VERSIONS).fetchall() == [(7, 1)]
 
 
 def test_a_wrong_password_and_a_host_that_is_not_there_are_one_line_each(

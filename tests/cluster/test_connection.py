@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from callsign.cluster import schema
 from callsign.cluster import statements as sql
 from callsign.cluster.connection import Database, DatabaseFault
 from callsign.settings.secret import Secret
@@ -132,7 +133,7 @@ def test_a_database_without_our_tables_says_what_makes_them(postgres_server: Pos
 
 @pytest.mark.parametrize(
     ("version", "oldest_ok", "says"),
-    [(sql.VERSION - 1, 0, "callsign cluster upgrade"), (sql.VERSION + 1, sql.VERSION + 1, "too old for them")],
+    [(schema.VERSION - 1, 0, "callsign cluster upgrade"), (schema.VERSION + 1, schema.VERSION + 1, "too old for them")],
     ids=["older", "newer"],
 )
 def test_tables_of_another_version_are_left_alone(
@@ -148,7 +149,7 @@ def test_tables_of_another_version_are_left_alone(
 def test_tables_of_a_later_version_that_suffer_ours_are_used(
     postgres_server: Postgres, database: str, where: str
 ) -> None:
-    postgres_server.sql("UPDATE callsign.meta SET version = %s", sql.VERSION + 1, database=database)
+    postgres_server.sql("UPDATE callsign.meta SET version = %s", schema.VERSION + 1, database=database)
     found = Database(section(where))
     assert join(found) == 1
     found.close()

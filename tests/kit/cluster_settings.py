@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callsign.cluster import statements
+from callsign.cluster import schema
 from real_postgres import PASSWORD, Postgres
 
 LEASE_SECONDS = 4
@@ -20,5 +20,5 @@ def cluster_section(database: str, host: str, pooled: bool = False) -> str:
 def upgrade(postgres: Postgres, database: str = "callsign") -> None:
     """The tables, by who owns them."""
     with postgres.connect("callsign_owner", database) as owner:
-        for step in (*statements.STEPS, statements.GRANTS):
+        for step in (*schema.STEPS, schema.GRANTS):
             owner.execute(step)

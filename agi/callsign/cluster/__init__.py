@@ -8,7 +8,7 @@ rows, and answers says what it means.
 Once a second rounds give a sign of life and take over the jobs of the dead, which is adopting; membership knows who
 that is, and how long our own lease is; reconcile makes one of what the database says is ours and what we hold.  slots
 are a vendor's limit over all hosts, trying is who tries one that is away; sharing hands on what one host has got from
-it for all.  statements is all that the database is told, on a connection whose exchanges have a limit; trouble is what
-the log says of it, figures what the metrics tell.  view is what the commands ask and change there, care whether it is
-as a host needs it.
+it for all.  schema is the tables, statements all that is said of them, on a connection whose exchanges have a limit;
+trouble is what the log says of that, figures what the metrics tell.  view is what the commands ask and change there,
+care whether it is as a host needs it.
 """

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 
+from callsign.cluster import schema
 from callsign.cluster import statements as sql
 from callsign.cluster.connection import Database
 from callsign.record import Record
@@ -31,11 +32,11 @@ def look(section: Cluster) -> Care:
     """As this host would find it."""
     with closing(Database(section, any_version=True)) as database:
         with database.exchange() as say:
-            said = say(sql.SERVER)
+            said = say(schema.SERVER)
         [(role, server, has_timeout, is_read_only, has_tables, may_look)] = said.fetchall()
         began = time.perf_counter()
         with database.exchange() as say:
-            say(sql.SERVER)
+            say(schema.SERVER)
         milliseconds = round(1000 * (time.perf_counter() - began), 1)
         faults = ["it is read-only, a standby perhaps: see target_session_attrs=read-write"] if is_read_only else []
         warnings = [] if has_timeout else [f"role {role} has no statement_timeout: see callsign help cluster"]
@@ -46,20 +47,15 @@ def look(section: Cluster) -> Care:
             faults.append(f"role {role} may not look at the tables: callsign cluster upgrade lets the role callsign")
         else:
             with database.exchange() as say:
-                versions, missing, too_much = map(say, (sql.VERSIONS, sql.MISSING_RIGHTS, sql.MAY_CHANGE_TABLES))
+                versions, missing = say(schema.VERSIONS), say(schema.MISSING_RIGHTS)
+                too_much = say(schema.MAY_CHANGE_TABLES)
             [(version, oldest_ok)] = versions.fetchall()
-            faults += _of_version(version, oldest_ok) + [f"role {role} has no {right}" for (right,) in missing]
+            if words := schema.misfit(version, oldest_ok):
+                faults.append(words)
+            faults += [f"role {role} has no {right}" for (right,) in missing]
             if too_much.fetchall() == [(True,)]:
                 warnings.append(f"role {role} may change the tables: a host needs no more than the role callsign")
         return Care(server, role, milliseconds, database.is_encrypted, version, faults, warnings)
-
-
-def _of_version(version: int, oldest_ok: int) -> list[str]:
-    if version < sql.VERSION:
-        return [f"its tables are of version {version}: callsign cluster upgrade makes them {sql.VERSION}"]
-    if oldest_ok > sql.VERSION:
-        return [f"its tables are of version {version}: this callsign is too old for them, update it"]
-    return []
 
 
 def upgrade(section: Cluster) -> tuple[int, int]:
@@ -69,13 +65,13 @@ def upgrade(section: Cluster) -> tuple[int, int]:
     """
     with closing(Database(section, limit_seconds=UPGRADE_SECONDS, any_version=True)) as database:
         with database.exchange() as say:
-            said = say(sql.SERVER)
+            said = say(schema.SERVER)
         version = 0
         if said.fetchall()[0][4]:
             with database.exchange() as say:
-                versions = say(sql.VERSIONS)
+                versions = say(schema.VERSIONS)
             version = versions.fetchall()[0][0]
-        if version <= sql.VERSION:
-            steps = (*sql.STEPS[version:], sql.SET_VERSION, sql.GRANTS)
-            database.run(";\n".join((sql.BEGIN, sql.ONE_UPGRADE, *steps, sql.COMMIT)))
-        return version, max(version, sql.VERSION)
+        if version <= schema.VERSION:
+            steps = (*schema.STEPS[version:], schema.SET_VERSION, schema.GRANTS)
+            database.run(";\n".join((sql.BEGIN, schema.ONE_UPGRADE, *steps, sql.COMMIT)))
+        return version, max(version, schema.VERSION)

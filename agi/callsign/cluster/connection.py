@@ -18,7 +18,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from callsign import thread_starts
-from callsign.cluster import statements as sql
+from callsign.cluster import schema
 from callsign.cluster.figures import Figures
 from callsign.log_text import printable
 from callsign.settings.sections import Cluster
@@ -161,11 +161,9 @@ class Database:
         if self._any_version:
             return
         with self._timed() as connection:
-            version, oldest_ok = connection.execute(sql.VERSIONS).fetchone() or (0, 0)
-        if version < sql.VERSION:
-            raise ValueError(f"its tables are of version {version}: callsign cluster upgrade makes them {sql.VERSION}")
-        if oldest_ok > sql.VERSION:
-            raise ValueError(f"its tables are of version {version}: this callsign is too old for them, update it")
+            version, oldest_ok = connection.execute(schema.VERSIONS).fetchone() or (0, 0)
+        if words := schema.misfit(version, oldest_ok):
+            raise ValueError(words)
 
     @contextmanager
     def _timed(self) -> Iterator[psycopg.Connection[Any]]:
