@@ -144,7 +144,20 @@ class PlayedDatabase:
 
     def _row(self, key: Key) -> tuple[Any, ...]:
         job = self.jobs[key]
-        return *key, "noojee", job["action"], "pbx-1.1", "{}", 1.0, 59.0, job["home"], 0, False, 0.0, True
+        return (
+            *key,
+            "noojee",
+            job["action"],
+            "pbx-1.1",
+            job.get("facts", "{}"),
+            1.0,
+            59.0,
+            job["home"],
+            0,
+            False,
+            0.0,
+            True,
+        )
 
 
 def free_row(n: int, action: str = "noojee/start", call: str = "pbx-1.1", home: str = "pbx2") -> tuple[Any, ...]:

@@ -624,6 +624,36 @@ def test_an_end_that_was_lost_in_a_crash_is_said_again(clock: Clock, database: P
     assert host.sends() == []
 
 
+DAMAGED = ["no JSON", "[1]", "[" * 100_000]
+"""Facts, the last of them too deep to be read."""
+
+
+@pytest.mark.parametrize("facts", DAMAGED, ids=range(len(DAMAGED)))
+def test_and_so_it_is_where_what_was_notified_is_damaged(
+    host: Host, database: PlayedDatabase, caplog: pytest.LogCaptureFixture, facts: str
+) -> None:
+    host.ended[7] = State.DELIVERED
+    row = {"home": "pbx1", "owner": "pbx1", "state": "waiting", "action": "noojee/start", "facts": facts}
+    database.jobs[STORE, 7] = row
+    database.server = "another"
+    host.round()
+    host.wait(0.1)
+    host.publish()
+    assert database.jobs[STORE, 7]["state"] == "delivered"
+    assert "fault" not in caplog.text
+
+
+@pytest.mark.parametrize("facts", DAMAGED, ids=range(len(DAMAGED)))
+def test_a_damaged_row_is_left_alone_and_the_others_are_taken_over(
+    host: Host, database: PlayedDatabase, caplog: pytest.LogCaptureFixture, facts: str
+) -> None:
+    damaged, whole = free_row(1), free_row(2, call="pbx-2.2")
+    database.free = [(*damaged[:5], facts, *damaged[6:]), whole]
+    host.round()
+    assert len(host.sends()) == 1
+    assert "job=pbx2:1: its row in the database is damaged and left alone" in caplog.text
+
+
 def test_and_when_a_failover_has_forgotten_that_it_is_told_once_more_and_concerns_no_lane(
     clock: Clock, database: PlayedDatabase
 ) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,16 @@ def test_numbers_are_shown_only_where_they_are_asked_for(store: Path, run: Run) 
     _, output, _ = run("jobs", "--show-numbers", "--json")
     told = [row["numbers"] for row in json.loads(output)]
     assert told == [{"extenOrUniqueId": "201"}, {"phonefrom": "0478123456", "phoneto": "056528998"}]
+
+
+@pytest.mark.parametrize("facts", ["no JSON", "[1]", "[" * 100_000], ids=range(3))
+def test_a_job_whose_facts_are_damaged_is_shown_without_numbers(facts: str, store: Path, run: Run) -> None:
+    put(store, call_from("0478123456"))
+    with closing(sqlite3.connect(store)) as db, db:
+        db.execute("UPDATE job SET facts = ?", (facts,))
+    status, output, complaints = run("jobs", "--show-numbers", "--json")
+    assert (status, complaints) == (0, "")
+    assert [row["numbers"] for row in json.loads(output)] == [{}]
 
 
 def test_jobs_of_a_time_are_found(store: Path, run: Run) -> None:

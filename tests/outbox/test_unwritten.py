@@ -104,9 +104,10 @@ def test_without_a_place_for_them_the_log_says_that_they_go_out_again(
     assert len(delivers(path)) == JOBS + 1
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b'{"store": 1}', b'{"store": "STORE", "changes": [[9, []]]}', b"\xff"]
-)
+DAMAGED = [b"", b"{", b"[]", b'{"store": 1}', b'{"store": "STORE", "changes": [[9, []]]}', b"\xff", b"[" * 100_000]
+
+
+@pytest.mark.parametrize("content", DAMAGED, ids=range(len(DAMAGED)))
 def test_a_damaged_file_hinders_nothing(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:

@@ -48,7 +48,7 @@ class Adopting:
                 continue
             try:
                 entry = rows.adopted(row, self._me, self._patience_ends())
-            except (ValueError, TypeError, AttributeError):
+            except Exception:  # whatever it is, the others are taken over
                 log.error("job=%s:%s: its row in the database is damaged and left alone", row[8], row[1])
                 continue
             self._ledger.add(entry)

@@ -84,7 +84,8 @@ class Reconciliation:
         if ended is None:
             return True
         if ended[0] is not State.WAITING:
-            entry = rows.adopted(row, self._me, 0.0)
+            facts_are_over = (*row[:5], "{}", *row[6:])  # damaged ones, too
+            entry = rows.adopted(facts_are_over, self._me, 0.0)
             entry.life, entry.end, entry.ended_at = Life.ENDED, ended, clocks.steady()  # it is on no lane
             self._publishing.end(entry)
         return False

@@ -28,7 +28,10 @@ log = logging.getLogger("callsign.outbox")
 
 
 def read_facts(text: str) -> dict[str, str]:
-    """A notification's facts as they lie in the store.  Raises ValueError, TypeError or AttributeError if damaged."""
+    """A notification's facts as they lie in the store.
+
+    Raises ValueError, RecursionError, TypeError or AttributeError if they are damaged.
+    """
     return {sys.intern(name): value for name, value in json.loads(text).items()}
 
 

@@ -77,7 +77,7 @@ def facts_of(text: object) -> dict[str, str]:
     """A job's facts as they lie in the store; none where they are damaged."""
     try:
         facts = json.loads(str(text))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return {str(name): str(value) for name, value in facts.items()} if isinstance(facts, dict) else {}
 

@@ -59,7 +59,7 @@ class Unwritten:
             changes = [(STATEMENTS[number], tuple(values)) for number, values in kept["changes"]]
         except FileNotFoundError:
             return []
-        except (OSError, ValueError, TypeError, LookupError) as fault:
+        except Exception as fault:  # whatever lies there, delivery begins
             log.error(
                 "%s cannot be read (%s): what it says has ended may go out again", self._file, type(fault).__name__
             )
