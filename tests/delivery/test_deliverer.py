@@ -786,7 +786,8 @@ def test_a_job_that_makes_no_sense_holds_up_no_other(
     assert side.vendor.was_asked("start 1.1", "start 3.1")
     assert side.end_of(side.add(recording("stop", "3.1"))) == (State.DELIVERED, "")
     side.close()
-    assert side.vendor.asked == ["start 1.1", "start 3.1", "stop 3.1"]
+    assert set(side.vendor.asked[:2]) == {"start 1.1", "start 3.1"}  # two lanes: either may be first
+    assert side.vendor.asked[2:] == ["stop 3.1"]
     assert "job=2 is left alone: a fault in callsign itself: KeyError at delivery/test_deliverer.py:" in caplog.text
 
 
