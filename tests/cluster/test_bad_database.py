@@ -34,7 +34,7 @@ CASES = {
     "newer tables": (
         "UPDATE callsign.meta SET oldest_ok = 99, version = 99",
         "its tables are of version 99: this callsign is too old for them, update it",
-        f"UPDATE callsign.meta SET oldest_ok = 1, version = {schema.VERSION}",
+        f"UPDATE callsign.meta SET oldest_ok = {schema.VERSION}, version = {schema.VERSION}",
     ),
     "a role without rights": (
         "REVOKE INSERT ON callsign.host FROM callsign",

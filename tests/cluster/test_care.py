@@ -59,11 +59,11 @@ def test_without_tables_check_says_what_makes_them_and_with_them_all_is_good(
     assert "fault: PostgreSQL: it has no tables of callsign's: callsign cluster upgrade makes them" in told
     status, told, complaints = cluster("upgrade", "--password-file", str(owners_password), settings=settings)
     assert (status, complaints) == (0, "")
-    assert told == "tables of version 1, before none; the roles callsign and callsign_view may use them\n"
+    assert told == "tables of version 2, before none; the roles callsign and callsign_view may use them\n"
     status, told, _ = cluster("check", settings=settings)
     assert status == 0
     assert re.match(r"PostgreSQL [0-9.]+ .*answers as role callsign in [0-9.]+ ms, without TLS", told)
-    assert "tables of version 1; clocks are not compared" in told
+    assert "tables of version 2; clocks are not compared" in told
     assert "fault" not in told
 
 
@@ -78,7 +78,7 @@ def test_an_upgrade_of_what_is_up_to_date_changes_nothing_and_lets_in_a_role_tha
     assert [fault for fault in look(mine).faults if "callsign.slot" in fault] == [
         f"role callsign has no {right} on callsign.slot" for right in ("SELECT", "INSERT", "UPDATE", "DELETE")
     ]
-    assert upgrade(owner) == (1, 1)
+    assert upgrade(owner) == (2, 2)
     assert look(mine).faults == []
 
 
@@ -92,9 +92,9 @@ def test_the_roles_that_help_cluster_has_to_copy_are_what_check_wants(own_postgr
         own_postgres.sql(statement)
     for role in ROLES:
         own_postgres.sql(f"ALTER ROLE {role} PASSWORD '{PASSWORD}'")
-    assert upgrade(section(own_postgres, "callsign", role="callsign_owner")) == (0, 1)
+    assert upgrade(section(own_postgres, "callsign", role="callsign_owner")) == (0, 2)
     found = look(section(own_postgres, "callsign"))
-    assert (found.faults, found.warnings, found.version) == ([], [], 1)
+    assert (found.faults, found.warnings, found.version) == ([], [], 2)
 
 
 def test_the_settings_that_help_cluster_has_to_copy_are_without_fault(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_through_pgbouncer_it_is_made_looked_at_and_asked_all_the_same(
     with PgBouncer(pgbouncer_program, postgres_server) as bouncer:
         mine = replace(section(postgres_server, database), database=bouncer.where(database=database), pooled=True)
         owner = replace(mine, database=bouncer.where("callsign_owner", database))
-        assert upgrade(owner) == (0, 1)
+        assert upgrade(owner) == (0, 2)
         found = look(mine)
         assert (found.faults, found.warnings) == ([], [])
         with closing(View(mine)) as view:
@@ -180,7 +180,7 @@ def test_a_role_that_may_do_more_than_a_host_needs_is_warned_of(postgres_server:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("UPDATE callsign.meta SET version = 0", "its tables are of version 0: callsign cluster upgrade makes them 1"),
+        ("UPDATE callsign.meta SET version = 1", "its tables are of version 1: callsign cluster upgrade makes them 2"),
         ("UPDATE callsign.meta SET version = 7, oldest_ok = 7", "of version 7: this callsign is too old for them"),
         ("UPDATE callsign.meta SET version = 7", None),
     ],
@@ -201,7 +201,7 @@ def test_an_upgrade_leaves_tables_of_a_later_callsign_alone(postgres_server: Pos
     with postgres_server.connect("callsign_owner", database) as owner:
         owner.execute("UPDATE callsign.meta SET version = 7")
         assert upgrade(section(postgres_server, database, role="callsign_owner")) == (7, 7)
-        assert owner.execute(schema.VERSIONS).fetchall() == [(7, 1)]
+        assert owner.execute(schema.VERSIONS).fetchall() == [(7, 2)]
 
 
 def test_a_wrong_password_and_a_host_that_is_not_there_are_one_line_each(
@@ -256,7 +256,7 @@ def test_all_of_it_can_be_had_as_json(settings: Path, postgres_server: Postgres,
     assert (told["ok"], told["version"], len(told["faults"])) == (False, 0, 1)
     cluster_settings.upgrade(postgres_server, database)
     told = json.loads(cluster("check", "--json", settings=settings)[1])
-    assert (told["ok"], told["version"], told["role"], told["hosts"]) == (True, 1, "callsign", [])
+    assert (told["ok"], told["version"], told["role"], told["hosts"]) == (True, 2, "callsign", [])
 
 
 @pytest.mark.parametrize(

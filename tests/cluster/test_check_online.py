@@ -40,7 +40,7 @@ def test_a_database_that_has_all_is_one_good_line(check: Check, postgres_server:
     status, said = check(postgres_server.where(database=database))
     assert status == 0
     assert line_of(said) == (
-        "cluster: PostgreSQL answers; without TLS, on this machine; tables of version 1: all that this host needs"
+        "cluster: PostgreSQL answers; without TLS, on this machine; tables of version 2: all that this host needs"
     )
 
 
@@ -56,7 +56,7 @@ def test_without_tables_it_is_told_what_makes_them(check: Check, postgres_server
     ("change", "words"),
     [
         ("REVOKE INSERT ON callsign.slot FROM callsign", "role callsign has no INSERT on callsign.slot"),
-        ("UPDATE callsign.meta SET version = 0", "its tables are of version 0: callsign cluster upgrade makes them 1"),
+        ("UPDATE callsign.meta SET version = 1", "its tables are of version 1: callsign cluster upgrade makes them 2"),
         ("UPDATE callsign.meta SET version = 7, oldest_ok = 7", "this callsign is too old for them, update it"),
     ],
 )

@@ -20,5 +20,5 @@ def cluster_section(database: str, host: str, pooled: bool = False) -> str:
 def upgrade(postgres: Postgres, database: str = "callsign") -> None:
     """The tables, by who owns them."""
     with postgres.connect("callsign_owner", database) as owner:
-        for step in (*schema.STEPS, schema.GRANTS):
+        for step in (*schema.STEPS, schema.SET_VERSION, schema.GRANTS):
             owner.execute(step)

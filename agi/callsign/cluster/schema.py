@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 1
+VERSION = 2
 """Of the tables that `statements` are for; `meta.version` is the one that is there."""
 
 STEPS = (
@@ -31,9 +31,9 @@ STEPS = (
         store text NOT NULL, n bigint NOT NULL,
         seq bigint GENERATED ALWAYS AS IDENTITY,
         system text NOT NULL, action text NOT NULL, call text NOT NULL,
-        key bytea,                          -- a digest: what an action and its undoing share; NULL: no order
+        key text,                           -- a digest: what an action and its undoing share; NULL: no order
         facts text NOT NULL,                -- callers' numbers; emptied when it has ended well
-        once bytea,                         -- a digest
+        once text,                          -- a digest
         born timestamptz NOT NULL, deadline timestamptz NOT NULL,
         home text NOT NULL,                 -- the host that was told
         owner text,                         -- the host that delivers; NULL: whoever comes first
@@ -46,10 +46,10 @@ STEPS = (
         PRIMARY KEY (store, n)
     ) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02);
     CREATE UNIQUE INDEX job_once ON callsign.job (once) WHERE once IS NOT NULL;
-    CREATE INDEX job_call ON callsign.job (call);
+    CREATE INDEX job_call ON callsign.job (call, system);
     CREATE INDEX job_waiting ON callsign.job (owner) WHERE state = 'waiting';
     CREATE INDEX job_wish ON callsign.job (owner) WHERE wish IS NOT NULL;
-    CREATE INDEX job_ended ON callsign.job (ended) WHERE ended IS NOT NULL;
+    CREATE INDEX job_ended ON callsign.job (ended);
     CREATE TABLE callsign.slot (            -- as many as a vendor lets in at once
         system text NOT NULL, n int NOT NULL,
         owner text, life bigint,
@@ -61,6 +61,16 @@ STEPS = (
         busy_by text, busy_until timestamptz,   -- who is getting another one
         PRIMARY KEY (system, name)
     ) WITH (fillfactor = 50);
+    """,
+    # 1 -> 2.  Digests as bytes, and smaller indexes; some tables that say 1 were made like that.
+    r"""
+    ALTER TABLE callsign.job
+        ALTER key TYPE bytea USING decode(ltrim(key::text, '\x'), 'hex'),
+        ALTER once TYPE bytea USING decode(ltrim(once::text, '\x'), 'hex');
+    DROP INDEX callsign.job_call, callsign.job_ended;
+    CREATE INDEX job_call ON callsign.job (call);
+    CREATE INDEX job_ended ON callsign.job (ended) WHERE ended IS NOT NULL;
+    UPDATE callsign.meta SET oldest_ok = 2;
     """,
 )
 
