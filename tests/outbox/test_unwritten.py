@@ -104,7 +104,9 @@ def test_without_a_place_for_them_the_log_says_that_they_go_out_again(
     assert len(delivers(path)) == JOBS + 1
 
 
-DAMAGED = [b"", b"{", b"[]", b'{"store": 1}', b'{"store": "STORE", "changes": [[9, []]]}', b"\xff", b"[" * 100_000]
+OF_OTHER_STATEMENTS = ("[9, []]", "[0, [1]]", "[3, [{}, 1.5]]", f"[3, [{10**30}, 1.5]]", "[4, [null, 1, 1, 1, 1, 1]]")
+DAMAGED = [b"", b"{", b"[]", b'{"store": 1}', b"\xff", b"[" * 100_000]
+DAMAGED += [f'{{"store": "STORE", "changes": [{change}]}}'.encode() for change in OF_OTHER_STATEMENTS]
 
 
 @pytest.mark.parametrize("content", DAMAGED, ids=range(len(DAMAGED)))

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 from callsign.outbox import schema as sql
@@ -57,6 +59,7 @@ class Unwritten:
             if kept["store"] != self._store:
                 return []
             changes = [(STATEMENTS[number], tuple(values)) for number, values in kept["changes"]]
+            _try(changes)
         except FileNotFoundError:
             return []
         except Exception as fault:  # whatever lies there, delivery begins
@@ -75,6 +78,14 @@ class Unwritten:
                 self._file.unlink(missing_ok=True)
             except OSError as fault:
                 log.warning("%s stays behind: %s", self._file, fault.strerror)
+
+
+def _try(changes: list[Change]) -> None:
+    """Raises what they raise on a store without jobs: one that fits no statement would refuse each call's commit."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(";".join(sql.STEPS))
+        for change in changes:
+            db.execute(*change)
 
 
 def ends_in(changes: list[Change]) -> int:
