@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -106,6 +108,13 @@ def test_what_is_of_no_use_any_more_is_not_retried_because_it_would_hit_another_
     assert not edit.done
     assert edit.words.startswith("its time was over at ")
     assert open_jobs(path) == []
+
+
+def test_a_failed_job_whose_text_is_damaged_keeps_no_other_from_being_retried(path: Path, outbox: Outbox) -> None:
+    jobs = [ended(outbox, call_from(f"047812345{number}"), State.REFUSED) for number in range(2)]
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE ended SET reason = CAST(x'ff' AS TEXT) WHERE id = ?", (jobs[0],))
+    assert [edit.done for edit in retry(path, jobs)] == [True, True]
 
 
 def test_a_waiting_job_and_one_that_is_not_there_cannot_be_retried(path: Path, outbox: Outbox) -> None:

@@ -168,13 +168,16 @@ def test_a_store_that_cannot_be_read_holds_up_nothing_new_and_is_read_when_it_ca
     assert caplog.text.count("what waits there is read as soon as it can be") == 1
 
 
-@pytest.mark.parametrize("facts", ['{"phonefrom": ', 100_000 * "["], ids=["cut", "deep"])
+DAMAGED = [b'{"phonefrom": ', 100_000 * b"[", b'{"phonefrom": "047\xff000004"}']
+
+
+@pytest.mark.parametrize("facts", DAMAGED, ids=["cut", "deep", "no UTF-8"])
 @pytest.mark.usefixtures("in_small_pieces")
 def test_a_damaged_row_is_told_and_left_alone(
-    outbox: Outbox, path: Path, facts: str, caplog: pytest.LogCaptureFixture
+    outbox: Outbox, path: Path, facts: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     with sqlite3.connect(path) as db:
-        db.execute("UPDATE job SET facts = ? WHERE id = 5", (facts,))
+        db.execute("UPDATE job SET facts = CAST(? AS TEXT) WHERE id = 5", (facts,))
     db.close()
     heard = Heard()
     Backlog(path, STORED, heard)

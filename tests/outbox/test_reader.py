@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,40 @@ def test_neither_a_job_nor_its_life_shows_a_number(reader: OutboxReader) -> None
     shown = repr([reader.jobs(), [reader.history_of(job) for job in range(1, 6)]])
     assert "04700000" not in shown
     assert "056528998" not in shown
+
+
+@pytest.mark.usefixtures("lived")
+def test_text_that_the_disk_has_damaged_keeps_nothing_back(path: Path, reader: OutboxReader) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        damaged = b'{"phonefrom": "047\xff000001"}'
+        db.execute("UPDATE ended SET facts = CAST(:0 AS TEXT), reason = CAST(:0 AS TEXT) WHERE id = 1", (damaged,))
+        db.execute("UPDATE job SET facts = CAST(:0 AS TEXT), reason = CAST(:0 AS TEXT) WHERE id = 4", (damaged,))
+        db.execute("UPDATE life SET reason = CAST(:0 AS TEXT) WHERE job = 2", (damaged,))
+    assert [row.job for row in reader.jobs()] == [5, 4, 3, 2, 1]
+    assert [row.job for row in reader.jobs(hint="0470000002", fits=lambda facts: "0470000002" in facts.values())] == [2]
+    assert [row.job for row in reader.jobs(hint="call-1", fits=lambda facts: "call-1" in facts.values())] == [3]
+    assert reader.state_of(1) is not None
+    assert reader.state_of(4) is not None
+    assert [event.event for event in reader.history_of(2)] == ["refused"]
+    assert set(reader.summaries()) == {"skarabee", "noojee"}
+
+
+@pytest.mark.parametrize("column", ["facts", "at", "lifetime"])
+def test_of_what_expired_lately_a_damaged_row_keeps_nothing_back(
+    path: Path, outbox: Outbox, reader: OutboxReader, column: str
+) -> None:
+    jobs: list[Job] = []
+    outbox.listen(jobs.extend)
+    for number in range(3):
+        outbox.add(recording("start", f"1.{number}"))
+    assert eventually(lambda: len(jobs) == 3)
+    for job in jobs:
+        job.attempts = 1
+        outbox.end(job, State.EXPIRED, "")
+    outbox.stop_listening(LONG_SECONDS)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(f"UPDATE ended SET {column} = 'damaged' WHERE id = 2")
+    assert [told.call for told in reader.expired_lately(0.0, 10)] == ["1.0", "1.2"]
 
 
 def test_the_summary_tells_what_waits_what_ended_and_how(reader: OutboxReader, lived: list[Job]) -> None:

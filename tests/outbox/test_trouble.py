@@ -474,6 +474,20 @@ def test_a_damaged_row_is_named_and_left_alone_and_the_others_are_found(
     assert ids(path) == [1, 2, 3, 4]
 
 
+def test_text_that_another_process_has_stored_and_the_disk_has_damaged_refuses_no_call(path: Path) -> None:
+    outbox, jobs = Outbox(path), []
+    outbox.listen(jobs.extend)
+    outbox.add(call_from("0470000001"))
+    assert eventually(lambda: len(jobs) == 1)
+    copied = "INSERT INTO job (system, action, call, facts, at, lifetime, boot, steady_deadline)"
+    row = "SELECT system, action, call, CAST(x'7bff7d' AS TEXT), at, lifetime, boot, steady_deadline FROM job"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(f"{copied} {row}")
+    outbox.add(call_from("0470000003"), LONG_SECONDS)
+    assert eventually(lambda: [job.id for job in jobs] == [1, 3])
+    outbox.close()
+
+
 def test_a_fault_of_our_own_ends_neither_the_writer_nor_anybodys_wait(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import stat
 import time
+from functools import partial
 from pathlib import Path
 
 from callsign.outbox import schema as sql
@@ -19,6 +20,9 @@ LOCK_SECONDS = 5.0
 """How long others may keep the store locked before it counts as broken."""
 
 BUSY_PAUSE_SECONDS = 0.005  # between two tries for SQLite's own lock
+
+TEXT = partial(str, encoding="utf-8", errors="replace")
+"""A connection's `text_factory`: its own gives no row at all where one is no UTF-8, and an error with that row's text."""
 
 Identity = tuple[int, int, int]
 NO_STORE: Identity = (0, 0, 0)
@@ -122,6 +126,7 @@ class StoreFile:
             os.close(open_or_make(self.path))
         share_side_files(self.path)
         db = sqlite3.connect(self.path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False)
+        db.text_factory = TEXT
         try:
             _carry_over(db)
             db.execute(f"PRAGMA synchronous = {'FULL' if self._full else 'NORMAL'}")

@@ -32,6 +32,8 @@ def read_facts(text: str) -> dict[str, str]:
 
     Raises ValueError, RecursionError, TypeError or AttributeError if they are damaged.
     """
+    if "\ufffd" in text:  # not what `json.dumps` writes: it is no UTF-8 any more
+        raise ValueError
     return {sys.intern(name): value for name, value in json.loads(text).items()}
 
 
@@ -73,7 +75,7 @@ def jobs_of(rows: Iterable[tuple[Any, ...]], recovered: bool) -> tuple[list[Job]
 def notification_of(said: Sequence[Any]) -> Notification:
     """Raises as `read_facts` where it is damaged."""
     system, action, call, facts, at, lifetime = said
-    return Notification(sys.intern(system), sys.intern(action), call, read_facts(facts), at, lifetime)
+    return Notification(sys.intern(system), sys.intern(action), call, read_facts(facts), float(at), float(lifetime))
 
 
 def _job_of(row: tuple[Any, ...], recovered: bool) -> Job:

@@ -7,7 +7,7 @@ import sqlite3
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -15,7 +15,7 @@ from urllib.parse import quote
 from callsign.notification import Notification, State
 from callsign.outbox import schema as sql
 from callsign.outbox.aside import is_broken
-from callsign.outbox.file import LOCK_SECONDS, share_side_files, write_lock_of
+from callsign.outbox.file import LOCK_SECONDS, TEXT, share_side_files, write_lock_of
 from callsign.outbox.jobs import jobs_of, notification_of
 from callsign.outbox.shown import (
     JobEvent,
@@ -133,7 +133,11 @@ class OutboxReader:
 
     def expired_lately(self, moment: float, most: int) -> list[Notification]:
         """The jobs that were tried and expired, stored since then and among the `most` latest jobs, which is quick."""
-        return [notification_of(row) for row in self._rows(sql.EXPIRED_LATELY, (most, moment))]
+        found = []
+        for row in self._rows(sql.EXPIRED_LATELY, (most, moment)):
+            with suppress(Exception):  # whatever a damaged row holds, the others are read
+                found.append(notification_of(row))
+        return found
 
     def open_jobs(self, above: int, up_to: int, most: int) -> tuple[list[Job], int]:
         """The oldest of the jobs that wait with an id above `above`, and the id up to which there are no others."""
@@ -223,5 +227,6 @@ class OutboxReader:
             share_side_files(self.path)
             address = f"file:{quote(str(self.path))}?mode=rw"
             self._db = sqlite3.connect(address, uri=True, timeout=self._patience_seconds, check_same_thread=False)
+            self._db.text_factory = TEXT
             self._db.execute("PRAGMA query_only = 1")
         return self._db

@@ -119,7 +119,7 @@ _LISTED = """
       AND (:call IS NULL OR call = :call)
       AND (:since IS NULL OR coalesce(again.at, this.at) >= :since)
       AND (:until IS NULL OR coalesce(again.at, this.at) < :until)
-      AND (:sought IS NULL OR fits(facts))
+      AND (:sought IS NULL OR fits(CAST(facts AS BLOB)))
     ORDER BY id DESC LIMIT :most"""
 
 LIST_JOBS = f"""

@@ -88,8 +88,10 @@ def facts_filter(hint: str, fits: Callable[[Mapping[str, str]], bool] | None) ->
     digits = hint.encode() if hint.isdigit() else b""
 
     def is_fit(text: object) -> bool:
-        if fits is None or digits not in str(text).encode().translate(None, _NO_DIGITS):
+        raw = text if isinstance(text, bytes) else str(text).encode()
+        if fits is None or digits not in raw.translate(None, _NO_DIGITS):
             return False
-        return (bool(digits) or hint in str(text).casefold()) and fits(facts_of(text))
+        whole = raw.decode("utf-8", "replace")
+        return (bool(digits) or hint in whole.casefold()) and fits(facts_of(whole))
 
     return is_fit
