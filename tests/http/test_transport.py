@@ -274,6 +274,13 @@ def test_the_answer_has_status_body_headers_in_lower_case_and_our_time(transport
     assert before <= reply.at <= time.time()
 
 
+def test_links_that_come_in_lines_of_their_own_are_all_there(transport: HttpTransport) -> None:
+    with Peer(Noting('Link: </?page=2>; rel="next"', 'link: </?page=9>; rel="last"')) as peer:
+        reply = transport.send(request_to(peer, "GET"), LONG_SECONDS)
+    assert isinstance(reply, Answer)
+    assert reply.headers["link"] == '</?page=2>; rel="next", </?page=9>; rel="last"'
+
+
 def test_a_post_with_an_empty_body_says_so(transport: HttpTransport) -> None:
     play = Noting()
     with Peer(play) as peer:

@@ -74,6 +74,8 @@ class HttpTransport:
                 if len(body) > request.max_bytes:
                     return NoAnswer(f"the answer is larger than {request.max_bytes} bytes", sent=True)
             lower = {name.lower(): value for name, value in response.headers.items()}
+            if "link" in lower:
+                lower["link"] = response.headers["Link"]  # of all its lines: each has links of its own (RFC 8288 3)
             return Answer(response.status, lower, bytes(body), clocks.wall())
         finally:
             response.close()  # and with it a connection whose answer was not read to its end
