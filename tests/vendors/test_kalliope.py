@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -534,6 +534,20 @@ def test_after_an_outage_nothing_is_left_out(desk: Desk) -> None:
     desk.later(10)
     assert desk.prefetch() == Delivered()
     assert [desk.extension(f"05652899{number}") for number in range(3)] == ["206"] * 3
+
+
+def test_after_an_outage_of_weeks_no_reading_is_longer_than_the_pbx_can_answer(desk: Desk) -> None:
+    desk.pbx.call(NOON - 60)
+    desk.prefetch()
+    desk.later(20 * DAY)
+    for days in (0.1, 5.0):
+        desk.pbx.call(desk.wall() - days * DAY, called=f"05652899{days:.0f}")
+    desk.pbx.sent.clear()
+    assert desk.prefetch() == Delivered()
+    periods = [tuple(map(datetime.fromisoformat, period)) for period in desk.pbx.periods()]
+    assert max(end - begin for begin, end in periods) < timedelta(days=1.1)
+    assert [desk.extension(f"05652899{days}") for days in (0, 5)] == ["206", "206"]
+    assert desk.extension() == ""
 
 
 def test_a_clock_of_ours_that_was_set_right_leaves_nothing_out(desk: Desk) -> None:

@@ -90,7 +90,12 @@ class History(Record, frozen=False):
         return self.since is not None and steady - self._done[-1] <= seconds
 
     def next_window(self, wall: float, steady: float, fresh_seconds: float) -> Window | None:
-        """What is to be read now; None if all of `days` is held and the newest part is fresh."""
+        """What is to be read now; None if all of `days` is held and the newest part is fresh.
+
+        Behind an outage of more than a day all is read anew: at once it might be more than the PBX can answer.
+        """
+        if steady - self._done[0] > CHUNK_SECONDS:
+            self.since = None
         if self.since is None:
             return Window(wall - CHUNK_SECONDS, wall + CLOCKS_SECONDS, 0)
         if not self.is_fresh(steady, fresh_seconds):
