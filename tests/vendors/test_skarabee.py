@@ -392,6 +392,12 @@ def test_the_keys_may_be_written_in_lower_case() -> None:
     assert talk([Answer(200, {}, b'{"message":"","status":"OK"}')])[1] == Delivered()
 
 
+def test_so_may_the_status() -> None:
+    assert talk([says("Ok")])[1] == Delivered()
+    sent, _ = talk([says("Timestamp_Mismatch"), says("ok")], settings(clock="auto"))
+    assert len(sent) == 2
+
+
 def test_no_answer_is_worth_another_try_for_its_own_reason() -> None:
     assert talk([NoAnswer("voip.skarabee.net refuses connections", sent=False)])[1] == TryLater(
         "voip.skarabee.net refuses connections"

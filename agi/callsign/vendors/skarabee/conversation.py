@@ -92,8 +92,8 @@ def converse(section: Skarabee, numbers: Numbers, job: Notification, memory: Mem
 
 
 def status_of(reply: Reply) -> str:
-    """The service's `Status`, empty where there is none."""
-    return _word(reply, "status") if isinstance(reply, Answer) else ""
+    """The service's `Status` in capitals, as its documents have it; empty where there is none."""
+    return _word(reply, "status").upper() if isinstance(reply, Answer) else ""
 
 
 def _word(answer: Answer, name: str) -> str:
