@@ -22,6 +22,7 @@ from callsign.notification import Notification, State
 from callsign.outbox.jobs import digest_of
 from callsign.outbox.outbox import Job
 from callsign.outbox.reader import OutboxReader
+from callsign.record import replace
 from callsign.settings.secret import Secret
 from callsign.settings.sections import Cluster, Noojee, OutboxSection, Settings, Skarabee
 from callsign.vendors.noojee import vendor as noojee
@@ -73,10 +74,10 @@ class Host:
         recorder = Noojee("https://pbx.example/rest", Secret("the key"))
         office = Skarabee("https://crm.example", "8103", Secret("the key"))
         store = OutboxSection(path=Path("/nowhere/outbox.db"))
-        settings = Settings(outbox=store, cluster=section, noojee=recorder, skarabee=office)
+        self.settings = Settings(outbox=store, cluster=section, noojee=recorder, skarabee=office)
         self.ended: dict[int, State] = {}  # what its own store says
         self.written: list[int | None] = []  # up to which of its jobs the others may know of them, as its store is told
-        self.gate = ClusterGate(lambda: settings, self.written.append)
+        self.gate = ClusterGate(lambda: self.settings, self.written.append)
         self.gate.known.found(0, None)
         self.gate.wire(self.lanes, STORE, lambda job: self._state(job), database, database)
         self.numbers = 0
@@ -278,6 +279,16 @@ def test_what_another_host_was_told_too_is_told_to_nobody(host: Host, database: 
     assert host.ended == {again.id: State.DUPLICATE}
     host.publish()
     assert len(database.jobs) == 1
+
+
+def test_what_has_ended_in_a_way_that_only_a_later_callsign_knows_has_ended_here_and_holds_up_no_other(
+    host: Host, database: PlayedDatabase
+) -> None:
+    first, second = host.told(call="pbx-1.1"), host.told(call="pbx-1.2")
+    database.jobs[STORE, first.id] = {"home": "pbx1", "owner": "pbx1", "state": "parked", "action": "noojee/start"}
+    host.publish()
+    assert host.sends() == [second.id]
+    assert host.ended == {first.id: State.DUPLICATE}
 
 
 def test_what_was_sent_without_an_answer_and_is_known_by_then_goes_on(host: Host, database: PlayedDatabase) -> None:
@@ -654,6 +665,16 @@ def test_a_damaged_row_is_left_alone_and_the_others_are_taken_over(
     assert "job=pbx2:1: its row in the database is damaged and left alone" in caplog.text
 
 
+def test_so_is_one_for_a_vendor_that_only_a_later_callsign_knows(
+    host: Host, database: PlayedDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    unknown, whole = free_row(1), free_row(2, call="pbx-2.2")
+    database.free = [(*unknown[:2], "carrier", *unknown[3:]), whole]
+    host.round()
+    assert len(host.sends()) == 1
+    assert "job=pbx2:1 is for carrier, which this callsign does not know" in caplog.text
+
+
 def test_and_when_a_failover_has_forgotten_that_it_is_told_once_more_and_concerns_no_lane(
     clock: Clock, database: PlayedDatabase
 ) -> None:
@@ -850,6 +871,21 @@ def test_it_sends_them_itself_when_it_has_a_slot_again_and_nobody_came(host: Hos
     assert {host.life(start), host.life(stop)} == {Life.MINE}
     assert host.sends() == [start.id, stop.id]
     assert host.gate.figures.adopted == 0
+
+
+def test_what_waits_for_a_vendor_that_the_settings_name_no_more_is_left_to_the_others_until_they_do(
+    host: Host, database: PlayedDatabase
+) -> None:
+    host.told()
+    job = host.told("noojee/stop")
+    host.publish()
+    recorder, host.settings = host.settings, replace(host.settings, noojee=None)
+    host.round()
+    assert database.jobs[STORE, job.id]["owner"] is None
+    assert (host.life(job), host.sends()) == (Life.OFFERED, [])
+    host.settings = recorder
+    host.round()
+    assert host.sends() == [1]
 
 
 def test_a_stop_left_to_others_waits_for_its_start_there(host: Host, database: PlayedDatabase) -> None:

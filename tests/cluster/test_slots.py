@@ -77,6 +77,13 @@ class Host:
         self.slots = Slots(self.membership, self.lanes, lambda _account: LIMIT, Figures())  # type: ignore[arg-type]
         self.slots.load(self.database)
 
+    def has_no_section(self, living: str) -> int:
+        """As `share`, when its settings name the vendor no more, beside hosts that do."""
+        self.membership.living = {name: HostRow(name, 1, 0, False, {}, [ACCOUNT]) for name in living}
+        self.membership.living[self.name] = HostRow(self.name, 1, 0, False, {}, [])
+        self.slots.share(self.database, [])
+        return self.lanes.most
+
     def share(self, wants: dict[str, int], rounds: int = 3) -> int:
         """What some rounds do among hosts of which these live, and how many slots it has then."""
         rows = {name: HostRow(name, 1, 0, False, {ACCOUNT: number}, [ACCOUNT]) for name, number in wants.items()}
@@ -179,6 +186,29 @@ def test_who_returns_from_the_dead_waits_until_it_is_sure_who_has_its_slots(new_
         say(sql.COMMIT)
     returning.join()
     assert first.share({"a": IDLE, "b": IDLE}) == 0
+
+
+@pytest.mark.parametrize("has_restarted", [False, True])
+def test_a_host_whose_settings_name_the_vendor_no_more_leaves_its_slots_to_the_others(
+    has_restarted: bool, new_host: Callable[[str], Host]
+) -> None:
+    first, second = new_host("a"), new_host("b")
+    assert first.share({"a": IDLE}) == LIMIT
+    assert first.slots.has_room(ACCOUNT)
+    if has_restarted:
+        first.come_back()
+    else:
+        first.lanes.under_way = 1
+    assert first.has_no_section("b") == 0
+    assert not first.slots.has_room(ACCOUNT)
+    assert second.share({"b": IDLE}) == LIMIT - first.lanes.under_way
+    first.lanes.under_way = 0
+    first.has_no_section("b")
+    assert second.share({"b": IDLE}) == LIMIT
+    both = {"a": IDLE, "b": IDLE}
+    first.share(both)
+    second.share(both)
+    assert first.share(both) == 3
 
 
 def test_a_slot_of_one_who_has_just_joined_is_not_taken_for_a_dead_ones(new_host: Callable[[str], Host]) -> None:

@@ -36,7 +36,7 @@ SHAPE = {
     "version": "SELECT version, oldest_ok FROM callsign.meta",
 }
 ROWS = (
-    f"INSERT INTO callsign.host VALUES ('pbx1', 3, 7, false, now(), now(), '1.0.0', '{{skarabee}}', '{{}}', '{{}}')",
+    "INSERT INTO callsign.host VALUES ('pbx1', 3, 7, false, now(), now(), '1.0.0', '{skarabee}', '{}', '{}')",
     f"""INSERT INTO callsign.job (store, n, system, action, call, key, facts, once, born, deadline, home, owner)
         VALUES ('a', 1, 'noojee', 'noojee/start', 'pbx1-1.1', '{KEY}', '{{}}', '{ONCE}', now(), now() + '1 h', 'pbx1',
                 'pbx1'),
@@ -91,9 +91,22 @@ def test_tables_of_version_1_become_as_those_that_are_made_anew_and_what_lay_the
         assert pbx2.row(1, "a") | {"key": bytes.fromhex(KEY), "once": bytes.fromhex(ONCE)} == pbx2.row(1, "a")
         assert (pbx2.row(2, "a")["key"], pbx2.row(2, "a")["once"], pbx2.row(2, "a")["owner"]) == (None, None, None)
         job = {
-            **{"store": "b", "n": 1, "system": "noojee", "action": "noojee/stop", "call": "pbx1-1.1", "key": KEY},
-            **{"facts": "{}", "once": None, "age": -1.0, "time_left": 60.0, "home": "pbx2", "owner": "pbx2"},
-            **{"state": "waiting", "attempts": 0, "ended_ago": None, "reason": ""},
+            "store": "b",
+            "n": 1,
+            "system": "noojee",
+            "action": "noojee/stop",
+            "call": "pbx1-1.1",
+            "key": KEY,
+            "facts": "{}",
+            "once": None,
+            "age": -1.0,
+            "time_left": 60.0,
+            "home": "pbx2",
+            "owner": "pbx2",
+            "state": "waiting",
+            "attempts": 0,
+            "ended_ago": None,
+            "reason": "",
         }
         for row in (job, {**job, "n": 2, "once": ONCE}):
             pbx2.connection.execute(sql.PUBLISH, {"jobs": json.dumps([row])})
@@ -157,5 +170,8 @@ def test_a_callsign_for_tables_that_later_ones_do_not_fit_leaves_them_alone(
 ) -> None:
     upgrade(section(postgres_server, database, role="callsign_owner"))
     monkeypatch.setattr(schema, "VERSION", version)
-    with pytest.raises(DatabaseFault, match="too old for them"), Database(section(postgres_server, database)).exchange():
+    with (
+        pytest.raises(DatabaseFault, match="too old for them"),
+        Database(section(postgres_server, database)).exchange(),
+    ):
         pass

@@ -15,6 +15,8 @@ from callsign.cluster.ledger import Entry, Ledger
 from callsign.cluster.life import Life
 from callsign.cluster.publishing import Publishing
 from callsign.delivery.gate import Lanes
+from callsign.settings.accounts import system_of
+from callsign.vendors.registry import VENDORS
 
 log = logging.getLogger("callsign.cluster")
 
@@ -45,6 +47,9 @@ class Adopting:
             known = self._ledger.get((row[0], row[1]))
             if known is not None and known.life is not Life.LOST:  # we had offered it
                 ours.append(known)
+                continue
+            if system_of(row[2]) not in VENDORS:
+                log.error("job=%s:%s is for %s, which this callsign does not know", row[8], row[1], row[2])
                 continue
             try:
                 entry = rows.adopted(row, self._me, self._patience_ends())

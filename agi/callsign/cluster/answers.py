@@ -13,6 +13,7 @@ from callsign.record import replace
 from callsign.settings.accounts import system_of
 from callsign.vendors.registry import VENDORS
 
+STATES = frozenset(state.value for state in State)
 STOPPED = "a stop came before it was tried"
 
 log = logging.getLogger("callsign.cluster")
@@ -43,7 +44,7 @@ def meaning(entry: Entry, answer: Answer | None, me: str, is_news: bool) -> tupl
     if home != entry.home:
         log.error("job=%s: %s has a store of the same name: is one a copy of the other?", entry.job.shown, home)
         return Event.SILENCE, nothing
-    if state != State.WAITING.value and owner in (me, None):
+    if state != State.WAITING.value and state in STATES and owner in (me, None):  # a later callsign may have others
         return Event.TAKEN, (State(state), reason)
     if is_nobodys(answer):
         return Event.OFFER, nothing

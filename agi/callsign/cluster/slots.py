@@ -41,7 +41,7 @@ class Slots:
         self._guard = threading.Lock()
         self._is_alone = False
         self._trying = Trying(membership.me)
-        self._without: frozenset[str] = frozenset()
+        self._with: frozenset[str] | None = None  # None: that is not known yet
         self.is_crowded = False
         """Whether some account has more hosts than slots: those without one leave their jobs to whoever comes first."""
         self.lacks = False
@@ -65,13 +65,17 @@ class Slots:
             self._made.update(new)
         me, living = self._membership.me, self._membership.living
         targets, manners, is_crowded = {}, {}, False
-        for account in accounts:
+        for account in dict.fromkeys((*accounts, *self._held)):
+            held = self._held.setdefault(account, set())
+            if account not in accounts:  # the settings name it no more
+                targets[account], manners[account] = 0, (1, False)
+                self._give(database, account, held, 0, manners[account])
+                continue
             wants = {name: host.wants.get(account, 0) for name, host in living.items() if account in host.systems}
             wants.setdefault(me, 0)
             is_crowded |= len(wants) > self._limit_of(account)
             targets[account] = target = shares(self._limit_of(account), wants)[me]
             manners[account] = min(len(wants), self._limit_of(account)), self._trying.stands_aside(account, living)
-            held = self._held.setdefault(account, set())
             if len(held) > target:
                 self._give(database, account, held, target, manners[account])
             elif len(held) < target:
@@ -88,15 +92,17 @@ class Slots:
                 held |= {n for _, n in taken.fetchall()}
         self.lacks = any(len(self._held[it]) > most or (most and not self._held[it]) for it, most in targets.items())
         self.is_crowded = is_crowded
-        self._without = frozenset(it for it, most in targets.items() if not (most and self._held[it]))
+        self._with = frozenset(it for it, most in targets.items() if most and self._held[it])
         with self._guard:
             self._is_alone = False
-            for account in accounts:
+            for account in targets:
                 self._figures.slots[account] = len(self._held[account])
+            for account in accounts:
                 self._lanes.limit(account, min(len(self._held[account]), targets[account]), *manners[account])
 
     def _give(self, database: Database, account: str, held: set[int], target: int, manner: tuple[int, bool]) -> None:
-        self._lanes.limit(account, target, *manner)
+        if account in self._lanes.loads():  # else nothing is, or can be, under way there
+            self._lanes.limit(account, target, *manner)
         load = self._lanes.loads().get(account)
         spare = sorted(held)[max(target, load.under_way if load else 0) :]
         if spare:
@@ -106,7 +112,7 @@ class Slots:
 
     def has_room(self, account: str) -> bool:
         """Whether we can attempt something of it.  For any thread."""
-        return account not in self._without
+        return self._with is None or account in self._with
 
     def with_some(self, accounts: Collection[str]) -> list[str]:
         """Those of which we can attempt something."""
