@@ -42,6 +42,7 @@ class PlayedDatabase:
         self.free: list[tuple[Any, ...]] = []  # rows of ADOPT
         self.on_adopt: Callable[[], object] = lambda: None
         self.wishes: list[Key] = []
+        self.forgettable = 0  # rows that are too old
         self.said: list[str] = []
         self.batches: list[int] = []  # how many jobs were published at once
 
@@ -109,6 +110,10 @@ class PlayedDatabase:
             return [(values["name"],)]
         if statement == sql.STARTED:
             return [(self.server,)]
+        if statement == sql.PRUNE:
+            pruned = min(self.forgettable, sql.MOST_PRUNED)
+            self.forgettable -= pruned
+            return [(n,) for n in range(pruned)]
         if statement == sql.WISHES:
             return list(self.wishes)
         if statement == sql.WISH_HEARD:

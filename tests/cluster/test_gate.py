@@ -752,6 +752,17 @@ def test_a_job_that_was_dropped_there_is_given_up_here(host: Host, database: Pla
     assert database.wishes == []
 
 
+def test_what_is_to_be_forgotten_goes_in_every_round_until_none_is_left_and_then_once_a_minute(
+    host: Host, database: PlayedDatabase
+) -> None:
+    host.live(61)
+    database.forgettable = 2 * sql.MOST_PRUNED + 1
+    database.said.clear()
+    host.live(70)
+    assert database.forgettable == 0
+    assert 3 <= database.said.count(sql.PRUNE) == database.said.count(sql.EXPIRE) <= 4
+
+
 # -- the dead --------------------------------------------------------------------------------------------
 
 

@@ -225,6 +225,25 @@ def test_what_ended_long_ago_is_pruned_and_nothing_that_waits(new_host: NewHost)
     assert say(pbx1, "SELECT n FROM callsign.job ORDER BY n") == [(2,), (3,)]
 
 
+def test_what_a_dead_host_left_and_no_other_delivers_is_too_late_some_day_and_it_can_be_forgotten(
+    new_host: NewHost,
+) -> None:
+    pbx1, pbx2 = new_host("pbx1"), new_host("pbx2")
+    for host in (pbx1, pbx2):
+        host.publish(1, time_left=-1.0)
+        host.publish(2, time_left=-1.0, owner=None)
+        host.publish(3)
+    pbx1.die()
+    say(pbx2, sql.EXPIRE)
+    assert [pbx1.row(n)["state"] for n in (1, 2, 3)] == ["expired", "expired", "waiting"]
+    assert pbx1.row(1)["ended"] is not None
+    assert [pbx2.row(n)["state"] for n in (1, 2, 3)] == ["waiting"] * 3
+    assert say(pbx2, sql.FORGET, name="pbx1") == []
+    pbx2.connection.execute("UPDATE callsign.job SET deadline = now() WHERE home = 'pbx1'")
+    say(pbx2, sql.EXPIRE)
+    assert say(pbx2, sql.FORGET, name="pbx1") == [("pbx1",)]
+
+
 def test_the_role_for_views_sees_jobs_and_no_numbers(
     new_host: NewHost, postgres_server: Postgres, database: str
 ) -> None:

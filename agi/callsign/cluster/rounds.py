@@ -146,7 +146,10 @@ class Rounds:
         if now >= self._prune_at:
             self._prune_at = now + PRUNE_SECONDS
             with self._database.exchange() as say:
-                say(sql.PRUNE, {"keep": self._keep_seconds})
+                say(sql.EXPIRE)
+                pruned = say(sql.PRUNE, {"keep": self._keep_seconds})
+            if len(pruned.fetchall()) == sql.MOST_PRUNED:
+                self._prune_at = now
 
     def _join(self) -> None:
         with self._database.exchange() as say:

@@ -173,11 +173,20 @@ SHARED = """
     WHERE system = %(system)s AND name = %(name)s AND value <> %(spent)s
       AND at >= now() - make_interval(secs => %(most)s)"""
 
-PRUNE = """
+EXPIRE = """
+    UPDATE callsign.job SET state = 'expired', reason = 'no host delivered it in time', ended = now(), next_try = NULL
+    WHERE state = 'waiting' AND deadline < now()
+      AND NOT EXISTS (SELECT FROM callsign.host WHERE name = coalesce(owner, home) AND NOT dead)
+      AND pg_try_advisory_xact_lock(720368)"""
+"""What is a dead host's, or that of none: no other one has a section for it."""
+
+MOST_PRUNED = 500
+
+PRUNE = f"""
     DELETE FROM callsign.job WHERE (store, n) IN (
         SELECT store, n FROM callsign.job WHERE ended < now() - make_interval(secs => %(keep)s)
-        ORDER BY ended LIMIT 500)
-    AND pg_try_advisory_xact_lock(720368)"""
+        ORDER BY ended LIMIT {MOST_PRUNED})
+    AND pg_try_advisory_xact_lock(720368) RETURNING n"""  # noqa: S608 (no value is in it)
 """720368: a number that nothing else here locks."""
 
 # -- what the commands ask -----------------------------------------------------------------------------

@@ -136,5 +136,8 @@ def _forget(section: Cluster, name: str) -> Told:
     elif not hosts[name].dead:
         words = f"{name} is not dead: end callsign there; the others declare it dead when its lease is over"
     else:
-        words = f"jobs of {name} wait still: another host takes them within seconds, if it has their sections"
+        words = (
+            f"jobs of {name} wait still: another host takes them within seconds, if it has their sections; "
+            "what none has expires in its time"
+        )
     return False, [words], {"faults": [words]}
