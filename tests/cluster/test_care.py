@@ -86,7 +86,8 @@ def test_the_roles_that_help_cluster_has_to_copy_are_what_check_wants(own_postgr
     own_postgres.sql("DROP DATABASE callsign")
     for role in ROLES:
         own_postgres.sql(f"DROP ROLE {role}")
-    statements = re.findall(r"^    ((?:SET|CREATE|ALTER|REVOKE|GRANT) .*;)$", HELP.read_text(encoding="utf-8"), re.M)
+    text = HELP.read_text(encoding="utf-8")
+    statements = re.findall(r"^    ((?:SET|CREATE|ALTER|REVOKE|GRANT) [^;]*;)$", text, re.M)
     assert len(statements) == 10
     for statement in statements:
         own_postgres.sql(statement)
@@ -202,6 +203,23 @@ def test_an_upgrade_leaves_tables_of_a_later_callsign_alone(postgres_server: Pos
         owner.execute("UPDATE callsign.meta SET version = 7")
         assert upgrade(section(postgres_server, database, role="callsign_owner")) == (7, 7)
         assert owner.execute(schema.VERSIONS).fetchall() == [(7, 2)]
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_has_no_place_for_all_characters_is_a_fault_and_is_given_no_tables(
+    encoding: str, own_postgres: Postgres
+) -> None:
+    own_postgres.sql("DROP DATABASE callsign")
+    own_postgres.sql(
+        f"CREATE DATABASE callsign OWNER callsign_owner TEMPLATE template0 ENCODING '{encoding}' "
+        "LC_COLLATE 'C' LC_CTYPE 'C'"
+    )
+    words = f"its database is in {encoding}, not UTF8: make it anew, see callsign help cluster"
+    for doing, role in ((look, "callsign"), (upgrade, "callsign_owner")):
+        with pytest.raises(DatabaseFault, match=words):
+            doing(section(own_postgres, "callsign", role=role))
+    with closing(View(section(own_postgres, "callsign"))) as view, pytest.raises(DatabaseFault, match=words):
+        view.hosts()
 
 
 def test_a_wrong_password_and_a_host_that_is_not_there_are_one_line_each(

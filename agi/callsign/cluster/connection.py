@@ -35,6 +35,8 @@ LIMITS = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
 }
+ENCODING = "UTF8"
+"""In another one a vendor's words may have no place, and in SQL_ASCII names come back as bytes."""
 
 Say = Callable[..., "psycopg.Cursor[Any]"]
 """Gets a statement and its values; what it returns has the rows when the exchange is over."""
@@ -151,13 +153,16 @@ class Database:
     def _connect(self) -> None:
         section = self._section
         secret = {} if section.password is None else {"password": section.password.reveal()}
-        name = {"application_name": f"callsign {section.host}"}
+        name = {"application_name": f"callsign {section.host}", "client_encoding": ENCODING}
         self._connection = psycopg.connect(
             make_conninfo(section.database, **LIMITS, **name, **secret),
             autocommit=True,
             prepare_threshold=None if section.pooled else 5,
         )
         self.openings += 1
+        encoding = self._connection.info.parameter_status("server_encoding")
+        if encoding != ENCODING:
+            raise ValueError(f"its database is in {encoding}, not {ENCODING}: make it anew, see callsign help cluster")
         if self._any_version:
             return
         with self._timed() as connection:
