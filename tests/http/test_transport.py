@@ -403,6 +403,21 @@ def test_a_kept_connection_that_the_server_has_closed_is_replaced(transport: Htt
             assert peer.connections == n + 1
 
 
+def test_a_connection_that_has_rested_for_long_is_not_used_again(
+    transport: HttpTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deaf_behind_the_first(line: Line) -> None:  # as behind a NAT that has forgotten the connection
+        line.request()
+        line.answer()
+        peer.stopping.wait(LONG_SECONDS)
+
+    monkeypatch.setattr(connections, "REST_SECONDS", 0.0)
+    with Peer(deaf_behind_the_first) as peer:
+        for _ in range(2):
+            assert isinstance(transport.send(request_to(peer), SHORT_SECONDS), Answer)
+        assert peer.connections == 2
+
+
 def test_an_exchange_that_ended_late_does_not_hurry_the_next_one(transport: HttpTransport) -> None:
     slow = threading.Event()
 

@@ -30,6 +30,12 @@ from callsign.http.answers import FinalAnswer
 
 READ_BYTES = 8192
 
+REST_SECONDS = 60.0
+"""A connection that was not used for longer is not used again.
+
+Something on the way (a NAT, a load balancer) may have forgotten it without a word to either end.
+"""
+
 MOST_HOSTS = 256
 """Have kept connections, which are open files; with more accounts than that those used longest ago are closed."""
 
@@ -104,6 +110,7 @@ class _BoundedSocket:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self.is_in_doubt = False
+        self._used_at = clocks.steady()
         self._unasked = select.poll()
         self._unasked.register(sock, select.POLLIN)
 
@@ -112,6 +119,8 @@ class _BoundedSocket:
 
     def is_quiet(self) -> bool:
         """Whether it may carry a request: nothing was left over, and nothing has come since, the end neither."""
+        if clocks.steady() - self._used_at > REST_SECONDS:
+            return False
         if self.is_in_doubt or (isinstance(self._sock, ssl.SSLSocket) and self._sock.pending()):
             return False
         return not self._unasked.poll(0)
@@ -119,6 +128,7 @@ class _BoundedSocket:
     def sendall(self, data: Any) -> None:
         self._sock.settimeout(exchange.left())
         exchange.sent = True
+        self._used_at = clocks.steady()
         self._sock.sendall(data)
 
     def settimeout(self, seconds: float | None) -> None:
