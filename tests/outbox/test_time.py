@@ -6,6 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -299,6 +300,25 @@ def test_more_than_one_helping_of_old_jobs_is_forgotten_too(path: Path, time: Cl
         outbox.end(job, State.DELIVERED, "")
     time.pass_by(DAY + 1)
     assert eventually(lambda: not reader.jobs())
+    outbox.close()
+    reader.close()
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_damaged_row_keeps_no_other_from_being_forgotten(
+    path: Path, time: Clocks, caplog: pytest.LogCaptureFixture
+) -> None:
+    outbox, reader = Outbox(path, keep_days=1), OutboxReader(path)
+    for n in range(3):
+        outbox.add(call_from(f"047{n:07}"))
+    for job in found_by(outbox, 3):
+        outbox.end(job, State.DELIVERED, "")
+    outbox.wait_written(LONG_SECONDS)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE ended SET ended = 'damaged' WHERE id = 1")
+    time.pass_by(DAY + 1)
+    assert eventually(lambda: [row.job for row in reader.jobs()] == [1])
+    assert caplog.text == ""
     outbox.close()
     reader.close()
 

@@ -87,7 +87,7 @@ END_JOB = """
 
 DELETE_JOB = "DELETE FROM job WHERE id = ? AND at = ?"
 
-OLDEST_ENDED = "SELECT id, ended FROM ended ORDER BY id LIMIT ?"
+OLDEST_ENDED = "SELECT id FROM (SELECT id, ended FROM ended ORDER BY id LIMIT ?) WHERE ended < ?"
 
 PRUNE = ("DELETE FROM life WHERE job = ?", "DELETE FROM ended WHERE id = ?")
 

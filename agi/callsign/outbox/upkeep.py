@@ -62,7 +62,7 @@ class Tidying:
         old: list[tuple[int]] = []
         try:
             with self._store.transaction(False) as db:
-                old = [(id_,) for id_, ended in db.execute(sql.OLDEST_ENDED, (PRUNE_AT_ONCE,)) if ended < limit]
+                old = db.execute(sql.OLDEST_ENDED, (PRUNE_AT_ONCE, limit)).fetchall()
                 for statement in sql.PRUNE:
                     db.executemany(statement, old)
                 db.execute(sql.FORGET_ONCE, (PRUNE_AT_ONCE, min(limit, now - LEAST_ONCE_SECONDS)))
