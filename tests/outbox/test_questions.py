@@ -105,6 +105,7 @@ def test_while_the_store_cannot_be_written_questions_are_not_counted_and_hold_no
 def test_questions_that_could_not_be_written_are_kept_with_the_ends_of_jobs(tmp_path: Path, path: Path) -> None:
     unwritten = Unwritten(path, {"RUNTIME_DIRECTORY": str(tmp_path)})
     told = (sql.NOTE_ASKED, ("mor", "OK", 1, 60.0, "mor/balance", ""))
+    assert unwritten.found() == []
     assert unwritten.keep([told])
     assert Unwritten(path, {"RUNTIME_DIRECTORY": str(tmp_path)}).found() == [told]
 

@@ -95,6 +95,19 @@ def test_ends_of_another_store_are_left_to_the_process_that_has_that_one(
     assert delivers(path) == ["skarabee 0479999999"]
 
 
+def test_a_process_that_has_delivered_nothing_yet_leaves_them_where_they_are(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    unwritten_after_a_stop(path)
+    with a_store_that_cannot_be_written(path):
+        process = Side(path)
+        process.outbox.note_question("mor", "mor/balance", "OK", "")
+        assert eventually(lambda: process.outbox._writer.is_stuck)
+        process.close()
+    assert delivers(path) == ["skarabee 0479999999"]
+
+
 def test_without_a_place_for_them_the_log_says_that_they_go_out_again(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

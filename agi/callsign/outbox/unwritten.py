@@ -31,11 +31,14 @@ class Unwritten:
         folder = environment.get("RUNTIME_DIRECTORY", "").partition(":")[0]  # systemd.exec(5)
         self._store = str(store)
         self._file = Path(folder, FILE) if folder else None
-        self._is_there = False
+        self._was_read = self._is_there = False
 
     def keep(self, changes: list[Change]) -> bool:
-        """Whether the next start will find them; in place of those that were kept before."""
-        if self._file is None:
+        """Whether the next start will find them; in place of those that were kept before, so not until these were read.
+
+        Only who has delivered has ends to keep, and that begins with reading.
+        """
+        if self._file is None or not self._was_read:
             return False
         numbered = [(STATEMENTS.index(statement), values) for statement, values in changes]
         kept = {"store": self._store, "changes": numbered}
@@ -52,6 +55,7 @@ class Unwritten:
 
     def found(self) -> list[Change]:
         """What the last process kept; they do nothing where they are written already."""
+        self._was_read = True
         if self._file is None:
             return []
         try:
