@@ -307,6 +307,11 @@ def test_no_calls_have_many_shapes(body: str) -> None:
     assert list(rows_of(Answer(200, {}, body.encode()))) == []
 
 
+def test_no_calls_may_be_no_content_too(desk: Desk) -> None:
+    desk.pbx.fails = [Answer(204, {}, b"")]
+    assert desk.extension() == ""
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -116,11 +116,11 @@ def _fetched_salt(section: Kalliope) -> Conversation[str | Reply]:
 
 
 def trouble_with(reply: Reply) -> Refused | TryLater | None:
-    """Why a reply is not what was asked for, and where to mend it; None for HTTP 200."""
+    """Why a reply is not what was asked for, and where to mend it; None for HTTP 200 and 204."""
     if isinstance(reply, NoAnswer):
         return TryLater(reply.reason)
     said = f"HTTP {reply.status}"
-    if reply.status == 200:
+    if reply.status in (200, 204):
         return None
     if reply.status in AUTH_STATUSES:
         clock = clock_trouble(reply) or "that the clocks agree"
