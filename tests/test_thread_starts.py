@@ -9,6 +9,7 @@ import pytest
 
 from callsign import thread_starts
 from callsign.thread_starts import ThreadStarts
+from waiting import wait_until
 
 LONG_SECONDS = 30.0
 
@@ -48,6 +49,36 @@ def test_the_next_line_counts_what_came_meanwhile(
         "",
         "; 5 times since the last such line",
     ]
+
+
+def test_a_thread_that_has_no_memory_to_begin_is_none_and_holds_nobody(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+    with monkeypatch.context() as without_memory:
+        without_memory.setattr(threading.Thread, "_bootstrap", lambda _: None)
+        assert not ThreadStarts().begin("one", ran.append, "one")
+    assert "no more threads to be had (one has not begun within 0.5 s): " in caplog.text
+    assert ThreadStarts().begin("another", ran.append, "another")
+    assert not ran[:-1]
+
+
+def test_a_thread_that_begins_late_does_nothing_for_the_caller_has_gone_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin, bootstrap = threading.Event(), threading.Thread._bootstrap  # type: ignore[attr-defined]
+    late: list[threading.Thread] = []
+
+    def begin_late(thread: threading.Thread) -> None:
+        begin.wait(LONG_SECONDS)
+        late.append(thread)
+        bootstrap(thread)
+
+    ran: list[str] = []
+    monkeypatch.setattr(threading.Thread, "_bootstrap", begin_late)
+    assert not ThreadStarts().begin("one", ran.append, "one")
+    begin.set()
+    wait_until(lambda: bool(late) and late[0].ident is not None)
+    late[0].join(LONG_SECONDS)
+    assert not ran
 
 
 def test_a_fault_that_ends_a_thread_is_logged_by_its_place_and_nothing_else_is_written(

@@ -12,7 +12,34 @@ from callsign.log_text import own_fault
 PAUSE_SECONDS = 60.0
 """Between two lines of the log about it."""
 
+BEGIN_SECONDS = 0.5
+"""How long a thread may take to begin; one without memory for its first step never does, and nobody says so."""
+
 log = logging.getLogger("callsign")
+
+
+class _Begun(threading.Event):
+    """What Python's `Thread.start` waits for, without end."""
+
+    def wait(self, timeout: float | None = BEGIN_SECONDS) -> bool:
+        return super().wait(timeout)
+
+
+class _Thread(threading.Thread):
+    """One that begins in time, or not at all."""
+
+    def __init__(self, name: str, target: Callable[..., object], args: tuple[object, ...]) -> None:
+        super().__init__(target=target, args=args, name=name, daemon=True)
+        self._started = _Begun()
+        self._claim = threading.Lock()
+
+    def claim(self) -> bool:
+        """For the thread itself and for who has waited for it: True for the first of both."""
+        return self._claim.acquire(blocking=False)
+
+    def run(self) -> None:
+        if self.claim():
+            super().run()
 
 
 class ThreadStarts:
@@ -26,9 +53,13 @@ class ThreadStarts:
     def begin(self, name: str, target: Callable[..., object], *args: object) -> bool:
         """Starts a daemon thread.  False where the system gives none: the caller goes on with what there is."""
         try:
-            threading.Thread(target=target, args=args, name=name, daemon=True).start()
+            thread = _Thread(name, target, args)
+            thread.start()
         except (RuntimeError, MemoryError) as fault:
             self._note(str(fault) or "no memory")
+            return False
+        if thread.ident is None and thread.claim():
+            self._note(f"one has not begun within {BEGIN_SECONDS:g} s")
             return False
         return True
 
