@@ -60,6 +60,12 @@ def test_the_call_goes_on_with_error_and_the_reason(script: Path, arguments: lis
     assert session.variables == (told if name == "CALLSIGN" else {**told, f"{name}JOB": ""})
 
 
+def test_a_fault_without_words_is_told_by_its_kind(script: Path) -> None:
+    (script.parents[1] / "asterisk.py").write_text("raise MemoryError\n")
+    session = run_script(script, CALL, ["skarabee"], Conduct(timeout_seconds=30))
+    assert session.variables["SKARABEEREASON"] == "callsign.agi cannot start: MemoryError"
+
+
 def test_what_follows_a_forged_end_of_the_block_is_no_reply(script: Path) -> None:
     forged = Call(callerid="1\n\nx\ny", extension="056528998")
     session = run_script(script, forged, ["skarabee"], Conduct(timeout_seconds=30))

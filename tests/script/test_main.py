@@ -27,6 +27,7 @@ from callsign.sandbox.vendors.sandbox import Sandbox
 from product import ACCOUNTS, Product
 from script_play import CALL, CALLER, SCRIPT, ByHand, PlainScript, vendor_sections
 from store_play import LONG_SECONDS, PROJECT, call_from, eventually
+from waiting import wait_until
 
 
 class Held:
@@ -305,6 +306,19 @@ def test_a_fault_at_any_stage_leaves_the_call_its_status(
     assert session.variables["SKARABEESTATUS"] == status
     assert bool(session.variables["SKARABEEREASON"]) == (status == "ERROR")
     assert bool(session.variables["SKARABEEJOB"]) == (status == "QUEUED")
+
+
+@pytest.mark.parametrize("stage", ["agi_script._Script._delivering", "agi_script.Outbox.close"])
+def test_a_fault_when_the_dialplan_has_gone_on_is_one_line_of_the_log(
+    plain: PlainScript, tmp_path: Path, capfd: pytest.CaptureFixture[str], stage: str
+) -> None:
+    script = a_script(tmp_path / "faulty.agi", FAULTY.replace("{stage}", stage).replace("{kind}", "ValueError"))
+    assert plain.run("skarabee?wait=0", script=script).variables["SKARABEESTATUS"] == "QUEUED"
+    wait_until(lambda: not plain.processes())
+    said = capfd.readouterr().err
+    assert "ERROR a fault in callsign itself: ValueError at " in said
+    assert "Traceback" not in said
+    assert "056528999" not in said
 
 
 IN_ORDER = """

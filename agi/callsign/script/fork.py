@@ -46,7 +46,8 @@ def fork_worker() -> Callable[[], None] | None:
 
 def report_failed_start(argv: list[str], fault: BaseException, go_on: Callable[[], None] | None) -> int:
     """Sets the status where callsign cannot even be loaded (a package is missing, say); imports nothing itself."""
-    words = "".join(c for c in str(fault) if c.isprintable() and c not in '"\\')[:160]
+    said = str(fault) or type(fault).__name__
+    words = "".join(c for c in said if c.isprintable() and c not in '"\\')[:160]
     if isinstance(fault, ImportError):
         words += "; install.sh makes the Python environment that it needs"
 

@@ -67,7 +67,10 @@ def main(go_on: Callable[[], None] | None, argv: Sequence[str] | None = None) ->
         connection.finish()
         if go_on is not None:
             go_on()
+    try:
         script.end(deliver=go_on is not None)
+    except Exception as fault:  # as above; of Python's own traceback syslog would hear nothing
+        log.error("%s", own_fault(fault))
     return 0
 
 
@@ -132,10 +135,12 @@ class _Script:
         return self._share
 
     def end(self, deliver: bool, linger: bool = True) -> None:
-        if deliver and self._stored:
-            self._delivering().deliver_rest(linger)
-        if self._outbox is not None:
-            self._outbox.close()
+        try:
+            if deliver and self._stored:
+                self._delivering().deliver_rest(linger)
+        finally:
+            if self._outbox is not None:
+                self._outbox.close()
 
 
 def answer_one_step(request: str, args: Sequence[str], env: Mapping[str, str], settings: Settings) -> dict[str, str]:
