@@ -269,6 +269,16 @@ def test_callsign_wait_says_how_long_the_call_is_held(asterisk: RealAsterisk, st
     assert result["SKARABEESTATUS"] == "REFUSED"
 
 
+@pytest.mark.parametrize("wait", ["2,5", "1/2", "2'", "1 0", '"2"', "2)"])
+def test_a_wait_is_not_taken_for_another_one(asterisk: RealAsterisk, stage: Stage, wait: str) -> None:
+    mark = asterisk.mark()
+    result = asterisk.call("start", "record", variables={**stage.agi, "CALLSIGN_WAIT": wait}, report=NOOJEE).variables
+    assert (result["NOOJEESTATUS"], result["NOOJEEJOB"]) == ("ERROR", "")
+    assert result["NOOJEEREASON"] == "CALLSIGN_WAIT: wanted seconds such as 2 or 0.5"
+    assert asterisk.warnings(mark) == []
+    assert not stage.box.seen
+
+
 @pytest.mark.parametrize(("subroutine", "path"), SUBROUTINES)
 def test_a_step_of_every_subroutine_is_logged_with_its_calls_linkedid(
     asterisk: RealAsterisk, stage: Stage, subroutine: str, path: str
