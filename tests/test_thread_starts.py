@@ -9,6 +9,7 @@ import pytest
 
 from callsign import thread_starts
 from callsign.thread_starts import ThreadStarts
+from product import PROJECT
 from waiting import wait_until
 
 LONG_SECONDS = 30.0
@@ -61,6 +62,13 @@ def test_a_thread_that_has_no_memory_to_begin_is_none_and_holds_nobody(
     assert "no more threads to be had (one has not begun within 0.5 s): " in caplog.text
     assert ThreadStarts().begin("another", ran.append, "another")
     assert not ran[:-1]
+
+
+def test_every_thread_beside_calls_begins_so() -> None:
+    package = PROJECT / "agi" / "callsign"
+    rooms = [path for path in package.iterdir() if path.name not in ("sandbox", "commands")]
+    modules = [module for room in rooms for module in ([room] if room.is_file() else room.rglob("*.py"))]
+    assert [module for module in modules if "threading.Thread(" in module.read_text(encoding="utf-8")] == []
 
 
 def test_a_thread_that_begins_late_does_nothing_for_the_caller_has_gone_on(monkeypatch: pytest.MonkeyPatch) -> None:

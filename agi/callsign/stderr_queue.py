@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from queue import SimpleQueue
 from typing import Any, TextIO
 
+from callsign import thread_starts
 from callsign.log_text import visible
 
 MOST_WAITING = 4096
@@ -67,7 +68,7 @@ class QueuedStderr:
     def _begin(self) -> None:
         with self._guard:
             if self._thread is None:
-                thread = threading.Thread(target=self._write_on, name="log", daemon=True)
+                thread = thread_starts.Thread("log", self._write_on)
                 try:
                     thread.start()
                 except RuntimeError:  # no more threads to be had: the next line tries again

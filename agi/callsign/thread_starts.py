@@ -25,20 +25,21 @@ class _Begun(threading.Event):
         return super().wait(timeout)
 
 
-class _Thread(threading.Thread):
-    """One that begins in time, or not at all."""
+class Thread(threading.Thread):
+    """A daemon thread that begins at once, or not at all: else `start` raises RuntimeError, MemoryError."""
 
-    def __init__(self, name: str, target: Callable[..., object], args: tuple[object, ...]) -> None:
+    def __init__(self, name: str, target: Callable[..., object], *args: object) -> None:
         super().__init__(target=target, args=args, name=name, daemon=True)
         self._started = _Begun()
-        self._claim = threading.Lock()
+        self._claim = threading.Lock()  # whose it is: the thread's own, or who has waited for it
 
-    def claim(self) -> bool:
-        """For the thread itself and for who has waited for it: True for the first of both."""
-        return self._claim.acquire(blocking=False)
+    def start(self) -> None:
+        super().start()
+        if self.ident is None and self._claim.acquire(blocking=False):
+            raise RuntimeError(f"one has not begun within {BEGIN_SECONDS:g} s")
 
     def run(self) -> None:
-        if self.claim():
+        if self._claim.acquire(blocking=False):
             super().run()
 
 
@@ -53,13 +54,9 @@ class ThreadStarts:
     def begin(self, name: str, target: Callable[..., object], *args: object) -> bool:
         """Starts a daemon thread.  False where the system gives none: the caller goes on with what there is."""
         try:
-            thread = _Thread(name, target, args)
-            thread.start()
+            Thread(name, target, *args).start()
         except (RuntimeError, MemoryError) as fault:
             self._note(str(fault) or "no memory")
-            return False
-        if thread.ident is None and thread.claim():
-            self._note(f"one has not begun within {BEGIN_SECONDS:g} s")
             return False
         return True
 

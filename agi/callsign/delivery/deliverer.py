@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from callsign import clocks
+from callsign import clocks, thread_starts
 from callsign.delivery.accounts import AccountLanes
 from callsign.delivery.attempts import Attempts
 from callsign.delivery.conversation import Send
@@ -54,7 +54,7 @@ class Delivery:
 
     def start(self) -> None:
         """Delivers from the moment on that no other process does; returns at once."""
-        self._standby = threading.Thread(target=self._stand_by, name="delivery-standby", daemon=True)
+        self._standby = thread_starts.Thread("delivery-standby", self._stand_by)
         self._standby.start()
         for workers in self.lanes.all():
             workers.have_one()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import socket
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from callsign import thread_starts
 from callsign.outbox.lock import share
 
 log = logging.getLogger("callsign.delivery")
@@ -44,7 +44,7 @@ class Doorbell:
         except OSError:
             self._socket.close()
             raise
-        self._thread = threading.Thread(target=self._run, name="delivery-bell", daemon=True)
+        self._thread = thread_starts.Thread("delivery-bell", self._run)
         self._thread.start()
 
     def close(self, leave_sign: bool = False) -> None:

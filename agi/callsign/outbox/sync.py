@@ -7,6 +7,7 @@ import os
 import threading
 from pathlib import Path
 
+from callsign import thread_starts
 from callsign.log_text import own_fault
 
 SYNC_SECONDS = 0.04
@@ -23,7 +24,7 @@ class WalSync:
         self._dirty = threading.Event()
         self._stopping = threading.Event()
         self._broken = False
-        self._thread = threading.Thread(target=self._run, name="outbox-sync", daemon=True)
+        self._thread = thread_starts.Thread("outbox-sync", self._run)
         self._thread.start()
 
     def committed(self) -> None:

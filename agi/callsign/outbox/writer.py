@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from callsign import thread_starts
 from callsign.log_text import own_fault
 from callsign.outbox import schema as sql
 from callsign.outbox.access import StoreAccess
@@ -58,7 +59,7 @@ class OutboxWriter:
         self._kept = Unwritten(path)
         self._logged: set[str] = set()  # what the log has said since the store worked last
         self._tidying = Tidying(self._store, keep_seconds)
-        self._thread = threading.Thread(target=self._run, name="outbox-writer", daemon=True)
+        self._thread = thread_starts.Thread("outbox-writer", self._run)
         self._thread.start()
 
     @property

@@ -11,7 +11,6 @@ import logging
 import re
 import select
 import socket
-import threading
 import time
 from contextlib import suppress
 from http import HTTPStatus
@@ -20,6 +19,7 @@ from socketserver import TCPServer
 
 from prometheus_client import CollectorRegistry, MetricsHandler
 
+from callsign import thread_starts
 from callsign.log_text import own_fault
 from callsign.server.listening import format_address
 
@@ -51,7 +51,7 @@ class MetricsPage(TCPServer):  # HTTPServer would ask the DNS for our own name, 
         self._peers: dict[int, tuple[socket.socket, object]] = {}  # whose requests are not there yet
         self._events = select.epoll()
         self._events.register(self.socket, select.EPOLLIN)
-        self._thread = threading.Thread(target=self._serve, name="metrics", daemon=True)
+        self._thread = thread_starts.Thread("metrics", self._serve)
 
     @property
     def url(self) -> str:

@@ -14,6 +14,7 @@ import time
 from array import array
 from collections.abc import Callable, Mapping
 
+from callsign import thread_starts
 from callsign.log_text import own_fault
 
 FEEDS = 5
@@ -75,7 +76,7 @@ class ServiceManager:
     def watch(self, is_well: Callable[[float], bool]) -> None:
         """Feeds the watchdog, where there is one, as long as `is_well(seconds)`, which may take so long."""
         if self._address and self._feed_seconds:
-            threading.Thread(target=self._feed, args=(is_well,), name="watchdog", daemon=True).start()
+            thread_starts.Thread("watchdog", self._feed, is_well).start()
 
     def _feed(self, is_well: Callable[[float], bool]) -> None:
         was_well = True

@@ -50,7 +50,7 @@ class CallGuard:
 
     def start(self) -> None:
         """Looks after the calls from now on; returns at once."""
-        threading.Thread(target=self._run, name="call-guard", daemon=True).start()
+        thread_starts.Thread("call-guard", self._run).start()
 
     def stop(self) -> None:
         """Ends the looking, and gives each call that has no status yet one at once: the process is about to end.
