@@ -22,7 +22,7 @@ LOCK_SECONDS = 5.0
 BUSY_PAUSE_SECONDS = 0.005  # between two tries for SQLite's own lock
 
 TEXT = partial(str, encoding="utf-8", errors="replace")
-"""A connection's `text_factory`: its own gives no row at all where one is no UTF-8, and an error with that row's text."""
+"""A connection's `text_factory`: its own gives no row at all for one that is no UTF-8, but an error with its text."""
 
 Identity = tuple[int, int, int]
 NO_STORE: Identity = (0, 0, 0)
