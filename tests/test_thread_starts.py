@@ -59,7 +59,7 @@ def test_a_thread_that_has_no_memory_to_begin_is_none_and_holds_nobody(
     with monkeypatch.context() as without_memory:
         without_memory.setattr(threading.Thread, "_bootstrap", lambda _: None)
         assert not ThreadStarts().begin("one", ran.append, "one")
-    assert "no more threads to be had (one has not begun within 0.5 s): " in caplog.text
+    assert "no more threads to be had (one has not begun within 1 s): " in caplog.text
     assert ThreadStarts().begin("another", ran.append, "another")
     assert not ran[:-1]
 

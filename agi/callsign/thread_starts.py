@@ -12,17 +12,17 @@ from callsign.log_text import own_fault
 PAUSE_SECONDS = 60.0
 """Between two lines of the log about it."""
 
-BEGIN_SECONDS = 0.5
+BEGIN_SECONDS = 1.0
 """How long a thread may take to begin; one without memory for its first step never does, and nobody says so."""
 
 log = logging.getLogger("callsign")
 
 
 class _Begun(threading.Event):
-    """What Python's `Thread.start` waits for, without end."""
+    """What Python's `Thread.start` waits for, without end; in two parts: a machine that stood still ends but one."""
 
-    def wait(self, timeout: float | None = BEGIN_SECONDS) -> bool:
-        return super().wait(timeout)
+    def wait(self, timeout: float | None = BEGIN_SECONDS / 2) -> bool:
+        return super().wait(timeout) or super().wait(timeout)
 
 
 class Thread(threading.Thread):
