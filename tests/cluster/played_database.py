@@ -30,6 +30,7 @@ class PlayedDatabase:
         self.hangs = False
         self.refuses = False  # what is written of jobs
         self.refuses_to_join = False
+        self.refuses_beats = False
         self.poison = ""  # a call that it cannot store
         self.server = "first"
         self.jobs: dict[Key, dict[str, Any]] = {}
@@ -51,6 +52,9 @@ class PlayedDatabase:
             raise DatabaseFault("cannot execute INSERT in a read-only transaction", unheard=True)
 
         if self.refuses_to_join and statement == sql.JOIN:
+            raise DatabaseFault("permission denied for table host", unheard=True)
+
+        if self.refuses_beats and statement == sql.BEAT:
             raise DatabaseFault("permission denied for table host", unheard=True)
 
     @contextmanager

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from callsign.cluster.life import Life
 from callsign.cluster.patience import MOST_OF_A_TICK_SECONDS
 from callsign.cluster.pending import END_SECONDS
 from callsign.cluster.publishing import APART_SECONDS
+from callsign.cluster.slots import Slots
 from callsign.delivery.gate import Load
 from callsign.delivery.lane import Lane
 from callsign.notification import Notification, State
@@ -1066,6 +1068,46 @@ def test_a_host_that_cannot_join_tells_nothing_and_goes_on_alone(clock: Clock, d
     host.round()
     host.publish()
     assert list(database.jobs) == [(STORE, job.id)]
+
+
+def refuse_beats(database: PlayedDatabase, _patch: pytest.MonkeyPatch) -> None:
+    database.refuses_beats = True
+
+
+def break_slots(_database: PlayedDatabase, patch: pytest.MonkeyPatch) -> None:
+    def fail(*_given: object) -> None:
+        raise KeyError("ours")
+
+    patch.setattr(Slots, "share", fail)
+
+
+@pytest.mark.parametrize("harm", [refuse_beats, break_slots])
+def test_so_does_one_whose_rounds_fail_when_its_lease_is_over_though_its_jobs_could_be_told(
+    host: Host, database: PlayedDatabase, harm: Callable[[PlayedDatabase, pytest.MonkeyPatch], None]
+) -> None:
+    first = host.told(call="pbx-1.1")
+    host.publish()
+    with pytest.MonkeyPatch.context() as patch:
+        harm(database, patch)
+        with suppress(KeyError):
+            host.round()
+        assert host.sends() == [first.id]
+        host.wait(LEASE_SECONDS)
+        with suppress(KeyError):
+            host.round()
+        second = host.told(call="pbx-1.2")
+        host.publish()
+        host.wait(0.1)
+        assert host.sends() == [second.id]
+        assert list(database.jobs) == [(STORE, first.id)]
+    database.refuses_beats = False
+    host.round()
+    host.publish()
+    assert list(database.jobs) == [(STORE, first.id), (STORE, second.id)]
+    third = host.told(call="pbx-1.3")
+    assert host.sends() == []
+    host.publish()
+    assert host.sends() == [third.id]
 
 
 # -- two of one name -------------------------------------------------------------------------------------

@@ -55,10 +55,9 @@ class Membership:
         self._rejoins: deque[float] = deque()
         self._out_until = -math.inf
 
-    @property
-    def is_in(self) -> bool:
-        """Whether we have joined, and had a lease: who has not holds what it tells the others, and so tells nothing."""
-        return self.lease_until > -math.inf
+    def has_lease(self, now: float) -> bool:
+        """Whether we may send what the others know of: who may not holds what it tells, and so tells nothing."""
+        return now < self.lease_until
 
     def is_out(self, now: float) -> bool:
         """Whether another host of our name keeps us from joining."""

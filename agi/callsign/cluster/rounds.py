@@ -130,14 +130,20 @@ class Rounds:
                     raise
                 self._go_round(now)
         except DatabaseFault as fault:
-            self._sharing.go_without()
             self._trouble.has("rounds", fault)
-            self._publishing.is_out = not self._membership.is_in
-            if fault.timed_out or self._publishing.is_out:
-                self._publishing.has_no_answer()
+            self._go_without(now, fault.timed_out)
+        except Exception:
+            self._go_without(now, is_silent=False)
+            raise
         else:
             self._publishing.is_out = False
             self._trouble.is_over("rounds")
+
+    def _go_without(self, now: float, is_silent: bool) -> None:
+        self._sharing.go_without()
+        self._publishing.is_out = not self._membership.has_lease(now)
+        if is_silent or self._publishing.is_out:
+            self._publishing.has_no_answer()
 
     def _go_round(self, now: float) -> None:
         if self._membership.life is None:
