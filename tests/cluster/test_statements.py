@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from callsign.cluster import statements as sql
+from callsign.cluster.view import NEWEST, SOUGHT
 from cluster_settings import upgrade
 from real_postgres import Postgres
 from shared_tables import OtherHost
@@ -242,6 +243,14 @@ def test_what_a_dead_host_left_and_no_other_delivers_is_too_late_some_day_and_it
     pbx2.connection.execute("UPDATE callsign.job SET deadline = now() WHERE home = 'pbx1'")
     say(pbx2, sql.EXPIRE)
     assert say(pbx2, sql.FORGET, name="pbx1") == [("pbx1",)]
+
+
+def test_a_page_of_what_has_ended_is_found_by_an_index(new_host: NewHost) -> None:
+    pbx1 = new_host("pbx1")
+    values = dict.fromkeys(SOUGHT) | NEWEST | {"with_facts": False, "page": 20}
+    pbx1.connection.execute("SET enable_seqscan = off")
+    plan = pbx1.connection.execute(f"EXPLAIN {sql.ENDED_JOBS}", values).fetchall()
+    assert "job_ended" in str(plan)
 
 
 def test_the_role_for_views_sees_jobs_and_no_numbers(

@@ -224,7 +224,7 @@ OPEN_JOBS = f"""
 
 ENDED_JOBS = f"""
     SELECT {_SHOWN} FROM callsign.job
-    WHERE (ended, seq) < (%(ended)s::timestamptz, %(seq)s)
+    WHERE (ended, seq) < (%(ended)s::timestamptz, %(seq)s) AND ended IS NOT NULL
       AND (%(since)s::float8 IS NULL OR ended >= to_timestamp(%(since)s)) AND {_SOUGHT}
     ORDER BY ended DESC, seq DESC LIMIT %(page)s"""  # noqa: S608
 """A page of each, below the last row of the one before: by an index, the newest first."""
