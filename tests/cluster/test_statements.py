@@ -253,6 +253,33 @@ def test_a_page_of_what_has_ended_is_found_by_an_index(new_host: NewHost) -> Non
     assert "job_ended" in str(plan)
 
 
+@pytest.mark.parametrize("was_calm", [True, False])
+@pytest.mark.parametrize("statement", ["ANSWERS", "END", "NOTE_ATTEMPTS", "HAND_OVER"])
+def test_one_job_is_not_sought_among_all_that_wait_whatever_the_statistics_say(
+    statement: str, was_calm: bool, new_host: NewHost, postgres_server: Postgres, database: str
+) -> None:
+    pbx1 = new_host("pbx1")
+    if was_calm:
+        pbx1.connection.execute(
+            """INSERT INTO callsign.job (store, n, system, action, call, facts, born, deadline, home, owner, state, ended)
+            SELECT 'old', n, 'noojee', 'noojee/start', 'call ' || n, '{}', now(), now(), 'pbx1', 'pbx1', 'delivered',
+                   now() FROM generate_series(1, 2000) AS n"""
+        )
+        postgres_server.sql("ANALYZE callsign.job", database=database)
+    values = {"me": "pbx1", "jobs": "[]", "owner": "pbx1", "new_owner": None}
+    plan = pbx1.connection.execute(f"EXPLAIN {getattr(sql, statement)}", values).fetchall()
+    assert "job_waiting" not in str(plan)
+
+
+def test_a_page_of_what_waits_is_found_in_its_order(new_host: NewHost) -> None:
+    pbx1 = new_host("pbx1")
+    values = {"me": "pbx1", "above_store": "", "above_n": 0}
+    pbx1.connection.execute("SET enable_seqscan = off")
+    plan = pbx1.connection.execute(f"EXPLAIN {sql.HELD}", values).fetchall()
+    assert "job_waiting" in str(plan)
+    assert "Sort" not in str(plan)
+
+
 def test_the_role_for_views_sees_jobs_and_no_numbers(
     new_host: NewHost, postgres_server: Postgres, database: str
 ) -> None:

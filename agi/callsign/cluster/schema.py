@@ -62,13 +62,14 @@ STEPS = (
         PRIMARY KEY (system, name)
     ) WITH (fillfactor = 50);
     """,
-    # 1 -> 2.  Digests as bytes, and smaller indexes; some tables that say 1 were made like that.
+    # 1 -> 2.  Digests as bytes, and better indexes; some tables that say 1 have them.
     r"""
     ALTER TABLE callsign.job
         ALTER key TYPE bytea USING decode(ltrim(key::text, '\x'), 'hex'),
         ALTER once TYPE bytea USING decode(ltrim(once::text, '\x'), 'hex');
-    DROP INDEX callsign.job_call, callsign.job_ended;
+    DROP INDEX callsign.job_call, callsign.job_waiting, callsign.job_ended;
     CREATE INDEX job_call ON callsign.job (call);
+    CREATE INDEX job_waiting ON callsign.job (owner, store, n) WHERE state = 'waiting';
     CREATE INDEX job_ended ON callsign.job (ended) WHERE ended IS NOT NULL;
     UPDATE callsign.meta SET oldest_ok = 2;
     """,
