@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from callsign import thread_starts
+from callsign.cluster import rounds
 from callsign.cluster import statements as sql
 from callsign.cluster.gate import ClusterGate
 from callsign.cluster.known import Known
@@ -874,6 +875,18 @@ def test_what_it_had_before_it_leaves_to_them_too_but_not_what_is_under_way(
     host.publish()
     assert database.jobs[STORE, begun.id]["state"] == "delivered"
     assert host.life(waits) is Life.OFFERED
+
+
+def test_of_many_it_leaves_so_many_in_a_round(
+    host: Host, database: PlayedDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounds, "MOST_OFFERED", 2)
+    jobs = [host.told(call=f"pbx-1.{n}") for n in range(5)]
+    host.publish()
+    crowd(database, host)
+    assert [database.jobs[STORE, job.id]["owner"] for job in jobs] == [None, None, "pbx1", "pbx1", "pbx1"]
+    host.live(2)
+    assert {database.jobs[STORE, job.id]["owner"] for job in jobs} == {None}
 
 
 def test_it_sends_them_itself_when_it_has_a_slot_again_and_nobody_came(host: Host, database: PlayedDatabase) -> None:

@@ -261,7 +261,8 @@ def test_one_job_is_not_sought_among_all_that_wait_whatever_the_statistics_say(
     pbx1 = new_host("pbx1")
     if was_calm:
         pbx1.connection.execute(
-            """INSERT INTO callsign.job (store, n, system, action, call, facts, born, deadline, home, owner, state, ended)
+            """INSERT INTO callsign.job
+                (store, n, system, action, call, facts, born, deadline, home, owner, state, ended)
             SELECT 'old', n, 'noojee', 'noojee/start', 'call ' || n, '{}', now(), now(), 'pbx1', 'pbx1', 'delivered',
                    now() FROM generate_series(1, 2000) AS n"""
         )

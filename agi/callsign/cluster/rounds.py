@@ -38,6 +38,9 @@ LOOK_SECONDS = 0.25
 UNSURE_SECONDS = 2.0
 """Behind an outage the others may have sent what they had left to whoever comes first: so long they have to say so."""
 
+MOST_OFFERED = 500
+"""In a round."""
+
 RECONCILE_SECONDS = 60.0
 PRUNE_SECONDS = 60.0
 LEAST_KEEP_SECONDS = 86400.0
@@ -219,7 +222,7 @@ class Rounds:
             entry
             for entry in self._ledger.all(Life.MINE, Life.BEHIND, Life.EARLY)
             if entry.is_published and not self._slots.has_room(entry.job.notification.system)
-        ]
+        ][:MOST_OFFERED]
         for entry in ours:
             self._ledger.happen(entry, Event.OFFER)
         idle = [entry for entry in ours if entry.life is Life.OFFERED and entry.job.held]
