@@ -275,16 +275,19 @@ class TestACall:
         [
             *(call for point, call in VANISHING.items() if point != "in the block"),
             lambda server: place_call(server, Conduct(timeout_seconds=WAIT_SECONDS, replies=lambda _: b"510 x\n")),
+            lambda server: place_call(server, Conduct(timeout_seconds=WAIT_SECONDS, replies=lambda _: b"x" * 9000)),
             place_call,
         ],
     )
-    def test_however_it_ends_tells_that_its_job_may_be_delivered(
-        self, call: Callable[[AnsweringServer], object]
+    def test_however_it_ends_tells_that_its_job_may_be_delivered_and_is_a_line_in_the_log(
+        self, call: Callable[[AnsweringServer], object], caplog: pytest.LogCaptureFixture
     ) -> None:
+        caplog.set_level(logging.INFO)
         ended = threading.Event()
         with running(on_end=ended.set) as server:
             call(server)
             assert ended.wait(WAIT_SECONDS)
+            wait_until(lambda: any(" path=" in line for line in lines(caplog, logging.INFO)))
 
     def test_that_never_closes_holds_no_thread(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(socket_connection, "DRAIN_SECONDS", 0.05)

@@ -57,7 +57,7 @@ class Attendant:
         is_logged: bool = True,
         line: Sequence[str] | None = None,
     ) -> None:
-        """Reads what is asked, answers it and ends the session.  Raises BadPeer, and then nothing was ended.
+        """Reads what is asked, answers it and ends the session.  Raises BadPeer, and then the connection is open yet.
 
         `confirm` looks at a session that has just been read, and may raise BadPeer; `waits` is around all that is
         the peer's to say.  `line` is a script's command line, path and arguments.  Without `is_logged` it is no
@@ -86,6 +86,7 @@ class Attendant:
             with waits():
                 session.set_variables(variables, then_end=True)
         except BadPeer:
+            self._has_ended(step, variables, time.perf_counter() - began, is_logged)
             raise
         except AGIHangup:
             log.info("%s: Asterisk closed the connection before it had the status", _ids(step))
@@ -99,6 +100,9 @@ class Attendant:
                     variables = fault_status.leave(connection, path, session is not None, variables)
         took = time.perf_counter() - began
         connection.finish()
+        self._has_ended(step, variables, took, is_logged)
+
+    def _has_ended(self, step: Step | None, variables: dict[str, str], took: float, is_logged: bool) -> None:
         self._on_end()
         if step is not None and is_logged:
             log_step(step, variables, 1000 * took)
