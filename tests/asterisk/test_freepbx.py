@@ -358,6 +358,16 @@ def test_each_member_of_a_follow_me_list_is_told(stage: Stage, strategy: str) ->
 
 
 @on_each_freepbx
+def test_a_group_waits_for_a_server_that_is_gone_once_and_not_for_each_member(stage: Stage) -> None:
+    mark = stage.asterisk.mark()
+    gone = {"CALLSIGN_AGI": "agi://127.0.0.1:1", "CALLSIGN_FALLBACK": "no"}
+    group = {"STRATEGY": "ringall", "MEMBERS": f"9{MOBILE}#-201-202-203", **{f"__{name}": gone[name] for name in gone}}
+    assert stage.inbound("group", given=group) == {"WENTON": "yes"}
+    tried = stage.asterisk.log_text(mark).count("Couldn't connect to any host")
+    assert tried == 2  # for the trunk that the forward leads to, too
+
+
+@on_each_freepbx
 def test_a_group_that_nobody_is_left_of_tells_nobody(stage: Stage) -> None:
     assert stage.inbound("group", given={"STRATEGY": "ringall"}) == {"WENTON": "yes"}
     assert stage.told(0) == []
