@@ -187,3 +187,19 @@ def test_what_the_database_cannot_take_is_the_fault_of_the_data_and_is_not_quote
         say(sql.PUBLISH, {"jobs": json.dumps([job])})
     assert refused.value.of_data
     assert "0478123456" not in str(refused.value)
+
+
+def say_much(database: Database) -> None:
+    """So much that the first answer is there before the last word."""
+    with database.exchange() as say:
+        say("SELECT 1 / 0")
+        for _ in range(10_000):
+            say("SELECT 1")
+
+
+def test_a_fault_that_is_heard_in_the_midst_of_an_exchange_is_told_by_us_alone(
+    where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(DatabaseFault, match="division by zero"):
+        say_much(Database(section(where)))
+    assert caplog.text == ""

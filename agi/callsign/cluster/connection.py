@@ -6,6 +6,7 @@ thread shuts down the socket of an exchange that is over its time.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -37,6 +38,8 @@ LIMITS = {
 }
 ENCODING = "UTF8"
 """In another one a vendor's words may have no place, and in SQL_ASCII names come back as bytes."""
+
+logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # a fault is told by us, and not each second
 
 Say = Callable[..., "psycopg.Cursor[Any]"]
 """Gets a statement and its values; what it returns has the rows when the exchange is over."""
