@@ -41,6 +41,11 @@ CASES = {
         "permission denied for table host",
         "GRANT INSERT ON callsign.host TO callsign",
     ),
+    "a role that may join and tell nothing": (
+        "REVOKE INSERT ON callsign.job FROM callsign",
+        "permission denied for table job",
+        "GRANT INSERT ON callsign.job TO callsign",
+    ),
 }
 
 

@@ -16,13 +16,14 @@ class Figures(Record, frozen=False):
     adopted: int = 0  # jobs of others that we have taken over
     exchanges: int = 0  # with the database
     exchange_seconds: float = 0.0  # all of them together
+    is_silent: bool = False  # nothing can be told
     lease_until: float = 0.0  # in seconds of clocks.steady(): until then we may send what is published
     slots: dict[str, int] = field(default_factory=dict)  # held, by account of a vendor with a limit
 
     @property
     def lease_left(self) -> float:
         """For so many seconds we may yet send what is published; 0: this host goes on alone."""
-        return max(0.0, self.lease_until - clocks.steady())
+        return 0.0 if self.is_silent else max(0.0, self.lease_until - clocks.steady())
 
     def exchanged(self, seconds: float) -> None:
         """An exchange with the database took so long."""

@@ -87,7 +87,7 @@ class Publishing:
         """An exchange has had none, maybe one of the rounds: who has nothing to tell notices the silence, too."""
         if not self._has_failed:
             self._failing_since = clocks.steady()
-        self._has_failed = True
+        self._has_failed = self._figures.is_silent = True
         self._known.silence()
 
     def publish(self, entry: Entry) -> None:
@@ -163,7 +163,7 @@ class Publishing:
                     return
         self._known.answers()
         if self._has_failed:
-            self._has_failed = False
+            self._has_failed = self._figures.is_silent = False
             self.answers.set()
         self._trouble.is_over("publish")
         self._pending.told(notes, now)
@@ -189,7 +189,7 @@ class Publishing:
             self._ledger.happen(new[0], Event.SILENCE)
             new = []
         if fault.of_data:
-            self._has_failed = False
+            self._has_failed = self._figures.is_silent = False
         else:
             self.has_no_answer()
         if self.is_silent:
