@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from callsign.sandbox.vendors.sandbox import Sandbox
 from freepbx_dialplan import FROM_QUEUE, HOOKS, freepbx
 from product import ACCOUNTS, LONG_SECONDS, PROJECT, Product, vendor_sections
 from real_asterisk import RealAsterisk
+from waiting import wait_until
 
 INCLUDED = (
     "extensions_callsign.conf",
@@ -276,6 +278,16 @@ def test_a_recording_ends_once_with_its_call_wherever_it_was_transferred_to(stag
     behind = ("stop", stage.record().wait().uniqueid)  # until that comes, a stray command has had its time
     told = [action for action, whose in stage.recorded_when(lambda told: behind in told) if whose == stopped[1]]
     assert (told[0], told[-1], told.count("stop")) == ("start", "stop", 1)
+
+
+def test_who_hangs_up_while_his_recording_is_started_has_it_stopped(stage: Stage) -> None:
+    stage.server.process.send_signal(signal.SIGSTOP)
+    call = stage.record()
+    wait_until(lambda: "!AGI!" in stage.asterisk.command("core show channels concise"))
+    call.hangup()
+    stage.server.process.send_signal(signal.SIGCONT)
+    stopped = ("stop", call.wait().uniqueid)
+    assert stage.recorded_when(lambda told: stopped in told)[-1] == stopped
 
 
 def test_what_freepbx_never_records_is_not_recorded(stage: Stage) -> None:
