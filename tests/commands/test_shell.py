@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -75,6 +76,16 @@ def test_an_output_that_cannot_be_written_is_a_line_and_a_failure(line: str, she
     program = "agi-debug" if line.startswith("agi-debug") else "callsign"
     assert f"{program}: standard output cannot be written: {why}\n" in errors
     assert status == (COMMANDS[line] or 1)
+
+
+@pytest.mark.parametrize("program", ["callsign", "agi-debug"])
+def test_where_a_package_is_gone_that_is_a_line_that_says_what_to_do(program: str, tmp_path: Path) -> None:
+    shutil.copytree(PROJECT / "agi", tmp_path / "agi", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "agi/tomli.py").write_text("raise ModuleNotFoundError(\"No module named 'tomli'\")\n")
+    command = [sys.executable, str(tmp_path / "agi/bin" / program), "help"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LONG_SECONDS, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"{program}: cannot be loaded: No module named 'tomli'; run install.sh again\n"
 
 
 @every_command

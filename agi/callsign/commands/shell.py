@@ -45,6 +45,9 @@ def end(program: str, main: Callable[[], int]) -> NoReturn:
         status = wanted.code if isinstance(wanted.code, int) else FAILED
     except KeyboardInterrupt as wish:
         _end_by(*wish.args)
+    except (ImportError, SyntaxError) as fault:  # an installation cut short, or whose Python was taken from below it
+        _say(program, f"cannot be loaded: {fault}; run install.sh again")
+        status = FAILED
     except Exception as fault:
         trouble = fault
     output: Any = sys.stdout.buffer
