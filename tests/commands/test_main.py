@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -475,6 +475,30 @@ def test_a_store_below_a_file_is_no_fault_of_callsigns_also_for_root(tmp_path: P
     done = run("jobs", "--config", str(settings))
     assert done.returncode == 1
     assert done.stderr == "callsign jobs: the store /etc/passwd/nope/outbox.db cannot be read: Not a directory\n"
+
+
+def test_a_store_that_the_server_cannot_write_to_is_told_by_status_and_critical(
+    server: Product, tmp_path: Path
+) -> None:
+    config = ("--config", str(server.settings))
+    assert server.stop() == 0
+    with closing(sqlite3.connect(server.store)) as db:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        db.execute(f"PRAGMA user_version = {version + 1}")
+    later = f"warning: [outbox] path: the store {server.store} was made by a later callsign: see callsign help backup"
+    assert later in run("check", *config).stdout.splitlines()
+    server.start()
+    call = Call(callerid="056528999", extension="056528998", uniqueid="1700000000.9")
+    assert run_fastagi(f"{server.url}/skarabee", call).variables["SKARABEESTATUS"] == "ERROR"
+    text = server.settings.read_text().replace('"127.0.0.1:0"', f'"127.0.0.1:{server.port}"')
+    config = ("--config", str(write(tmp_path, text, "running.toml")))
+    done = run("status", *config)
+    words = f"the server cannot write to the store {server.store}, and calls get ERROR: its log says why"
+    assert done.returncode == 1
+    assert words in done.stdout
+    done = run("status", "--check", *config)
+    assert done.returncode == 2
+    assert words in done.stdout
 
 
 @pytest.mark.parametrize("command", ["retry", "drop"])

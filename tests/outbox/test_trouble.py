@@ -15,6 +15,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -326,6 +327,42 @@ def test_a_full_disk_refuses_loses_nothing_and_takes_again_when_there_is_room(op
     db = sqlite3.connect(path)
     assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     db.close()
+
+
+FULL = """
+    CREATE TRIGGER one BEFORE INSERT ON job BEGIN SELECT RAISE(FAIL, 'full'); END;
+    CREATE TRIGGER other BEFORE UPDATE ON meta BEGIN SELECT RAISE(FAIL, 'full'); END;
+"""
+
+
+def test_a_store_works_again_only_when_something_was_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    commits: list[bool] = []
+    commit = writer.OutboxWriter._commit
+
+    def counted(self: writer.OutboxWriter, batch: Any, quiet: bool) -> None:
+        commit(self, batch, quiet)
+        commits.append(quiet)
+
+    monkeypatch.setattr(writer.OutboxWriter, "_commit", counted)
+    monkeypatch.setattr(writer, "QUIET_SECONDS", 0.01)
+    outbox = Outbox(path)
+    outbox.listen(lambda _: None)
+    assert outbox.add(call_from(), LONG_SECONDS).job == 1
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(FULL)
+        with pytest.raises(OutboxError, match="full"):
+            outbox.add(call_from("0478000001"), LONG_SECONDS)
+        commits.clear()
+        assert eventually(lambda: len(commits) > 3)
+        assert outbox.is_stuck
+        assert "works again" not in caplog.text
+        db.executescript("DROP TRIGGER one; DROP TRIGGER other")
+    assert eventually(lambda: not outbox.is_stuck)
+    assert caplog.text.count("works again") == 1
+    assert len(troubles(caplog)) == 1
+    outbox.close()
 
 
 def _later(path: Path) -> None:

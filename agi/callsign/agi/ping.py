@@ -11,8 +11,8 @@ Address = tuple[str, int]
 
 LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (where a server that listens everywhere is reached)
 PATH = "ping/settings"
-"""A ping that also gets CALLSIGNSETTINGS, which changes when the settings are others, and of a cluster's host
-CALLSIGNLEASE: see `steps/answer`."""
+"""A ping that also gets CALLSIGNSETTINGS, which changes when the settings are others, of a cluster's host
+CALLSIGNLEASE, and CALLSIGNSTORE where the store cannot be written: see `steps/answer`."""
 
 REQUEST = b"agi://own/ping/settings"
 BLOCK = b"agi_network: yes\nagi_network_script: ping/settings\nagi_request: %s\n\n" % REQUEST

@@ -83,5 +83,7 @@ def _of_store(store: Path) -> Iterator[str]:
         if common.store_is_there(store):
             with closing(OutboxReader(store)) as reader:
                 reader.check()
+                if reader.is_of_later_callsign():
+                    yield f"the store {store} was made by a later callsign: see callsign help backup"
     except OutboxError as fault:
         yield str(fault)

@@ -23,7 +23,7 @@ from callsign.settings.sections import Settings
 
 PING_SECONDS = 2.0  # a server that is well answers within milliseconds
 HOUR_SECONDS = 3600.0
-_SAID = re.compile(r"CALLSIGN(VERSION|SETTINGS|LEASE)=([^,\"\n]+)")
+_SAID = re.compile(r"CALLSIGN(VERSION|SETTINGS|LEASE|STORE)=([^,\"\n]+)")
 FAILED = (State.REFUSED.value, State.EXPIRED.value, State.SUPERSEDED.value)
 
 
@@ -45,6 +45,8 @@ def status(settings: Settings, faults: Sequence[str] = ()) -> dict[str, Any]:
         trouble.append(f"{fault}; the server sets it aside within minutes, or at its next start")
     if running["running"] and not is_there:  # a server makes its store when it starts
         trouble.append(f"the store {store} is not there though the server runs: it cannot be made; see [outbox] path")
+    if "STORE" in said:
+        trouble.append(f"the server cannot write to the store {store}, and calls get ERROR: its log says why")
     accounts = sorted({*known, *asked, *settings.accounts}, key=_in_order)
     systems = {
         account: {
@@ -82,7 +84,7 @@ def store_troubles(store: Path) -> list[str]:
 
 
 def server(settings: Settings) -> tuple[dict[str, Any], dict[str, str]]:
-    """Whether the server answers; and what it says of itself: VERSION, SETTINGS, of a cluster's host LEASE."""
+    """Whether the server answers; and what it says of itself: VERSION, SETTINGS, LEASE; STORE if that is stuck."""
     shown = listening.format_address(settings.server.listen)
     said: dict[str, str] = {}
     try:

@@ -94,9 +94,14 @@ class Outbox:
             ]
         )
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the store could not be written when that was last tried."""
+        return self._writer.is_stuck
+
     def note_question(self, system: str, action: str, status: str, reason: str) -> None:
         """Counts a question and what became of it; not while the store cannot be written."""
-        if self._closed or self._writer.is_stuck:
+        if self._closed or self.is_stuck:
             return
         now = clocks.wall()
         self._queue.put([(sql.NOTE_ASKED, (system, status, int(now // 60), now, action, reason))])

@@ -163,6 +163,10 @@ class OutboxReader:
         newest, known = self._rows(sql.KNOWN, ())[0]
         return int(newest), known
 
+    def is_of_later_callsign(self) -> bool:
+        """Whether this one can read it, perhaps, but not write to it."""
+        return bool(self._rows("PRAGMA user_version", ())[0][0] > len(sql.STEPS))
+
     def check(self) -> None:
         """Raises StoreBroken if what lies in the store makes no sense.  Reads all of it."""
         ((words,),) = self._rows("PRAGMA quick_check(1)", ())

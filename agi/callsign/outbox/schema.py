@@ -99,6 +99,9 @@ HAS_NAME = "SELECT 1 FROM sqlite_master WHERE name = 'meta'"
 
 STORE_NAME = "SELECT store FROM meta"
 
+WRITE_NOTHING = "UPDATE meta SET store = store"
+"""Changes nothing, and fails where nothing can be written."""
+
 NOTE_KNOWN = "UPDATE meta SET known = ?"
 
 KNOWN = "SELECT (SELECT seq FROM sqlite_sequence WHERE name = 'job'), known FROM meta"

@@ -157,13 +157,14 @@ class OutboxWriter:
         if quiet and self._hand_over.listener is None and not self._unwritten:
             return
         changes = self._unwritten + batch.changes
+        trial: list[Change] = [(sql.WRITE_NOTHING, ())] if self._logged else []  # a full disk takes what is empty
         try:
             try:
-                added, jobs, seen = self._write(batch.new_jobs, changes)
+                added, jobs, seen = self._write(batch.new_jobs, changes + trial)
             except (sqlite3.Error, OSError) as fault:
                 if not self._store.is_mended(fault):
                     raise
-                added, jobs, seen = self._write(batch.new_jobs, changes)
+                added, jobs, seen = self._write(batch.new_jobs, changes + trial)
         except (sqlite3.Error, OSError, TimeoutError) as fault:
             self._unwritten = changes
             if changes and self._hand_over.listener is None:  # before the next deliverer may look

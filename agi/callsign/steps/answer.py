@@ -39,8 +39,8 @@ MEANT = {
 """Words for a path that are spelt otherwise than its own."""
 
 WITH_SETTINGS = "ping/settings"
-"""What `callsign status` asks, and no dialplan: a ping, of what state of the files the settings are, and whether this
-host shares the work of others."""
+"""What `callsign status` asks, and no dialplan: a ping, of what state of the files the settings are, whether this host
+shares the work of others, and whether the store cannot be written."""
 
 log = logging.getLogger("callsign.step")
 
@@ -82,7 +82,8 @@ def answer(step: Step, services: Services) -> dict[str, str]:
         handler = HANDLERS.get(path)
         if path == WITH_SETTINGS:
             lease = {} if services.lease_left is None else {"CALLSIGNLEASE": f"{services.lease_left():.1f}"}
-            return {**PING.variables(), "CALLSIGNSETTINGS": services.settings().stamp, **lease}
+            stuck = {"CALLSIGNSTORE": "stuck"} if services.outbox.is_stuck else {}
+            return {**PING.variables(), "CALLSIGNSETTINGS": services.settings().stamp, **lease, **stuck}
         if handler is None:
             raise StepFault(_unknown(path))
         given = _given(step, handler)
