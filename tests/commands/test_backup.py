@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from callsign.outbox.outbox import Outbox
 from callsign.sandbox.asterisk.call import Call
 from callsign.sandbox.asterisk.play import run_fastagi
 from callsign.sandbox.vendors.messages import Trouble
@@ -55,6 +57,25 @@ def test_of_a_store_that_is_broken_there_is_no_copy(settings: Path, tmp_path: Pa
     done = callsign("backup", "--config", str(settings))
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.startswith(b"callsign backup: the store ")
+
+
+def test_a_copy_for_which_there_is_no_room_is_not_laid_to_the_store(settings: Path, tmp_path: Path) -> None:
+    Outbox(tmp_path / "outbox.db").close()
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    for limit, words in (
+        (34_000, " cannot be copied to /"),
+        (0, "callsign backup: a temporary file cannot be written: "),
+    ):
+        done = subprocess.run(
+            [sys.executable, str(COMMAND), "backup", "--config", str(settings)],
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard)),
+        )
+        assert (done.returncode, done.stdout) == (1, "")
+        assert words in done.stderr
+        assert "in callsign itself" not in done.stderr
 
 
 def test_an_interrupt_leaves_no_copy_behind(settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

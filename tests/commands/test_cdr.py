@@ -8,6 +8,7 @@ import json
 import math
 import os
 import pty
+import resource
 import signal
 import struct
 import subprocess
@@ -226,6 +227,7 @@ def test_the_bar_takes_no_lock_between_processes_of_which_python_3_14_would_warn
         (("--from", "2026-02-01", "--to", "2026-01-01"), "lies before"),
         (("--from", "2026-02-01", "--to", "2026-02-02", "--output", "/nonexistent/x"), "its folder does not exist"),
         (("--from", "2026-02-01", "--to", "2026-02-02", "--output", "/"), "is a folder"),
+        (("--from", "9999-12-01", "--to", "9999-12-31"), "there is no such date"),
         (("--from", "2026-02-01", "--format", "pdf"), "invalid choice"),
         ((), "--from"),
     ],
@@ -237,6 +239,42 @@ def test_wrong_usage_is_exit_2_and_asks_nothing(
     assert (done.returncode, done.stdout) == (2, b"")
     assert words in done.stderr.decode()
     assert box.seen == []
+
+
+def test_a_pipe_or_device_is_not_replaced_by_a_file(settings: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    done = cdr(settings, *WHOLE, "--output", str(tmp_path / "pipe"))
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"pipe: is no file; without --output it goes to standard output\n" in done.stderr
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("output", ["x" * 300, "x" * 255])
+def test_a_name_that_no_file_can_have_is_a_line(settings: Path, tmp_path: Path, output: str) -> None:
+    done = cdr(settings, *WHOLE, "--output", str(tmp_path / output))
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b" cannot be written: File name too long\n" in done.stderr
+
+
+def test_a_link_stays_and_the_file_behind_it_is_replaced(settings: Path, tmp_path: Path) -> None:
+    (tmp_path / "link.csv").symlink_to("x.csv")
+    good(settings, *WHOLE, "--output", str(tmp_path / "link.csv"))
+    assert os.readlink(tmp_path / "link.csv") == "x.csv"
+    assert (tmp_path / "x.csv").stat().st_size
+
+
+def test_where_there_is_no_room_for_what_has_come_it_says_what_to_do(settings: Path) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    done = subprocess.run(
+        command(settings, *WHOLE),
+        capture_output=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard)),
+    )
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr == (
+        b"callsign cdr: a temporary file cannot be written: File too large; $TMPDIR can name a folder with more room\n"
+    )
 
 
 def test_without_its_section_it_is_exit_2(settings: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from callsign.commands import common
@@ -32,7 +32,9 @@ def run(options: common.Options) -> int:
     if sys.stdout.isatty():
         raise common.UsageFault("it is no text: wanted callsign backup >FILE")
     store = common.settings_and_store(options).outbox.path
-    with ended_by_signals(), tempfile.TemporaryDirectory(prefix="callsign-") as folder:
+    with ended_by_signals(), ExitStack() as stack:
+        with common.temporary_files():
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="callsign-"))
         copy = Path(folder) / store.name
         with closing(OutboxReader(store)) as reader:
             reader.check()

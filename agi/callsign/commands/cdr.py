@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -68,13 +68,12 @@ def arguments(parser: common.Parser) -> None:
 def run(options: common.Options) -> int:
     """Downloads, and writes to --output or standard output."""
     settings = common.read_settings(options)
-    target = Path(options.output) if options.output else None
+    target = Path(os.path.realpath(options.output)) if options.output else None
     form = "json" if options.json else options.format or "csv"
     account = account_of("kalliope", options.account)
     section = common.section_for(settings, "kalliope", options.account)
     parts = _parts(section.timezone, options)
-    if target is not None and (target.is_dir() or not target.parent.is_dir()):
-        what = "is a folder" if target.is_dir() else "its folder does not exist"
+    if target is not None and (what := _no_file(options.output, target.parent)):
         raise common.UsageFault(f"--output {options.output}: {what}")
     try:
         with ended_by_signals(), _written(target) as file:
@@ -86,6 +85,15 @@ def run(options: common.Options) -> int:
     if options.json and target is not None:
         common.print_json({"ok": True, "output": options.output})
     return common.DONE
+
+
+def _no_file(output: str, folder: Path) -> str:
+    """Why there can be no file of that name; empty if there can."""
+    if os.path.isdir(output):
+        return "is a folder"
+    if os.path.exists(output) and not os.path.isfile(output):  # a device, a pipe: a file would take its place
+        return "is no file; without --output it goes to standard output"
+    return "" if os.path.isdir(folder) else "its folder does not exist"
 
 
 def _parts(zone: str, options: common.Options) -> list[Part]:
@@ -135,10 +143,16 @@ def _written(target: Path | None) -> Iterator[IO[bytes]]:
     It holds who called whom: nobody else may read it.
     """
     if target is None:
-        with tempfile.TemporaryFile() as file:
-            yield file
-            file.seek(0)
-            shutil.copyfileobj(file, sys.stdout.buffer)
+        with common.temporary_files():
+            whole = tempfile.TemporaryFile()  # noqa: SIM115
+        try:
+            with common.temporary_files():
+                yield whole
+                whole.seek(0)
+            shutil.copyfileobj(whole, sys.stdout.buffer)
+        finally:
+            with suppress(OSError):  # what could not be written is tried once more
+                whole.close()
         return
     number, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
     try:

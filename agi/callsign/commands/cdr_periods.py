@@ -7,7 +7,7 @@ them the PBX takes it for is unknown, so it is asked for more, and the calls out
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import MAXYEAR, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -61,6 +61,8 @@ def months(begin: datetime, end: datetime, zone: str) -> list[Part]:
     """
     if end < begin:
         raise UsageFault("--to lies before --from")
+    if end.year == MAXYEAR:
+        raise UsageFault(f"{end.date()}: there is no such date in a register")
     parts = []
     while begin <= end:
         following = (begin.replace(day=28) + timedelta(days=4)).replace(day=1, hour=0, minute=0, second=0)

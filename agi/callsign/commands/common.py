@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,16 @@ def given_values(texts: Sequence[str], hint: str = "") -> dict[str, str]:
             raise UsageFault(f"{name} is given twice" if equals else f"{text}: wanted NAME=VALUE{hint}")
         given[name] = value
     return given
+
+
+@contextmanager
+def temporary_files() -> Iterator[None]:
+    """What cannot be made or written meanwhile is a temporary file.  Raises CommandFailed."""
+    try:
+        yield
+    except OSError as fault:
+        words = f"a temporary file cannot be written: {fault.strerror}"
+        raise CommandFailed(f"{words}; $TMPDIR can name a folder with more room") from None
 
 
 def print_lines(lines: Sequence[str]) -> None:

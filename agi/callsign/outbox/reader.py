@@ -176,7 +176,11 @@ class OutboxReader:
     def copy_to(self, path: Path) -> None:
         """Writes the store, as it is at one moment, to a new file: whole, without side files."""
         with closing(sqlite3.connect(path)) as copy:
-            self._do(lambda db: db.backup(copy))
+            try:
+                self._do(lambda db: db.backup(copy))
+            except OutboxError as fault:
+                words = f"the store {self.path} cannot be copied to {path.parent}: {fault.__cause__}"
+                raise OutboxError(words) from fault
 
     def close(self) -> None:
         """Closes the connection; the next question opens one again."""
