@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -81,6 +82,9 @@ def test_a_certificate_that_this_user_cannot_read_is_warned_of(tmp_path: Path, c
     (line,) = warnings(tmp_path, sections)
     assert line == f"warning: [cluster] database: sslrootcert {there} cannot be read: No such file or directory"
     there.write_text("a certificate")
+    assert warnings(tmp_path, sections) == []
+    there.unlink()
+    os.mkfifo(there)  # which is not waited for
     assert warnings(tmp_path, sections) == []
     assert warnings(tmp_path, sections.replace(str(there), "system")) == []
 

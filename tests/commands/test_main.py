@@ -501,6 +501,15 @@ def test_a_store_that_the_server_cannot_write_to_is_told_by_status_and_critical(
     assert words in done.stdout
 
 
+@pytest.mark.parametrize("folder", ["x" * 300, "loop"])
+def test_a_store_whose_folder_cannot_be_looked_into_is_no_fault_of_callsigns(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    settings = write(tmp_path, f'[outbox]\npath = "{tmp_path}/{folder}/outbox.db"\n')
+    for words in (["jobs"], ["status"], ["status", "--check"], ["retry", "1"], ["call", "ping"]):
+        done = run(*words, "--config", str(settings))
+        assert "in callsign itself" not in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("command", ["retry", "drop"])
 def test_where_there_is_no_store_yet_nothing_is_retried_or_dropped(command: str, settings: Path) -> None:
     done = run(command, "1", "--config", str(settings))

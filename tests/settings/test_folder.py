@@ -126,7 +126,7 @@ def test_a_file_or_folder_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None
     path.parent.mkdir()
     path.symlink_to(tmp_path / "nothing")
     (fault,) = faults(tmp_path)
-    assert fault.startswith(f"{path}: cannot be read: ")
+    assert fault == f"{path}: cannot be read: No such file or directory; mend it, or take it away"
     path.unlink()
     path.parent.rmdir()
     path.parent.write_text("", encoding="ascii")

@@ -64,15 +64,17 @@ def test_a_key_file_that_gives_no_key_says_why(tmp_path: Path) -> None:
         assert found.endswith(f"{path} {reason}".replace(" : ", ": "))
 
 
-def test_a_pipe_as_key_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["key_file", "verify"])
+def test_a_pipe_is_refused_and_not_waited_for(key: str, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     ended: list[list[str]] = []
-    text = f'[noojee]\nurl = "https://pbx.example"\nkey_file = "{pipe}"\n'
+    secret = "" if key == "key_file" else 'key = "k"\n'
+    text = f'[noojee]\nurl = "https://pbx.example"\n{secret}{key} = "{pipe}"\n'
     thread = threading.Thread(target=lambda: ended.append(faults(tmp_path, text)), daemon=True)
     thread.start()
     thread.join(30)
-    assert ended == [[f"[noojee] key_file: {pipe} is no regular file"]]
+    assert ended == [[f"[noojee] {key}: {pipe} is no regular file"]]
 
 
 def test_a_key_may_have_as_many_bytes_as_there_are_looked_at(tmp_path: Path) -> None:

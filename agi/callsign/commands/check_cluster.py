@@ -41,7 +41,7 @@ def _unreadable(database: str) -> list[str]:
     for name in CERTIFICATES:
         if (file := said.get(name, "system")) != "system":  # that one is a word of libpq's
             try:
-                open(file, "rb").close()
+                os.close(os.open(file, os.O_RDONLY | os.O_NONBLOCK))  # a pipe would have to be waited for
             except OSError as fault:
                 found.append(f"[cluster] database: {name} {file} cannot be read: {fault.strerror}")
     return found

@@ -10,13 +10,13 @@ def become_owner(store: Path) -> None:
     """From here on this process is the owner of the store's folder, if root started it and the folder is another's.
 
     Who owns a folder may put links there, which root would follow; and `sudo callsign jobs` must leave no file behind
-    that keeps the server out of its own store.  Raises OSError.
+    that keeps the server out of its own store.  Raises OSError where it cannot become that.
     """
     if os.geteuid() != 0:
         return
     try:
         folder = os.stat(store.parent)
-    except (FileNotFoundError, NotADirectoryError):  # root makes it, or hears that it cannot
+    except OSError:  # root makes it, or hears that it cannot
         return
     if folder.st_uid != 0:
         os.setgroups([])

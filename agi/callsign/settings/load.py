@@ -57,8 +57,8 @@ def load(path: Path, check_country: bool = False) -> tuple[Settings, list[str]]:
             trees[file] = config_text.tree(content, SECTIONS)
             warnings += found
         except OSError as fault:
-            hint = "--config or $CALLSIGN_CONFIG can name another"
-            if isinstance(fault, PermissionError) or file != path:
+            hint = "--config or $CALLSIGN_CONFIG can name another" if file == path else "mend it, or take it away"
+            if isinstance(fault, PermissionError):
                 hint = "take sudo, or let this user read it"
             faults.append(f"{file}: cannot be read: {fault.strerror}; {hint}")
         except ValueError as fault:

@@ -5,6 +5,7 @@ No message repeats a secret, nor a long text wherever it stands: it may be a key
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -140,6 +141,7 @@ def verify(value: object) -> bool | str:
     if value is True:
         return True
     if isinstance(value, str) and value.startswith("/"):
+        no_pipe(value)
         try:
             with open(value, "rb") as file:
                 pem = b"-----BEGIN " in file.read(1 << 20)
@@ -211,11 +213,19 @@ def timezone(value: object) -> str:
 
 
 def absolute_path(value: object) -> Path:
-    """An absolute path."""
+    """The absolute path of a file."""
     found = Path(text(value))
     if not found.is_absolute():
         raise ValueError("wanted a path from the root such as /var/lib/…, found one that does not begin with /")
+    if found.name in ("", ".."):
+        raise ValueError("wanted the path of a file, found that of a folder")
     return found
+
+
+def no_pipe(path: str | Path) -> None:
+    """Raises ValueError for what is there and is no regular file: a pipe would never end."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError(f"{path} is no regular file")
 
 
 def _kind(value: object) -> str:

@@ -92,9 +92,8 @@ class Walk:
     def secret_from_file(self, value: object) -> Any:
         path = read.absolute_path(value)
         self.files.append(path)
+        read.no_pipe(path)
         try:
-            if path.exists() and not path.is_file():  # a pipe would never end
-                raise ValueError(f"{path} is no regular file")
             with path.open("rb") as file:
                 self.warnings += open_to_others(path, file.fileno())
                 content = file.read(MAX_SECRET_BYTES + 1)
