@@ -17,6 +17,8 @@ changed=''   # whether the last step had something to change
 python=''    # none with --dialplan
 system_wide='' # whether the Python is to run as the service
 restart=''   # why the service has to be restarted
+alone=''     # whether no other run is under way
+unended=''   # whether an earlier run was cut short
 old_server='' # one that runs on with the code of before: nothing here can restart it
 notes=''     # said at the end
 work=''      # a folder for files that are being made
@@ -28,6 +30,7 @@ store=/var/lib/callsign
 unit=/etc/systemd/system/callsign.service
 account=callsign  # user and group
 bin=/usr/local/bin
+begun=$home/begun # there while things are changed: a run that is cut short leaves it to the next one
 stamp=callsign-requirements.txt # in an environment: what it is made of
 
 usage() {
@@ -173,6 +176,7 @@ local_install() {
 change() { # WORDS COMMAND…: says it, and does it unless it is only to be said
   changes=$((changes + 1))
   changed=yes
+  [ -n "$root$dry_run" ] || [ "$what" != install ] || : >"$begun"
   say "  $1"
   shift
   [ -n "$dry_run" ] || "$@"
@@ -328,7 +332,8 @@ refuse_what_would_hurt() {
   fi
   ours=$root$etc/extensions_callsign.conf
   if [ -e "$ours" ] && ! cmp -s "$ours" "$here/dialplan/extensions_callsign.conf" &&
-    ! cmp -s "$ours" "$root$home/dialplan/extensions_callsign.conf"; then
+    ! cmp -s "$ours" "$root$home/dialplan/extensions_callsign.conf" &&
+    ! cmp -s "$ours" "$root$home/dialplan.old/extensions_callsign.conf"; then # a run that was cut short came no further
     fail "$etc/extensions_callsign.conf was changed by somebody: put what is yours into a file of your own
 (a copy of a context needs another name), remove this one, and run the installer again."
   fi
@@ -522,7 +527,7 @@ dialplan_step() {
   else
     note "$dialplan_entry begins with lines outside of any context: put \`$include_line\` at its end."
   fi
-  [ -z "$changed" ] || reload_dialplan
+  [ -z "$changed$unended" ] || reload_dialplan
 }
 
 include_line='#tryinclude extensions_callsign.conf' # were the file missing, all behind an #include would be gone too
@@ -539,7 +544,7 @@ rewrite_entry() { # COMMAND: by what it prints of the file $1 and the line $2
 }
 
 reload_dialplan() { # an old server answers arguments that it does not know with ERROR
-  [ -z "$root" ] && [ "$changes" -gt 0 ] && [ -S "$run_folder/asterisk.ctl" ] || return 0
+  [ -z "$root" ] && [ -n "$unended$changed" ] && [ -S "$run_folder/asterisk.ctl" ] || return 0
   if [ -n "$old_server" ]; then
     note "Then: asterisk -rx \"dialplan reload\".  Not before: the new dialplan may pass arguments (call=, say) that the old code
   answers with ERROR."
@@ -560,7 +565,7 @@ service_step() {
   fi
   install_file "$here/conf/callsign.service" "$unit" 644 root:root
   [ -z "$root" ] || return 0
-  if [ -n "$changed" ]; then
+  if [ -n "$changed$unended" ]; then
     restart=${restart:-new unit}
     change 'systemctl daemon-reload' systemctl daemon-reload
   fi
@@ -629,6 +634,15 @@ TEXT
   esac
 }
 
+keep_others_out() { # of a folder that two runs would mix
+  [ -z "$dry_run" ] || return 0
+  mkdir -p "$root$home"
+  exec 9<"$root$home"
+  ! command -v flock >/dev/null || flock -n 9 ||
+    fail "another run of the installer is under way: wait for its end, and run this one again"
+  alone=yes
+}
+
 system_install() {
   look_around
   steps='environment account settings store access code commands script service dialplan'
@@ -639,8 +653,11 @@ system_install() {
   [ "$half" = dialplan ] || choose_python
   [ "$half" = dialplan ] || refuse_what_is_not_ours
   [ "$half" = server ] || refuse_what_would_hurt
+  keep_others_out
+  [ ! -e "$root$begun" ] || unended=yes restart='an earlier run was cut short'
   say "$change_words"
   for step in $steps; do "${step}_step"; done
+  [ -n "$dry_run" ] || rm -f "$root$begun"
   [ "$changes" -gt 0 ] || say "  nothing, all is as it should be"
   if [ "$half" != dialplan ]; then
     try_step
@@ -657,6 +674,7 @@ system_uninstall() {
   if [ -z "$root" ] && ! has_systemd && is_running; then
     fail "the server runs still, and there is no systemd to end it: end it, and run the installer again."
   fi
+  [ ! -d "$root$home" ] || keep_others_out
   say "$change_words"
   if [ "$half" != server ]; then
     [ ! -e "$root$dialplan_entry" ] || ! grep -qxE "$our_lines" "$root$dialplan_entry" ||
@@ -685,24 +703,26 @@ takes them too."
 }
 
 remove_account() {
-  userdel "$account" 2>/dev/null # it says that others are in the group
+  told=$(userdel "$account" 2>&1) || fail "the user $account cannot be removed: $told"
   ! getent group "$account" >/dev/null || groupdel "$account"
 }
 
 clean_up() { # also after a step that failed
   rm -rf "$work"
-  [ -z "$dry_run" ] || return 0
-  rm -rf "$root$home"/*.new "$root$home"/[!a]*.old
+  [ -n "$alone" ] || return 0
+  rm -rf "$root$home"/*.new
+  [ -e "$root$begun" ] || rm -rf "$root$home"/[!a]*.old
   [ -z "$root" ] || rm -rf "$root$home/agi.old" # else plain scripts that run may still load from it
 }
 
 on_a_pbx() { # install|uninstall
-  [ -n "$root" ] || [ "$(id -u)" = 0 ] || fail "a PBX is root's: sudo ./install.sh${half:+ --$half}"
+  [ -n "$root" ] || [ "$(id -u)" = 0 ] || fail "a PBX is root's: the same with sudo"
   umask 022
   cd / # Python looks for modules where it stands
   system_wide=yes
   work=$(mktemp -d)
   trap clean_up EXIT
+  trap 'exit 1' HUP INT TERM # not every shell comes by the line above then
   "system_$1"
 }
 

@@ -150,9 +150,10 @@ def test_a_machine_without_asterisk(machine: Machine) -> None:
     assert "here sudo ./install.sh --server, on the PBX sudo ./install.sh --dialplan" in told
 
 
-def test_who_is_not_root(machine: Machine) -> None:
-    done = machine.run(["runuser", "-u", "nobody", "--", f"{SOURCE}/install.sh"])
-    assert (done.returncode, done.stdout) == (1, "install.sh: a PBX is root's: sudo ./install.sh\n")
+@pytest.mark.parametrize("options", [[], ["--uninstall"], ["--dry-run", "--server"]])
+def test_who_is_not_root(machine: Machine, options: list[str]) -> None:
+    done = machine.run(["runuser", "-u", "nobody", "--", f"{SOURCE}/install.sh", *options])
+    assert (done.returncode, done.stdout) == (1, "install.sh: a PBX is root's: the same with sudo\n")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -294,6 +295,50 @@ def test_an_upgrade_that_the_settings_do_not_fit_leaves_all_as_it_runs(pbx: Pbx)
     assert not pbx.machine.path("/opt/callsign/agi.new").exists()
 
 
+@contextmanager
+def played(pbx: Pbx, program: str, does: str) -> Iterator[None]:
+    """A program of the machine's does something else meanwhile."""
+    file = pbx.machine.path(f"/usr/local/bin/{program}")
+    file.write_text(f"#!/bin/sh\n{does}\n")
+    file.chmod(0o755)
+    yield
+    file.unlink()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("program", ["systemctl", "asterisk"])
+def test_what_a_run_that_was_cut_short_owes_is_done_by_the_next(pbx: Pbx, program: str, number: int) -> None:
+    sources = [pbx.machine.path(f"{SOURCE}/{part}") for part in ("conf/callsign.service", DIALPLAN)]
+    texts = [source.read_text() for source in sources]
+    for source, text in zip(sources, texts, strict=True):
+        source.write_text(f"{text}; another\n")
+    in_tmp = set(pbx.machine.path("/tmp").iterdir())
+    with played(pbx, program, f"kill -{int(number)} $PPID"):
+        assert pbx.machine.install().returncode != 0
+    if number == signal.SIGTERM:
+        assert set(pbx.machine.path("/tmp").iterdir()) == in_tmp
+    service = pbx.service()
+    told = steps(pbx.install())
+    assert told[:2] == ["  systemctl daemon-reload", "  systemctl restart callsign  (an earlier run was cut short)"]
+    assert told[-1] == '  asterisk -rx "dialplan reload"'
+    assert pbx.service() != service
+    assert steps(pbx.install()) == ["  nothing, all is as it should be"]
+    for source, text in zip(sources, texts, strict=True):
+        source.write_text(text)
+    pbx.install()
+
+
+def test_two_at_once_do_not_mix(pbx: Pbx) -> None:
+    before = tree(pbx.machine.folder)
+    other = f"exec flock /opt/callsign {SOURCE}/install.sh {' '.join(WHEELS)}"
+    done = pbx.machine.run(["sh", "-c", other], {"PYTHON": PYTHON})
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (
+        1,
+        "install.sh: another run of the installer is under way: wait for its end, and run this one again",
+    )
+    assert changed(before, tree(pbx.machine.folder)) <= {p for p in before if p.startswith("/var/lib/callsign/")}
+
+
 def test_a_port_that_is_open_to_all_is_warned_of_at_each_run(pbx: Pbx) -> None:
     settings = pbx.machine.path(SETTINGS)
     text = settings.read_text()
@@ -378,6 +423,11 @@ def test_taken_away_it_leaves_settings_and_jobs_and_then_no_trace(pbx: Pbx) -> N
     }
     assert "/var/lib/callsign/outbox.db" in left
     assert "There is no existence of 'callsign-skarabee' context" in pbx.asterisk("dialplan show callsign-skarabee")
+    used = "userdel: user callsign is currently used by process 7"
+    with played(pbx, "userdel", f"echo {used}; exit 8"):
+        refused = pbx.machine.install("--uninstall", "--purge")
+    assert refused.returncode == 1
+    assert f"install.sh: the user callsign cannot be removed: {used}" in refused.stdout
     pbx.install("--uninstall", "--purge")
     gone = tree(pbx.machine.folder)
     assert new(pbx.before, gone) == {}
