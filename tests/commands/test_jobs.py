@@ -118,6 +118,23 @@ def test_a_job_whose_facts_are_damaged_is_shown_without_numbers(facts: str, stor
     assert [row["numbers"] for row in json.loads(output)] == [{}]
 
 
+@pytest.mark.parametrize("column", ["facts", "call", "reason", "action", "system"])
+def test_a_damaged_row_hides_no_other_and_shows_no_number(column: str, store: Path, run: Run) -> None:
+    refused = (State.REFUSED, "HASH_MISMATCH")
+    put(store, call_from("0475111111"), call_from("0475222222"), ended={1: refused, 2: refused})
+    with closing(sqlite3.connect(store)) as db, db:
+        db.execute(
+            f"UPDATE ended SET {column} = CAST(CAST({column} AS BLOB) || x'ff' AS TEXT), at = 1e300 WHERE id = 1"
+        )
+    for words in (["jobs"], ["jobs", "1"], ["status"], ["retry", "--failed"], ["drop", "--failed"]):
+        _, output, complaints = run(*words)
+        assert "0475" not in output + complaints
+        assert "cannot be" not in output + complaints
+        assert "in callsign itself" not in output + complaints
+    assert {1, 2} <= set(numbers_of(run))
+    assert 2 in numbers_of(run, "--number", "0475 22 22 22")
+
+
 def test_jobs_of_a_time_are_found(store: Path, run: Run) -> None:
     put(store, told_at(7300, "0478000001"), told_at(3700, "0478000002"), told_at(60, "0478000003"))
     assert numbers_of(run, "--since", "2h") == [3, 2]

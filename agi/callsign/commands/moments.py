@@ -60,5 +60,8 @@ def _days_later(moment: float, days: int) -> float:
 
 
 def format_moment(at: float | None) -> str:
-    """Epoch seconds as local time."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at)) if at else "-"
+    """Epoch seconds as local time; of a damaged row they may be on no calendar."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at)) if at else "-"
+    except (OverflowError, ValueError, OSError):
+        return "-"
