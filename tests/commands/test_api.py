@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +18,7 @@ from callsign.sandbox.vendors.messages import Trouble
 from callsign.sandbox.vendors.sandbox import Sandbox
 from callsign.sandbox.vendors.sraps import COMPANY
 from command_line import callsign
-from product import LONG_SECONDS, looks_old
+from product import COMMAND, LONG_SECONDS, looks_old
 from settings_file import write
 
 SECRETS = {"noojee": "key-of-the-recorder", "kalliope": "password-of-the-pbx", "sraps": "secret-of-the-service"}
@@ -116,6 +119,23 @@ def test_a_recorders_no_and_its_warning_are_told(settings: Path, box: Sandbox) -
 
 
 # -- kalliope ----------------------------------------------------------------------------------------
+
+
+def test_what_is_no_json_is_as_the_vendor_sent_it_whatever_the_encoding(
+    settings: Path, box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vendor, body = box.vendor("kalliope"), "#straße;€\n".encode()
+    judge = vendor.judge
+
+    def judged(request: Any, trouble: Trouble) -> Any:
+        answer = judge(request, trouble)
+        return replace(answer, body=body) if "/cdr/" in request.path else answer
+
+    monkeypatch.setattr(vendor, "judge", judged)
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    words = ["kalliope", "GET", "/cdr/summary/2026/03/11", "--accept", "text/csv", "--config", str(settings)]
+    done = subprocess.run([sys.executable, str(COMMAND), "api", *words], capture_output=True, check=True)
+    assert done.stdout == body
 
 
 def test_a_pbxs_register_is_json_and_on_request_csv(settings: Path) -> None:

@@ -144,8 +144,9 @@ def test_an_encoding_that_lacks_a_character_costs_only_that(
     assert out + errors
 
 
-def test_json_stays_json_whatever_the_encoding_lacks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_json_stays_json_whatever_the_encoding(encoding: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
     (tmp_path / "é😀").mkdir()
     path = tmp_path / "é😀" / "callsign.toml"
     path.write_text("x = [", encoding="utf-8")

@@ -148,7 +148,7 @@ def _print(result: Result, secrets: set[str], as_json: bool) -> int:
     if result.body:
         is_good = _print_body(result, hidden, as_json) and is_good
     elif document is not None and (as_json or is_good):
-        print(_without(visible_json(document, None if as_json else 2), hidden))
+        common.print_json(document, None if as_json else 2, lambda text: _without(text, hidden))
     elif as_json:
         print("null")
     if result.reason:
@@ -175,8 +175,13 @@ def _print_body(result: Result, hidden: set[str], as_json: bool) -> bool:
         return True
     if as_json:
         common.print_json(text)
+        return True
+    text += "" if text.endswith("\n") else "\n"
+    if sys.stdout.isatty():
+        print(visible(text), end="")
     else:
-        print(visible(text) if sys.stdout.isatty() else text, end="" if text.endswith("\n") else "\n")
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode())
     return True
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
+import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,9 +124,11 @@ def print_lines(lines: Sequence[str]) -> None:
         print(visible(line))
 
 
-def print_json(value: object) -> None:
-    """One line for a program."""
-    print(visible_json(value))
+def print_json(value: object, indent: int | None = None, hide: Callable[[str], str] = str) -> None:
+    """JSON is UTF-8: where standard output has another encoding it is ASCII, which is both.  One line, or indented."""
+    text = hide(visible_json(value, indent))
+    is_utf8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
+    print(text if is_utf8 else "".join(c if c.isascii() else json.dumps(c)[1:-1] for c in text))
 
 
 def complain(command: str, words: str) -> None:
