@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ import pytest
 
 from callsign.commands.demo import ACTS
 from product import PROJECT
+from waiting import wait_until
 
 pytestmark = pytest.mark.skipif(find_spec("ensurepip") is None, reason="install.sh takes no Python without ensurepip")
 
@@ -104,3 +107,22 @@ def test_it_fails_where_one_did_not(project: Path, module: str, before: str, aft
     assert ALL not in done.stdout.replace(NOT_ALL, "")
     if mark:
         assert re.search(f"^ !! {mark}", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_end_by_a_signal_leaves_neither_server_nor_folder(tmp_path: Path, number: int) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT / "agi"), "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "callsign.commands.demo"]
+    with (tmp_path / "said").open("wb") as said:
+        process = subprocess.Popen(command, env=environment, stdout=said, stderr=said)
+        wait_until(lambda: bool(list(tmp_path.glob("callsign-demo-*/outbox.db"))))  # the server's
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+        server = int(children)
+        process.send_signal(number)
+        assert process.wait(LONG_SECONDS) == -number
+    is_left = Path(f"/proc/{server}").exists()
+    if is_left:
+        os.kill(server, signal.SIGKILL)
+    assert not is_left
+    assert list(tmp_path.glob("callsign-demo-*")) == []
+    assert (tmp_path / "said").read_text().count("Traceback") == 0

@@ -8,7 +8,6 @@ all did their part.
 from __future__ import annotations
 
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
+from callsign.commands.interrupts import ended_by_signals
 from callsign.commands.shell import begin, end
 from callsign.record import Record
 from callsign.sandbox.asterisk.behaviour import Conduct, Session
@@ -133,7 +133,11 @@ next: sudo ./install.sh                   on your PBX, then `callsign check --on
 
 def main() -> int:
     """Plays the call.  0 if the dialplan and the vendors saw what they should, else 1."""
-    with tempfile.TemporaryDirectory(prefix="callsign-demo-") as folder, Sandbox(accounts=DEMO_ACCOUNTS) as box:
+    with (
+        ended_by_signals(),  # the server and the folder go before it ends
+        tempfile.TemporaryDirectory(prefix="callsign-demo-") as folder,
+        Sandbox(accounts=DEMO_ACCOUNTS) as box,
+    ):
         settings = Path(folder) / "callsign.toml"
         settings.touch(mode=0o600)
         settings.write_text(
@@ -222,5 +226,4 @@ def _asked(seen: Sequence[SeenRequest]) -> list[SeenRequest]:
 
 if __name__ == "__main__":
     begin()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # the server and the folder go before it ends
     end("demo", main)
