@@ -327,8 +327,9 @@ refuse_what_is_not_ours() {
 }
 
 refuse_what_would_hurt() {
-  if [ -n "$freepbx" ] && grep -Eq '^[[:space:]]*listen[[:space:]]*=.*:4573"' "$root$settings" 2>/dev/null; then
-    fail "$settings: [server] listen: port 4573 belongs to FreePBX's own FastAGI server; take 4591"
+  theirs=$(grep -Els "^[[:space:]]*listen[[:space:]]*=.*:4573[\"']" "$root$settings" "$root$settings_folder"/*.toml | head -n 1)
+  if [ -n "$freepbx" ] && [ -n "$theirs" ]; then
+    fail "${theirs#"$root"}: [server] listen: port 4573 belongs to FreePBX's own FastAGI server; take 4591"
   fi
   ours=$root$etc/extensions_callsign.conf
   if [ -e "$ours" ] && ! cmp -s "$ours" "$here/dialplan/extensions_callsign.conf" &&

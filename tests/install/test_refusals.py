@@ -105,13 +105,15 @@ def test_a_python_in_a_home_folder(machine: Machine) -> None:
     assert "PYTHON=/root/python3/bin/python3 lies in a home folder" in told
 
 
-def test_port_4573_on_freepbx(machine: Machine, placed: Place) -> None:
-    placed(SETTINGS, '[server]\nlisten = "127.0.0.1:4573"\n')
+@pytest.mark.parametrize("file", [SETTINGS, "/etc/callsign/callsign.d/server.toml"])
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_port_4573_on_freepbx(machine: Machine, placed: Place, quote: str, file: str) -> None:
+    placed(file, f"[server]\nlisten = {quote}127.0.0.1:4573{quote}\n")
     assert machine.install("--dry-run").returncode == 0
     placed("/etc/freepbx.conf", "<?php\n")
     told = refused(machine)
     assert "FreePBX: of unknown version" in told
-    assert f"{SETTINGS}: [server] listen: port 4573 belongs to FreePBX's own FastAGI server" in told
+    assert f"{file}: [server] listen: port 4573 belongs to FreePBX's own FastAGI server" in told
 
 
 def test_a_context_of_its_name_in_another_file(machine: Machine, placed: Place) -> None:
