@@ -92,6 +92,7 @@ find_python() { # VENV: the Python that it is made of, if there is one, is the f
     return
   fi
   before=$("$1/bin/python" -c 'import sys; print(sys._base_executable)' 2>/dev/null) || before=python3
+  case $before in "$1"/*) before=python3 ;; esac # of one that is half made
   for name in "$before" python3 /usr/bin/python3 python3.14 python3.13 python3.12 python3.11 python3.10; do
     if command -v "$name" >/dev/null 2>&1 && is_usable "$name" && ! is_in_a_home_folder "$name"; then
       command -v "$name"
@@ -134,7 +135,7 @@ requirements_of() { # PYTHON: what an environment is made of; equal text, equal 
 
 # Whole when its stamp, written last, says what is wanted; a half-made one is made anew.
 is_complete() { # VENV PYTHON
-  is_usable "$1/bin/python" && requirements_of "$2" | cmp -s - "$1/$stamp"
+  is_usable "$1/bin/python" && [ "$(requirements_of "$2")" = "$(cat "$1/$stamp" 2>/dev/null)" ]
 }
 
 make_environment() { # VENV PYTHON: wheels alone, and only those of the lock: nothing of a package runs before it was compared
@@ -158,6 +159,8 @@ wrapper_script() { # PYTHON SCRIPT: the text of a command that runs one with the
 local_install() {
   venv="$here/.venv"
   cd "$here" # Python looks for modules where it stands
+  exec 9<.
+  ! command -v flock >/dev/null || flock 9 # another run makes the same .venv
   python=$(find_python "$venv")
   if ! is_complete "$venv" "$python"; then
     say "Making .venv with $("$python" --version) …"
@@ -169,6 +172,7 @@ local_install() {
     wrapper_script "$venv/bin/python" "$here/agi/$script" >"$command"
     chmod 755 "$command"
   done
+  exec 9<&-
 }
 
 # -- What a step is made of ----------------------------------------------------------------------------

@@ -126,3 +126,39 @@ def test_an_end_by_a_signal_leaves_neither_server_nor_folder(tmp_path: Path, num
     assert not is_left
     assert list(tmp_path.glob("callsign-demo-*")) == []
     assert (tmp_path / "said").read_text().count("Traceback") == 0
+
+
+def of_installer(call: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """What a function of install.sh's does."""
+    functions = (PROJECT / "install.sh").read_text().rpartition("\nmain ")[0]
+    command = ["/bin/sh", "-c", f"{functions}\n{call}", "sh", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=LONG_SECONDS, check=False)
+
+
+@pytest.fixture
+def half_made(tmp_path: Path) -> Path:
+    """An environment whose making was cut short: there is a Python in it, and nothing that says of what it was made."""
+    (tmp_path / "half/bin").mkdir(parents=True)
+    (tmp_path / "half/bin/python").symlink_to(os.path.realpath(sys.executable))
+    return tmp_path / "half"
+
+
+def test_a_half_made_environment_is_not_made_of_itself(half_made: Path) -> None:
+    done = of_installer('find_python "$1"', str(half_made))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not done.stdout.startswith(str(half_made))
+
+
+def test_a_half_made_environment_is_not_complete_and_that_is_no_traceback(half_made: Path) -> None:
+    (half_made / "agi").mkdir()
+    (half_made / "agi/requirements.lock").write_text("one==1\n")
+    for _ in range(20):  # who compares may end before all is written
+        done = of_installer('here="$1"; is_complete "$1" "$2"', str(half_made), sys.executable)
+        assert (done.returncode != 0, done.stdout, done.stderr) == (True, "", "")
+
+
+def test_a_second_run_waits_for_the_first(project: Path) -> None:
+    held = "exec 8<.; flock 8; ./install.sh --local 8<&- & flock -u 8; wait $!"
+    first = "exec 8<.; flock 8; timeout 1 ./install.sh --local 8<&-; echo $?"
+    assert subprocess.run(["/bin/sh", "-c", first], cwd=project, capture_output=True, check=True).stdout == b"124\n"
+    assert subprocess.run(["/bin/sh", "-c", held], cwd=project, capture_output=True, check=True).stdout[:5] == b"Ready"
