@@ -65,6 +65,18 @@ def test_a_time_of_day_behind_since_is_the_one_after_it() -> None:
     assert until("14:00", at(NOW), since("11:00", at(NOW))) == at("2026-05-03 14:01:00")
 
 
+@pytest.mark.parametrize("now", ["2026-10-25 02:45:00+01:00", "2026-10-25 12:00:00", "2026-10-26 01:00:00"])
+@pytest.mark.parametrize("day", ["", "2026-10-25 "])
+def test_a_time_that_the_clock_shows_twice_means_from_the_first_to_the_end_of_the_second(day: str, now: str) -> None:
+    assert since(f"{day}02:30", at(now)) == at("2026-10-25 02:30:00+02:00")
+    assert until(f"{day}02:30", at(now)) == at("2026-10-25 02:31:00+01:00")
+
+
+def test_a_time_that_the_clock_leaves_out_leaves_nothing_out_around_it() -> None:
+    assert since("2026-03-29 02:30", at(NOW)) <= at("2026-03-29 03:00:00")
+    assert until("2026-03-29 02:30", at(NOW)) >= at("2026-03-29 03:00:00")
+
+
 @pytest.mark.parametrize(
     "text", ["", "soon", "25:00", "10.30", "2026-13-01", "2026-02-30", "2w", "-1h", "2026-05-01 x", "999999999d"]
 )

@@ -46,12 +46,19 @@ def _moment(text: str, now: float) -> tuple[float, float]:
         if named_clock is None:
             return base.timestamp(), (base + timedelta(days=1)).timestamp()
         hour, minute, second = (int(part or 0) for part in named_clock.groups())
-        moment = base.replace(hour=hour, minute=minute, second=second).timestamp()
+        local = base.replace(hour=hour, minute=minute, second=second)
+        if not named_day and _shown(local)[0] > now:
+            local -= timedelta(days=1)
+        first, last = _shown(local)
     except (ValueError, OverflowError, OSError):
         raise UsageFault(f"{text!r} is on no calendar, {WANTED}") from None
-    if not named_day and moment > now:
-        moment = _days_later(moment, -1)
-    return moment, moment + (0 if named_clock[3] else _UNITS["m"])
+    return first, last + (0 if named_clock[3] else _UNITS["m"])
+
+
+def _shown(local: datetime) -> tuple[float, float]:
+    """When the clock shows this first and last: twice where it is set back, around it where it is set forward."""
+    moments = [local.replace(fold=fold).timestamp() for fold in (0, 1)]
+    return min(moments), max(moments)
 
 
 def _days_later(moment: float, days: int) -> float:
