@@ -226,7 +226,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
         subject = ("-subj", f"/CN={name} of the test", "-days", "2")
         openssl("req", "-x509", "-new", "-key", f"{name}.key", "-out", f"{name}.pem", *subject, *extensions)
 
-    def new_server(name: str, names: str) -> None:
+    def new_server(name: str, names: str, days: int = 2) -> None:
         new_key(name)
         openssl("req", "-new", "-key", f"{name}.key", "-out", f"{name}.csr", "-subj", "/CN=recorder")
         (folder / f"{name}.ext").write_text(
@@ -234,13 +234,14 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
         )
         openssl(
             *("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-set_serial", "7"),
-            *("-days", "2", "-extfile", f"{name}.ext", "-out", f"{name}.pem"),
+            *("-days", f"{days}", "-extfile", f"{name}.ext", "-out", f"{name}.pem"),
         )
 
     new_ca("ca")
     new_ca("other")
     new_server("good", "IP:127.0.0.1,DNS:recorder.invalid")
     new_server("misnamed", "DNS:recorder.example,IP:192.0.2.1")
+    new_server("expired", "IP:127.0.0.1", days=-1)
     return Certificates(folder)
 
 
@@ -1208,6 +1209,14 @@ def test_a_wrong_host_name_is_refused_although_the_ca_is_right(
         reply = transport.send(request_to(peer, verify=str(certificates.ca)), LONG_SECONDS)
         no_answer(reply, "url must have a name that the certificate has", sent=False)
     assert play.requests == []
+
+
+def test_an_expired_certificate_is_refused_and_the_reason_names_our_clock(
+    transport: HttpTransport, certificates: Certificates
+) -> None:
+    with Peer(well, certificates.server_context("expired")) as peer:
+        reply = transport.send(request_to(peer, verify=str(certificates.ca)), LONG_SECONDS)
+        no_answer(reply, "(certificate has expired); or is this machine's clock ahead?", sent=False)
 
 
 def test_a_certificate_is_good_for_the_name_in_it(

@@ -13,7 +13,8 @@ from callsign.http.messages import Request
 
 UNKNOWN_CA = frozenset((2, 18, 19, 20, 21))
 WRONG_NAME = frozenset((62, 64))
-"""OpenSSL's X509_V_ERR_ codes (x509_vfy.h): issuer not found, self-signed; name or address mismatch."""
+NOT_YET_VALID, HAS_EXPIRED = 9, 10
+"""OpenSSL's X509_V_ERR_ codes (x509_vfy.h): issuer not found, self-signed; name or address mismatch; its dates."""
 
 
 def _chain(fault: BaseException) -> Iterator[BaseException]:
@@ -67,6 +68,8 @@ def what_happened(fault: BaseException, request: Request, sent: bool, seconds: f
 def _tls_hint(fault: ssl.SSLCertVerificationError, request: Request) -> str:
     if fault.verify_code in WRONG_NAME:
         return "; url must have a name that the certificate has"
+    if fault.verify_code in (NOT_YET_VALID, HAS_EXPIRED):
+        return f"; or is this machine's clock {'behind' if fault.verify_code == NOT_YET_VALID else 'ahead'}?"
     if fault.verify_code not in UNKNOWN_CA:
         return ""
     if isinstance(request.verify, str):
