@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,8 +15,9 @@ from callsign import clocks
 from callsign.delivery.deliverer import Delivery
 from callsign.http.messages import Answer
 from callsign.notification import Notification, State
+from callsign.outbox import edits
 from callsign.outbox.doorbell import Doorbell
-from callsign.outbox.edits import Edit, drop, retry
+from callsign.outbox.edits import Edit, Wish, drop, retry
 from callsign.outbox.lock import FileLock
 from callsign.outbox.outbox import Job, Outbox, OutboxError
 from callsign.outbox.reader import OutboxReader
@@ -135,6 +137,22 @@ def test_a_waiting_job_is_given_up_and_says_so(path: Path, outbox: Outbox, reade
         (False, "it has ended already: dropped"),
         (False, "there is no such job"),
     ]
+
+
+@pytest.mark.parametrize("wish", [retry, drop])
+def test_calls_are_stored_between_while_much_is_retried_or_dropped(
+    path: Path, outbox: Outbox, monkeypatch: pytest.MonkeyPatch, wish: Wish
+) -> None:
+    jobs = [ended(outbox, call_from(f"047812345{number}"), State.REFUSED) for number in range(5)]
+    stored: list[int] = []
+
+    def call_comes(_: float) -> None:
+        stored.append(outbox.add(call_from(f"047812346{len(stored)}")).job)
+
+    monkeypatch.setattr(edits, "AT_ONCE", 2)
+    monkeypatch.setattr(edits, "time", SimpleNamespace(sleep=call_comes))
+    assert [edit.done for edit in wish(path, jobs)] == 5 * [True]
+    assert len(stored) == 2
 
 
 def test_no_store_is_made_where_there_is_none(path: Path) -> None:

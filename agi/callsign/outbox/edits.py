@@ -13,9 +13,14 @@ from callsign.notification import State
 from callsign.outbox import schema as sql
 from callsign.outbox.doorbell import ring
 from callsign.outbox.file import LOCK_SECONDS, StoreFile, begin, write_lock_of
+from callsign.outbox.lock import LONGEST_PAUSE_SECONDS
 from callsign.outbox.reader import must_exist
 from callsign.outbox.values import OutboxError
 from callsign.record import Record
+
+AT_ONCE = 200  # jobs, for a few milliseconds
+REST_SECONDS = 2 * LONGEST_PAUSE_SECONDS
+"""Between two helpings: whoever waits for the lock has it by then."""
 
 WAITS = "it waits for its next attempt already"
 MAY_BE_RETRIED = frozenset(state.value for state in (State.REFUSED, State.EXPIRED, State.DROPPED))
@@ -40,8 +45,7 @@ def retry(store: Path, jobs: Sequence[int]) -> list[Edit]:
     It is the same notification with the same end of its life: one whose time is over stays where it is,
     because a late action would hit another call.  Raises OutboxError if the store cannot be used.
     """
-    with _transaction(store) as db:
-        edits = [_retry(db, job) for job in jobs]
+    edits = _each(store, jobs, _retry)
     ring(store)
     return edits
 
@@ -51,8 +55,7 @@ def drop(store: Path, jobs: Sequence[int]) -> list[Edit]:
 
     Whoever delivers looks before the next attempt.  What has failed counts as failed no more.
     """
-    with _transaction(store) as db:
-        return [_drop(db, job) for job in jobs]
+    return _each(store, jobs, _drop)
 
 
 def why_not(state: str, reason: str, deadline: float) -> str:
@@ -63,6 +66,17 @@ def why_not(state: str, reason: str, deadline: float) -> str:
         return ""
     over = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(deadline))
     return f"its time was over at {over}: the vendor could do nothing, or harm, with it now"
+
+
+def _each(store: Path, jobs: Sequence[int], edit: Callable[[sqlite3.Connection, int], Edit]) -> list[Edit]:
+    """Some at a time: a call waits for the lock meanwhile, and would give up on the store."""
+    edits: list[Edit] = []
+    for first in range(0, len(jobs), AT_ONCE):
+        if first:
+            time.sleep(REST_SECONDS)
+        with _transaction(store) as db:
+            edits += [edit(db, job) for job in jobs[first : first + AT_ONCE]]
+    return edits
 
 
 def _retry(db: sqlite3.Connection, job: int) -> Edit:
