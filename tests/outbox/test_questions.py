@@ -57,6 +57,28 @@ def test_only_the_last_hour_counts_and_the_last_trouble_stays(path: Path, outbox
     assert found.last_trouble.reason == "HTTP 503"
 
 
+def test_what_was_asked_while_the_clock_was_years_ahead_is_neither_of_the_last_hour_nor_the_last(
+    path: Path, outbox: Outbox, clock: Clock
+) -> None:
+    true = clock.now
+    outbox.note_question("mor", "mor/balance", "OK", "")
+    outbox.note_question("mor", "mor/balance", "UNREACHABLE", "HTTP 503")
+    outbox.wait_written(LONG_SECONDS)
+    before = look(path, true - 3600)["mor"]
+    clock.now += 12 * 365 * 86400
+    for status in ("OK", "UNREACHABLE"):
+        outbox.note_question("mor", "mor/balance", status, "TLS: the certificate has expired")
+    outbox.wait_written(LONG_SECONDS)
+    clock.now = true + 60
+    found = look(path, clock.now - 3600)["mor"]
+    assert (found.of_last_hour, found.last_answer) == (before.of_last_hour, before.last_answer)
+    assert found.last_trouble == before.last_trouble
+    clock.now = true + 7200
+    with closing(StoreAccess(path, full=False)) as store:
+        Tidying(store, 86400.0).do(quiet=True, prune=True)
+    assert look(path, clock.now - 3600)["mor"].last_answer == before.last_answer
+
+
 def rows(path: Path) -> list[tuple[str, int]]:
     with closing(sqlite3.connect(path)) as db:
         return db.execute("SELECT status, minute - 30000000 FROM asked ORDER BY status, minute").fetchall()

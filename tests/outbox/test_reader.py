@@ -192,6 +192,25 @@ def test_the_later_of_a_failed_attempt_and_a_failed_job_is_the_last_trouble(
     assert (trouble.job, trouble.reason) == (5, "no connection")
 
 
+@pytest.mark.usefixtures("lived")
+def test_what_happened_while_the_clock_was_years_ahead_is_neither_of_the_last_hour_nor_the_last(
+    path: Path, reader: OutboxReader
+) -> None:
+    def told() -> object:
+        found = reader.summaries()
+        return [(name, found[name].last_success, found[name].last_trouble) for name in sorted(found)]
+
+    before, failed = told(), reader.failed_since(0.0)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("CREATE TEMP TABLE ahead AS SELECT * FROM ended")
+        db.execute("UPDATE ahead SET id = id + 100, ended = ended + 12 * 365 * 86400.0, reason = 'years ahead'")
+        db.execute("INSERT INTO ended SELECT * FROM ahead")
+        tried = "SELECT job, 9, at + 12 * 365 * 86400.0, event, 1, 'years ahead' FROM life WHERE job = 4"
+        db.execute(f"INSERT INTO life {tried}")
+    assert told() == before
+    assert reader.failed_since(0.0) == failed
+
+
 def test_the_newest_open_job_is_told_and_0_where_none_is(
     reader: OutboxReader, lived: list[Job], outbox: Outbox
 ) -> None:

@@ -324,6 +324,56 @@ def test_a_damaged_row_keeps_no_other_from_being_forgotten(
 
 
 @pytest.mark.usefixtures("hurried")
+def test_what_ended_while_the_clock_was_years_ahead_keeps_nothing_else_from_being_forgotten(
+    path: Path, time: Clocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "PRUNE_AT_ONCE", 3)
+    outbox, reader = Outbox(path, keep_days=1), OutboxReader(path)
+    true = time.wall
+    for year in (12, 0):
+        time.wall = true + year * 365 * DAY
+        for n in range(7):
+            outbox.add(call_from(f"047{year:02}{n:05}", once=f"{year} {n}"))
+        outbox.wait_written(LONG_SECONDS)
+    for job in found_by(outbox, 14):
+        time.wall = job.notification.created_at
+        outbox.end(job, State.DELIVERED, "")
+    time.wall = true + DAY + 1
+    assert eventually(lambda: [row.job for row in reader.jobs()] == [7, 6, 5, 4, 3, 2, 1])
+    assert eventually(lambda: once_in(path) == [1, 2, 3, 4, 5, 6, 7])
+    outbox.close()
+    reader.close()
+
+
+def test_a_row_that_stays_slows_the_forgetting_of_the_others_down_by_nothing(
+    path: Path, time: Clocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Outbox(path, keep_days=1)
+    for n in range(10):
+        before.add(call_from(f"047{n:07}"))
+    for job in found_by(before, 10):
+        before.end(job, State.DELIVERED, "")
+    before.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE ended SET ended = 'damaged' WHERE id = 1")
+    time.pass_by(DAY + 1)
+    monkeypatch.setattr(writer, "QUIET_SECONDS", 0.01)
+    monkeypatch.setattr(upkeep, "PRUNE_SECONDS", 100 * LONG_SECONDS)
+    monkeypatch.setattr(upkeep, "PRUNE_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(upkeep, "PRUNE_AT_ONCE", 3)
+    outbox, reader = Outbox(path, keep_days=1), OutboxReader(path)
+    outbox.listen(lambda _: None)
+    assert eventually(lambda: [row.job for row in reader.jobs()] == [1])
+    outbox.close()
+    reader.close()
+
+
+def once_in(path: Path) -> list[int]:
+    with closing(sqlite3.connect(path)) as db:
+        return [job for (job,) in db.execute("SELECT job FROM once ORDER BY job")]
+
+
+@pytest.mark.usefixtures("hurried")
 def test_a_call_stays_known_as_notified_for_a_day_also_with_keep_days_0(path: Path, time: Clocks) -> None:
     outbox, reader = Outbox(path, keep_days=0), OutboxReader(path)
     outbox.end(found_by_adding(outbox, once="a"), State.DELIVERED, "")

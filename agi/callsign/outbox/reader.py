@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from callsign import clocks
 from callsign.notification import Notification, State
 from callsign.outbox import schema as sql
 from callsign.outbox.aside import is_broken
@@ -97,9 +98,10 @@ class OutboxReader:
             found[system].oldest_waiting_at, found[system].next_try = oldest, next_try
         for (system, state), count in self.ended_counts().items():
             found[system].counts[state] = count
-        for system, success, *happening in self._rows(sql.LAST_OF_STATE, ()):
+        now = clocks.wall()
+        for system, success, *happening in self._rows(sql.LAST_OF_STATE, (now,)):
             setattr(found[system], "last_success" if success else "last_trouble", LastEvent(*happening))
-        for system, *happening in self._rows(sql.LAST_ATTEMPT, ()):
+        for system, *happening in self._rows(sql.LAST_ATTEMPT, (now,)):
             attempt, known = LastEvent(*happening), found[system].last_trouble
             if known is None or known.at < attempt.at:
                 found[system].last_trouble = attempt
@@ -118,16 +120,17 @@ class OutboxReader:
 
         A start that a stop overtook has failed too: that call was not recorded.
         """
-        return dict(self._rows(sql.FAILED_SINCE, (moment,)))
+        return dict(self._rows(sql.FAILED_SINCE, (moment, clocks.wall())))
 
     def questions(self, hour_ago: float) -> dict[str, Questions]:
         """By account, of those that were asked something; `hour_ago` is in epoch seconds."""
         found: defaultdict[str, Questions] = defaultdict(lambda: Questions({}))
         if not self._rows(sql.HAS_ASKED, ()):  # a store that the server of an earlier callsign still runs on
             return {}
-        for account, *last, kind in self._rows(sql.LAST_ASKED, ()):
+        now = clocks.wall()
+        for account, *last, kind in self._rows(sql.LAST_ASKED, (now,)):
             setattr(found[account], kind, LastQuestion(*last))
-        for account, status, count in self._rows(sql.ASKED_SINCE, (int(hour_ago // 60) + 1,)):
+        for account, status, count in self._rows(sql.ASKED_SINCE, (int(hour_ago // 60) + 1, now // 60)):
             found[account].of_last_hour[status] = count
         return dict(found)
 

@@ -87,11 +87,17 @@ END_JOB = """
 
 DELETE_JOB = "DELETE FROM job WHERE id = ? AND at = ?"
 
-OLDEST_ENDED = "SELECT id FROM (SELECT id, ended FROM ended ORDER BY id LIMIT ?) WHERE ended < ?"
+# Whether it is old, and whether it may become so: neither is what has the moment of a clock that was ahead.
+
+OLDEST_ENDED = """
+    SELECT id, ended < :limit, ended BETWEEN :limit AND :now FROM ended WHERE id > :above ORDER BY id LIMIT :most"""
 
 PRUNE = ("DELETE FROM life WHERE job = ?", "DELETE FROM ended WHERE id = ?")
 
-FORGET_ONCE = "DELETE FROM once WHERE job IN (SELECT job FROM once ORDER BY job LIMIT ?) AND at < ?"
+OLDEST_ONCE = """
+    SELECT job, at < :limit, at BETWEEN :limit AND :now FROM once WHERE job > :above ORDER BY job LIMIT :most"""
+
+FORGET_ONCE = ("DELETE FROM once WHERE job = ?",)
 
 NEWEST_OPEN = "SELECT max(id) FROM job"
 
@@ -142,17 +148,18 @@ ENDED_COUNTS = "SELECT system, state, count(*) FROM ended GROUP BY system, state
 
 FAILED_SINCE = """
     SELECT system, count(*) FROM ended
-    WHERE state IN ('refused', 'expired', 'superseded') AND ended >= ? GROUP BY system"""
+    WHERE state IN ('refused', 'expired', 'superseded') AND ended BETWEEN ? AND ? GROUP BY system"""
 
 WAITING = "SELECT system, count(*), min(at), min(coalesce(next_try, at)) FROM job GROUP BY system"
 
 LAST_OF_STATE = """
     SELECT system, state = 'delivered', max(ended), id, reason FROM ended
-    WHERE state IN ('delivered', 'refused', 'expired', 'superseded') GROUP BY system, state = 'delivered'"""
+    WHERE state IN ('delivered', 'refused', 'expired', 'superseded') AND ended <= ?
+    GROUP BY system, state = 'delivered'"""
 
 LAST_ATTEMPT = """
     SELECT job.system, max(life.at), life.job, life.reason
-    FROM life JOIN job ON job.id = life.job WHERE life.event = 'try later' GROUP BY job.system"""
+    FROM life JOIN job ON job.id = life.job WHERE life.event = 'try later' AND life.at <= ? GROUP BY job.system"""
 
 EXPIRED_LATELY = """
     SELECT system, action, call, facts, at, lifetime FROM ended
@@ -167,17 +174,18 @@ NOTE_ASKED = """
 
 HAS_ASKED = "SELECT 1 FROM sqlite_master WHERE name = 'asked'"
 
-ASKED_SINCE = "SELECT system, status, sum(questions) FROM asked WHERE minute >= ? GROUP BY system, status"
+ASKED_SINCE = "SELECT system, status, sum(questions) FROM asked WHERE minute BETWEEN ? AND ? GROUP BY system, status"
 
 LAST_ASKED = """
     SELECT system, max(at), action, status, reason,
         CASE status WHEN 'OK' THEN 'last_answer' WHEN 'ERROR' THEN 'last_error' ELSE 'last_trouble' END AS kind
-    FROM asked GROUP BY system, kind"""
+    FROM asked WHERE at <= ? GROUP BY system, kind"""
 
 FORGET_ASKED = """
     DELETE FROM asked WHERE minute < :limit OR (minute < :hour AND EXISTS (
         SELECT 1 FROM asked AS later
-        WHERE later.system = asked.system AND later.status = asked.status AND later.minute > asked.minute))"""
+        WHERE later.system = asked.system AND later.status = asked.status
+          AND later.minute > asked.minute AND later.minute <= :now))"""
 
 # For `retry` and `drop`: what somebody at the shell changes.
 

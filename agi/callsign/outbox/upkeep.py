@@ -37,6 +37,8 @@ class Tidying:
         self._keep_seconds = keep_seconds
         self._checkpoint_at = 0.0
         self._prune_at = 0.0
+        self._ended = _Oldest(sql.OLDEST_ENDED)
+        self._once = _Oldest(sql.OLDEST_ONCE)
 
     def do(self, quiet: bool, prune: bool) -> None:
         """What is due now; `quiet` says that there was nothing for a second."""
@@ -59,16 +61,40 @@ class Tidying:
         """Forgets the oldest of what has ended; soon again while there is much of it."""
         now = clocks.wall()
         limit = now - self._keep_seconds
-        old: list[tuple[int]] = []
         try:
             with self._store.transaction(False) as db:
-                old = db.execute(sql.OLDEST_ENDED, (PRUNE_AT_ONCE, limit)).fetchall()
-                for statement in sql.PRUNE:
-                    db.executemany(statement, old)
-                db.execute(sql.FORGET_ONCE, (PRUNE_AT_ONCE, min(limit, now - LEAST_ONCE_SECONDS)))
+                self.writes += self._ended.forget(db, sql.PRUNE, limit, now)
+                self.writes += self._once.forget(db, sql.FORGET_ONCE, min(limit, now - LEAST_ONCE_SECONDS), now)
                 hour = (now - ASKED_SECONDS) // 60
-                db.execute(sql.FORGET_ASKED, {"limit": min(limit // 60, hour), "hour": hour})
+                db.execute(sql.FORGET_ASKED, {"limit": min(limit // 60, hour), "hour": hour, "now": now // 60})
         except (sqlite3.Error, OSError, TimeoutError) as fault:
             log.debug("old jobs could not be forgotten: %s", fault)
-        self.writes += len(old)
-        self._prune_at = time.monotonic() + (PRUNE_AGAIN_SECONDS if len(old) == PRUNE_AT_ONCE else PRUNE_SECONDS)
+        is_through = self._ended.is_through and self._once.is_through
+        self._prune_at = time.monotonic() + (PRUNE_SECONDS if is_through else PRUNE_AGAIN_SECONDS)
+
+
+class _Oldest:
+    """One table's rows from the first number on, a helping at a time.
+
+    The times rise with the numbers, but for those of a clock that was set wrong: these are passed over.
+    """
+
+    def __init__(self, statement: str) -> None:
+        self._statement = statement
+        self._above = 0
+
+    @property
+    def is_through(self) -> bool:
+        """Whether nothing old can lie behind the last helping."""
+        return not self._above
+
+    def forget(self, db: sqlite3.Connection, statements: tuple[str, ...], limit: float, now: float) -> int:
+        """Deletes what is older than `limit`; how many rows that were."""
+        values = {"above": self._above, "most": PRUNE_AT_ONCE, "limit": limit, "now": now}
+        rows = db.execute(self._statement, values).fetchall()
+        old = [(number,) for number, is_old, _ in rows if is_old]
+        for statement in statements:
+            db.executemany(statement, old)
+        may_go_on = len(rows) == PRUNE_AT_ONCE and (old or not any(is_young for *_, is_young in rows))
+        self._above = rows[-1][0] if may_go_on else 0
+        return len(old)
