@@ -211,6 +211,22 @@ def test_a_host_whose_settings_name_the_vendor_no_more_leaves_its_slots_to_the_o
     assert first.share(both) == 3
 
 
+def test_of_many_accounts_all_is_said_in_a_few_exchanges(new_host: Callable[[str], Host]) -> None:
+    """One for each would take longer than a lease, and who has joined would be declared dead by then."""
+    first, second = new_host("a"), new_host("b")
+    accounts = [f"noojee.tenant{n}" for n in range(100)]
+    living = {name: HostRow(name, 1, 0, False, {}, accounts) for name in "ab"}
+    first.membership.living, second.membership.living = {"a": living["a"]}, living
+    for host in (first, first, first, second, first, second, second):
+        before = host.database._figures.exchanges
+        host.slots.share(host.database, accounts)
+        assert host.database._figures.exchanges - before <= 3
+        if host is second:
+            first.membership.living = living
+    assert {account: len(found) for account, found in first.slots._held.items()} == dict.fromkeys(accounts, 3)
+    assert {account: len(found) for account, found in second.slots._held.items()} == dict.fromkeys(accounts, 2)
+
+
 def test_a_slot_of_one_who_has_just_joined_is_not_taken_for_a_dead_ones(new_host: Callable[[str], Host]) -> None:
     first, second = new_host("a"), new_host("b")
     second.share({"a": IDLE, "b": IDLE})

@@ -66,30 +66,18 @@ class Slots:
         me, living = self._membership.me, self._membership.living
         targets, manners, is_crowded = {}, {}, False
         for account in dict.fromkeys((*accounts, *self._held)):
-            held = self._held.setdefault(account, set())
+            self._held.setdefault(account, set())
             if account not in accounts:  # the settings name it no more
                 targets[account], manners[account] = 0, (1, False)
-                self._give(database, account, held, 0, manners[account])
                 continue
             wants = {name: host.wants.get(account, 0) for name, host in living.items() if account in host.systems}
             wants.setdefault(me, 0)
             is_crowded |= len(wants) > self._limit_of(account)
-            targets[account] = target = shares(self._limit_of(account), wants)[me]
+            targets[account] = shares(self._limit_of(account), wants)[me]
             manners[account] = min(len(wants), self._limit_of(account)), self._trying.stands_aside(account, living)
-            if len(held) > target:
-                self._give(database, account, held, target, manners[account])
-            elif len(held) < target:
-                with database.exchange() as say:
-                    taken = say(
-                        sql.TAKE_SLOTS,
-                        {
-                            "me": me,
-                            "life": self._membership.life,
-                            "system": account,
-                            "number": (target - len(held) + 1) // 2,  # others may be joining, too
-                        },
-                    )
-                held |= {n for _, n in taken.fetchall()}
+        many = [it for it, most in targets.items() if len(self._held[it]) > most or it not in accounts]
+        self._give(database, {account: targets[account] for account in many}, manners)
+        self._take(database, {it: most - len(self._held[it]) for it, most in targets.items()})
         self.lacks = any(len(self._held[it]) > most or (most and not self._held[it]) for it, most in targets.items())
         self.is_crowded = is_crowded
         self._with = frozenset(it for it, most in targets.items() if most and self._held[it])
@@ -100,15 +88,34 @@ class Slots:
             for account in accounts:
                 self._lanes.limit(account, min(len(self._held[account]), targets[account]), *manners[account])
 
-    def _give(self, database: Database, account: str, held: set[int], target: int, manner: tuple[int, bool]) -> None:
-        if account in self._lanes.loads():  # else nothing is, or can be, under way there
-            self._lanes.limit(account, target, *manner)
-        load = self._lanes.loads().get(account)
-        spare = sorted(held)[max(target, load.under_way if load else 0) :]
-        if spare:
-            held.difference_update(spare)
+    def _give(self, database: Database, targets: Mapping[str, int], manners: Mapping[str, tuple[int, bool]]) -> None:
+        """All in one exchange: at 500 accounts one for each would take longer than a lease."""
+        known = self._lanes.loads() if targets else {}
+        for account in targets:
+            if account in known:  # else nothing is, or can be, under way there
+                self._lanes.limit(account, targets[account], *manners[account])
+        loads, spare = self._lanes.loads() if targets else {}, {}
+        for account, target in targets.items():
+            under_way = loads[account].under_way if account in loads else 0
+            spare[account] = sorted(self._held[account])[max(target, under_way) :]
+            self._held[account].difference_update(spare[account])
+        if any(spare.values()):
             with database.exchange() as say:
-                say(sql.GIVE_SLOTS, {"me": self._membership.me, "system": account, "n": spare})
+                for account in filter(spare.get, spare):
+                    say(sql.GIVE_SLOTS, {"me": self._membership.me, "system": account, "n": spare[account]})
+
+    def _take(self, database: Database, lacking: Mapping[str, int]) -> None:
+        if all(number <= 0 for number in lacking.values()):
+            return
+        mine = {"me": self._membership.me, "life": self._membership.life}
+        with database.exchange() as say:
+            taken = [
+                say(sql.TAKE_SLOTS, {**mine, "system": account, "number": (number + 1) // 2})  # others join, too
+                for account, number in lacking.items()
+                if number > 0
+            ]
+        for account, n in (slot for cursor in taken for slot in cursor.fetchall()):
+            self._held[account].add(n)
 
     def has_room(self, account: str) -> bool:
         """Whether we can attempt something of it.  For any thread."""
