@@ -197,6 +197,20 @@ def test_tables_that_are_too_old_or_too_new_are_a_fault_and_newer_ones_that_fit_
     assert words is None or words in faults[0]
 
 
+def test_tables_that_somebody_has_emptied_are_a_fault_that_says_what_mends_it(
+    postgres_server: Postgres, database: str
+) -> None:
+    cluster_settings.upgrade(postgres_server, database)
+    with postgres_server.connect("callsign_owner", database) as owner:
+        owner.execute("TRUNCATE callsign.meta, callsign.host, callsign.job, callsign.slot, callsign.shared")
+    words = "callsign.meta is empty: DROP SCHEMA callsign CASCADE, then callsign cluster upgrade"
+    assert [words in fault for fault in look(section(postgres_server, database)).faults] == [True]
+    with pytest.raises(DatabaseFault, match=words):
+        upgrade(section(postgres_server, database, role="callsign_owner"))
+    with closing(View(section(postgres_server, database))) as view, pytest.raises(DatabaseFault, match=words):
+        view.hosts()
+
+
 def test_an_upgrade_leaves_tables_of_a_later_callsign_alone(postgres_server: Postgres, database: str) -> None:
     cluster_settings.upgrade(postgres_server, database)
     with postgres_server.connect("callsign_owner", database) as owner:

@@ -8,7 +8,7 @@ from contextlib import closing
 
 from callsign.cluster import schema
 from callsign.cluster import statements as sql
-from callsign.cluster.connection import Database
+from callsign.cluster.connection import Database, DatabaseFault
 from callsign.record import Record
 from callsign.settings.sections import Cluster
 
@@ -49,7 +49,7 @@ def look(section: Cluster) -> Care:
             with database.exchange() as say:
                 versions, missing = say(schema.VERSIONS), say(schema.MISSING_RIGHTS)
                 too_much = say(schema.MAY_CHANGE_TABLES)
-            [(version, oldest_ok)] = versions.fetchall()
+            [(version, oldest_ok)] = versions.fetchall() or [(0, 0)]
             if words := schema.misfit(version, oldest_ok):
                 faults.append(words)
             faults += [f"role {role} has no {right}" for (right,) in missing]
@@ -70,7 +70,9 @@ def upgrade(section: Cluster) -> tuple[int, int]:
         if said.fetchall()[0][4]:
             with database.exchange() as say:
                 versions = say(schema.VERSIONS)
-            version = versions.fetchall()[0][0]
+            [(version, oldest_ok)] = versions.fetchall() or [(0, 0)]
+            if not version:
+                raise DatabaseFault(schema.misfit(version, oldest_ok))
         if version <= schema.VERSION:
             steps = (*schema.STEPS[version:], schema.SET_VERSION, schema.GRANTS)
             database.run(";\n".join((sql.BEGIN, schema.ONE_UPGRADE, *steps, sql.COMMIT)))

@@ -119,6 +119,8 @@ SET_VERSION = f"UPDATE callsign.meta SET version = {VERSION}"  # noqa: S608
 
 def misfit(version: int, oldest_ok: int) -> str:
     """Why this callsign cannot use tables of that version; empty where it can."""
+    if not version:
+        return "its table callsign.meta is empty: DROP SCHEMA callsign CASCADE, then callsign cluster upgrade"
     if version < VERSION:
         return f"its tables are of version {version}: callsign cluster upgrade makes them {VERSION}"
     if oldest_ok > VERSION:
