@@ -44,6 +44,8 @@ class PlayedDatabase:
         self.on_adopt: Callable[[], object] = lambda: None
         self.wishes: list[Key] = []
         self.forgettable = 0  # rows that are too old
+        self.too_late = 0  # that wait, and are nobody's
+        self.newest = 0  # job of the store that joins
         self.said: list[str] = []
         self.batches: list[int] = []  # how many jobs were published at once
 
@@ -112,8 +114,14 @@ class PlayedDatabase:
             life, beat, _ = self.hosts[values["name"]]
             self.hosts[values["name"]] = life, beat, True
             return [(values["name"],)]
+        if statement == sql.NEWEST:
+            return [(self.newest,)] if self.newest else []
         if statement == sql.STARTED:
             return [(self.server,)]
+        if statement == sql.EXPIRE:
+            expired = min(self.too_late, sql.MOST_PRUNED)
+            self.too_late -= expired
+            return [(n,) for n in range(expired)]
         if statement == sql.PRUNE:
             pruned = min(self.forgettable, sql.MOST_PRUNED)
             self.forgettable -= pruned
@@ -128,7 +136,8 @@ class PlayedDatabase:
             if values["ownerless"] and "noojee" in values["systems"]:
                 taken += [self._row(key) for key, job in self.jobs.items() if job["owner"] is None]
             for row in taken:
-                self.jobs[row[0], row[1]] = {"home": row[8], "owner": me, "state": "waiting", "action": row[3]}
+                what = {"action": row[3], "call": row[4]}
+                self.jobs[row[0], row[1]] = {"home": row[8], "owner": me, "state": "waiting", **what}
             return taken
         elif statement == sql.TAKE_SLOTS:
             return [(values["system"], n) for n in range(values["number"])]
@@ -142,14 +151,15 @@ class PlayedDatabase:
         for job in told:
             key, once = (job["store"], job["n"]), job["once"]
             if key not in self.jobs and once not in self.known:
-                self.jobs[key] = {name: job[name] for name in ("home", "owner", "state", "action")}
+                self.jobs[key] = {name: job[name] for name in ("home", "owner", "state", "action", "call")}
                 self.known |= {once} - {None}
         return list(set(self.jobs) - before)
 
     def _told_of(self, key: Key) -> tuple[Any, ...]:
         job = self.jobs[key]
         earlier = [] if key in self.unheard else ["noojee/start"]
-        return *key, job["home"], job["state"], job["owner"], "", key in self.behind, self.later.get(key, []), earlier
+        more = key in self.behind, self.later.get(key, []), earlier
+        return *key, job["home"], job["state"], job["owner"], "", job.get("call", "pbx-1.1"), job["action"], *more
 
     def _row(self, key: Key) -> tuple[Any, ...]:
         job = self.jobs[key]
@@ -157,7 +167,7 @@ class PlayedDatabase:
             *key,
             "noojee",
             job["action"],
-            "pbx-1.1",
+            job.get("call", "pbx-1.1"),
             job.get("facts", "{}"),
             1.0,
             59.0,

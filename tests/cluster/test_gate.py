@@ -80,10 +80,13 @@ class Host:
         self.settings = Settings(outbox=store, cluster=section, noojee=recorder, skarabee=office)
         self.ended: dict[int, State] = {}  # what its own store says
         self.written: list[int | None] = []  # up to which of its jobs the others may know of them, as its store is told
-        self.gate = ClusterGate(lambda: self.settings, self.written.append)
+        self.numbers = 0
+        self.gate = ClusterGate(lambda: self.settings, self.written.append, self._give_above)
         self.gate.known.found(0, None)
         self.gate.wire(self.lanes, STORE, lambda job: self._state(job), database, database)
-        self.numbers = 0
+
+    def _give_above(self, number: int) -> None:
+        self.numbers = max(self.numbers, number)
 
     def _state(self, job: int) -> tuple[State, str] | None:
         return (self.ended[job], "") if job in self.ended else None
@@ -300,7 +303,9 @@ def test_what_was_sent_without_an_answer_and_is_known_by_then_goes_on(host: Host
     assert host.sends() == [job.id]
     database.known = {digest_of(job.notification)}
     host.publish()
-    assert host.life(job) is Life.ALONE
+    host.lanes.lane.put_back(job, host.clock.now)
+    host.clock.now += LEASE_SECONDS
+    assert host.sends() == [job.id]
 
 
 def test_a_stop_waits_for_the_start_at_another_host(host: Host, database: PlayedDatabase) -> None:
@@ -419,6 +424,49 @@ def test_a_store_of_the_same_name_at_another_host_costs_nothing(
     assert "pbx2 has a store of the same name" in caplog.text
 
 
+def test_a_job_whose_number_the_others_know_for_another_one_goes_out(
+    host: Host, database: PlayedDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The store was put back, or lost its last moments with the power, and gives numbers once more."""
+    before = {"home": "pbx1", "owner": "pbx1", "state": "delivered", "action": "noojee/start", "call": "pbx-1.7"}
+    database.jobs[STORE, 1], database.jobs[STORE, 2] = before, {**before, "state": "waiting", "action": "noojee/stop"}
+    jobs = [host.told(call="pbx-1.1"), host.told(call="pbx-1.7")]
+    host.publish()
+    assert host.sends() == [1, 2]
+    for job in jobs:
+        host.end(job)
+    host.publish()
+    assert host.ended == {1: State.DELIVERED, 2: State.DELIVERED}
+    assert database.jobs[STORE, 2]["state"] == "waiting"
+    assert host.gate.ledger.all() == []
+    assert caplog.text.count("was the store put back?") == 2
+
+
+def test_behind_a_join_no_number_is_given_that_the_others_know(clock: Clock, database: PlayedDatabase) -> None:
+    host = Host(clock, database)
+    database.newest = 7
+    host.round()
+    assert host.told().id == 8
+
+
+def test_nothing_is_kept_of_what_went_out_alone_and_is_never_told(host: Host, database: PlayedDatabase) -> None:
+    database.is_silent = True
+    known = host.told(once="same")
+    database.known.add(digest_of(known.notification))
+    host.publish()
+    host.wait(PATIENCE_SECONDS)
+    odd = host.told(call="odd")
+    assert host.sends() == [1, 2]
+    database.is_silent, database.poison = False, "odd"
+    for _ in range(4):
+        host.publish()
+    for job in (odd, known):
+        host.end(job)
+    host.publish()
+    assert host.ended == {1: State.DELIVERED, 2: State.DELIVERED}
+    assert host.gate.ledger.all() == []
+
+
 # -- lease -----------------------------------------------------------------------------------------------
 
 
@@ -516,7 +564,8 @@ def test_it_goes_on_at_once_where_the_database_answers_meanwhile(cut_off: Host, 
     jobs = [cut_off.told(call=f"pbx-1.{n}", recovered=True) for n in (1, 2, 3)]
     cut_off.publish()
     cut_off.wait(3)
-    database.jobs[STORE, 2] = {"home": "pbx1", "owner": "pbx2", "state": "delivered", "action": "noojee/start"}
+    taken = {"home": "pbx1", "owner": "pbx2", "state": "delivered", "action": "noojee/start", "call": "pbx-1.2"}
+    database.jobs[STORE, 2] = taken
     database.is_silent = False
     cut_off.round()
     cut_off.publish()
@@ -755,14 +804,15 @@ def test_a_job_that_was_dropped_there_is_given_up_here(host: Host, database: Pla
     assert database.wishes == []
 
 
+@pytest.mark.parametrize("rows", ["forgettable", "too_late"])
 def test_what_is_to_be_forgotten_goes_in_every_round_until_none_is_left_and_then_once_a_minute(
-    host: Host, database: PlayedDatabase
+    rows: str, host: Host, database: PlayedDatabase
 ) -> None:
     host.live(61)
-    database.forgettable = 2 * sql.MOST_PRUNED + 1
+    setattr(database, rows, 2 * sql.MOST_PRUNED + 1)
     database.said.clear()
     host.live(70)
-    assert database.forgettable == 0
+    assert getattr(database, rows) == 0
     assert 3 <= database.said.count(sql.PRUNE) == database.said.count(sql.EXPIRE) <= 4
 
 

@@ -245,6 +245,27 @@ def test_what_a_dead_host_left_and_no_other_delivers_is_too_late_some_day_and_it
     assert say(pbx2, sql.FORGET, name="pbx1") == [("pbx1",)]
 
 
+def test_of_many_so_many_are_too_late_at_once(new_host: NewHost) -> None:
+    pbx1, pbx2 = new_host("pbx1"), new_host("pbx2")
+    pbx1.publish(1, time_left=-1.0)
+    pbx1.connection.execute(
+        "INSERT INTO callsign.job (store, n, system, action, call, facts, born, deadline, home, owner) "
+        "SELECT store, n + more, system, action, call, facts, born, deadline, home, owner "
+        "FROM callsign.job, generate_series(1, %s) AS more",
+        [sql.MOST_PRUNED],
+    )
+    pbx1.die()
+    assert [len(say(pbx2, sql.EXPIRE)) for _ in range(3)] == [sql.MOST_PRUNED, 1, 0]
+
+
+def test_the_newest_job_of_a_store_is_told(new_host: NewHost) -> None:
+    pbx1, pbx2 = new_host("pbx1"), new_host("pbx2")
+    for n in (3, 11, 7):
+        pbx1.publish(n)
+    assert say(pbx2, sql.NEWEST, store=pbx1.store) == [(11,)]
+    assert say(pbx2, sql.NEWEST, store=pbx2.store) == []
+
+
 def test_a_page_of_what_has_ended_is_found_by_an_index(new_host: NewHost) -> None:
     pbx1 = new_host("pbx1")
     values = dict.fromkeys(SOUGHT) | NEWEST | {"with_facts": False, "page": 20}

@@ -21,8 +21,15 @@ log = logging.getLogger("callsign.cluster")
 Answer = tuple[Any, ...]
 """A row of `statements.ANSWERS` behind its key.
 
-Home, state, owner, reason, whether it is behind another, later actions, earlier actions.
+Home, state, owner, reason, call, action, whether it is behind another, later actions, earlier actions.
 """
+
+
+def is_of(entry: Entry, answer: Answer) -> bool:
+    """Whether the row is that job's: a store that was copied, put back or cut short gives a number to another one."""
+    home, _, _, _, call, action, *_ = answer
+    told = entry.job.notification
+    return bool(home == entry.home and action == told.action and call in (told.call, f"{home}/{told.call}"))
 
 
 def is_nobodys(answer: Answer | None) -> bool:
@@ -40,9 +47,13 @@ def meaning(entry: Entry, answer: Answer | None, me: str, is_news: bool) -> tupl
     if answer is None:
         known = State.DUPLICATE, "another host was told of this call, too, and before"
         return (Event.SILENCE, nothing) if entry.tried else (Event.KNOWN, known)
-    home, state, owner, reason, is_behind, later_actions, earlier_actions = answer
-    if home != entry.home:
-        log.error("job=%s: %s has a store of the same name: is one a copy of the other?", entry.job.shown, home)
+    home, state, owner, reason, _, _, is_behind, later_actions, earlier_actions = answer
+    if not is_of(entry, answer):
+        shown = entry.job.shown
+        if home != entry.home:
+            log.error("job=%s: %s has a store of the same name: is one a copy of the other?", shown, home)
+        else:
+            log.error("job=%s: the other hosts know another job by its number: was the store put back?", shown)
         return Event.SILENCE, nothing
     if state != State.WAITING.value and state in STATES and owner in (me, None):  # a later callsign may have others
         return Event.TAKEN, (State(state), reason)

@@ -45,10 +45,15 @@ class ClusterGate(Gate):
 
     holds = True
 
-    def __init__(self, settings: Callable[[], Settings], write_known: Callable[[int | None], None]) -> None:
+    def __init__(
+        self,
+        settings: Callable[[], Settings],
+        write_known: Callable[[int | None], None],
+        give_above: Callable[[int], None],
+    ) -> None:
         """[cluster] is as it is now, the accounts whose jobs are delivered as they are later.
 
-        `write_known` as for Known.
+        `write_known` as for Known, `give_above` as for Rounds.
         """
         section = settings().cluster
         assert section is not None  # noqa: S101
@@ -59,6 +64,7 @@ class ClusterGate(Gate):
         self._settings = settings
         self._reader = OutboxReader(self._store.path)
         self.known = Known(write_known)
+        self._give_above = give_above
         self._stopping = threading.Event()
         self._is_given_up = False
 
@@ -106,6 +112,8 @@ class ClusterGate(Gate):
         self.rounds = Rounds(
             beat,
             self.membership,
+            store,
+            self._give_above,
             self.ledger,
             lanes,
             self.publishing,

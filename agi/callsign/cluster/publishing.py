@@ -10,7 +10,7 @@ import threading
 from collections import deque
 
 from callsign import clocks
-from callsign.cluster.answers import Answer, is_nobodys, meaning
+from callsign.cluster.answers import Answer, is_nobodys, is_of, meaning
 from callsign.cluster.connection import LIMIT_SECONDS, DatabaseFault
 from callsign.cluster.figures import Figures
 from callsign.cluster.known import Known
@@ -187,7 +187,7 @@ class Publishing:
         if fault.of_data and len(new) == 1:
             log.error("job=%s cannot be told to the other hosts: %s", new[0].job.shown, fault)
             self._ledger.happen(new[0], Event.SILENCE)
-            new = []
+            self._ledger.forget(new.pop())
         if fault.of_data:
             self._has_failed = self._figures.is_silent = False
         else:
@@ -199,10 +199,10 @@ class Publishing:
             self._ledger.silence()
 
     def _published(self, entry: Entry, answer: Answer | None, is_news: bool) -> None:
-        entry.is_published = answer is not None and answer[0] == entry.home
-        self._figures.published += entry.is_published
+        is_there = entry.is_published = answer is not None and is_of(entry, answer)
+        self._figures.published += is_there
         self.heed(entry, answer, is_news)
-        if entry.end is None:
+        if entry.end is None and (is_there or entry.life is not Life.ALONE):  # else nobody is to hear of it
             return
         if answer is not None and entry.is_published and answer[1] == State.WAITING.value:
             self._pending.add_end(entry)  # it has ended meanwhile, or the database has forgotten that

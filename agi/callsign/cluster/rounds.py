@@ -56,6 +56,8 @@ class Rounds:
         self,
         database: Database,
         membership: Membership,
+        store: str,
+        give_above: Callable[[int], None],
         ledger: Ledger,
         lanes: Lanes,
         publishing: Publishing,
@@ -68,10 +70,14 @@ class Rounds:
         trouble: Trouble,
         figures: Figures,
     ) -> None:
-        """`accounts` are those whose jobs this host delivers."""
+        """`accounts` are those whose jobs this host delivers.
+
+        `give_above` lets the next job of `store` have a higher number.
+        """
         self._database, self._membership, self._ledger, self._lanes = database, membership, ledger, lanes
         self._publishing, self._reconciliation, self._accounts = publishing, reconciliation, accounts
         self._slots, self._sharing = slots, sharing
+        self._store, self._give_above = store, give_above
         sharing.wake = publishing.answers.set
         self._keep_seconds = max(keep_seconds, LEAST_KEEP_SECONDS)
         self._adopting, self._trouble, self._figures = adopting, trouble, figures
@@ -155,9 +161,8 @@ class Rounds:
         if now >= self._prune_at:
             self._prune_at = now + PRUNE_SECONDS
             with self._database.exchange() as say:
-                say(sql.EXPIRE)
-                pruned = say(sql.PRUNE, {"keep": self._keep_seconds})
-            if len(pruned.fetchall()) == sql.MOST_PRUNED:
+                found = say(sql.EXPIRE), say(sql.PRUNE, {"keep": self._keep_seconds})
+            if any(len(said.fetchall()) == sql.MOST_PRUNED for said in found):
                 self._prune_at = now
 
     def _join(self) -> None:
@@ -166,8 +171,11 @@ class Rounds:
                 sql.JOIN,
                 {"me": self._membership.me, "version": __version__, "systems": list(self._accounts())},
             )
+            newest = say(sql.NEWEST, {"store": self._store})
         self._membership.joined(joined.fetchall()[0][0])
         self._reconcile_at = 0.0
+        for (number,) in newest.fetchall():
+            self._give_above(number)
 
     def _beat(self, now: float) -> None:
         me = self._membership.me

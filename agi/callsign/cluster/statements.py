@@ -34,7 +34,7 @@ PUBLISH = """
 """What has ended meanwhile goes there as such; `ended_ago` is NULL for the rest."""
 
 ANSWERS = """
-    SELECT job.store, job.n, job.home, job.state, job.owner, job.reason,
+    SELECT job.store, job.n, job.home, job.state, job.owner, job.reason, job.call, job.action,
            EXISTS (SELECT FROM callsign.job AS earlier
                    WHERE earlier.call = job.call AND earlier.system = job.system AND earlier.state || '' = 'waiting'
                      AND earlier.owner IS DISTINCT FROM %(me)s AND (earlier.born, earlier.seq) < (job.born, job.seq)
@@ -47,8 +47,8 @@ ANSWERS = """
                     AND (earlier.born, earlier.seq) < (job.born, job.seq))
     FROM json_to_recordset(%(jobs)s::json) AS asked (store text, n bigint)
     JOIN callsign.job AS job ON job.store = asked.store AND job.n = asked.n"""
-"""What has become of these jobs: whether an earlier one of the call is open elsewhere, what later and
-earlier ones of its key there are.
+"""What these jobs are, and what has become of them: whether an earlier one of the call is open elsewhere, what later
+and earlier ones of its key there are.
 
 No row for one whose `once` another job has.
 """
@@ -85,6 +85,9 @@ JOIN = """
     ON CONFLICT (name) DO UPDATE SET life = mine.life + 1, beat = 0, dead = false, since = now(), seen = now(),
         version = excluded.version, systems = excluded.systems
     RETURNING life"""
+
+NEWEST = "SELECT n FROM callsign.job WHERE store = %(store)s ORDER BY n DESC LIMIT 1"
+"""A store that was put back has given lower ones, and would give this one again."""
 
 BEAT = """
     UPDATE callsign.host SET beat = beat + 1, seen = now(), wants = %(wants)s::jsonb, systems = %(systems)s,
@@ -174,14 +177,17 @@ SHARED = """
     WHERE system = %(system)s AND name = %(name)s AND value <> %(spent)s
       AND at >= now() - make_interval(secs => %(most)s)"""
 
-EXPIRE = """
-    UPDATE callsign.job SET state = 'expired', reason = 'no host delivered it in time', ended = now(), next_try = NULL
-    WHERE state = 'waiting' AND deadline < now()
-      AND NOT EXISTS (SELECT FROM callsign.host WHERE name = coalesce(owner, home) AND NOT dead)
-      AND pg_try_advisory_xact_lock(720368)"""
-"""What is a dead host's, or that of none: no other one has a section for it."""
-
 MOST_PRUNED = 500
+
+EXPIRE = f"""
+    UPDATE callsign.job SET state = 'expired', reason = 'no host delivered it in time', ended = now(), next_try = NULL
+    WHERE (store, n) IN (
+        SELECT store, n FROM callsign.job
+        WHERE state = 'waiting' AND deadline < now()
+          AND NOT EXISTS (SELECT FROM callsign.host WHERE name = coalesce(owner, home) AND NOT dead)
+        LIMIT {MOST_PRUNED} FOR UPDATE OF job SKIP LOCKED)
+    AND pg_try_advisory_xact_lock(720368) RETURNING n"""  # noqa: S608 (no value is in it)
+"""What is a dead host's, or that of none: no other one has a section for it."""
 
 PRUNE = f"""
     DELETE FROM callsign.job WHERE (store, n) IN (

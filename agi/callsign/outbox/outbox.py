@@ -29,6 +29,9 @@ ADD_SECONDS = 0.5
 COMMIT_SECONDS = 0.5
 """And for a commit that has begun by then: its word counts."""
 
+MOST_NUMBER = 2**53
+"""No store comes that far: what is above is a mistake, and would leave no number for the next job."""
+
 
 class Outbox:
     """One process's hand on the store.  Opening never raises: a broken store refuses each `add` instead."""
@@ -109,6 +112,11 @@ class Outbox:
     def note_known(self, up_to: int | None) -> None:
         """Writes down up to which job the other hosts may know of those here; None: of all."""
         self._queue.put([(sql.NOTE_KNOWN, (up_to,))])
+
+    def give_above(self, number: int) -> None:
+        """The next job has a higher number: the other hosts know a job by this one, which the store has lost."""
+        if number <= MOST_NUMBER:
+            self._queue.put([(sql.KEEP_IDS_RISING, (number, number))])
 
     def wait_written(self, seconds: float) -> None:
         """Waits up to `seconds` until all that has ended is written, as far as the store can be."""

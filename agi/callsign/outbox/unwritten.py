@@ -18,7 +18,10 @@ from callsign.outbox import schema as sql
 from callsign.outbox.values import Change
 
 FILE = "callsign-unwritten.json"
-STATEMENTS = (sql.NOTE_ATTEMPT, sql.ADD_EVENT, sql.END_JOB, sql.DELETE_JOB, sql.NOTE_ASKED, sql.NOTE_KNOWN)
+STATEMENTS = (
+    *(sql.NOTE_ATTEMPT, sql.ADD_EVENT, sql.END_JOB, sql.DELETE_JOB, sql.NOTE_ASKED, sql.NOTE_KNOWN),
+    sql.KEEP_IDS_RISING,
+)
 """A change is kept as its place in here, and its values."""
 
 log = logging.getLogger("callsign.outbox")

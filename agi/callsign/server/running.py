@@ -110,7 +110,7 @@ class Server:
         except ImportError as fault:
             log.error("[cluster]: %s; run install.sh again; this host works alone", fault)
             return None
-        return ClusterGate(lambda: self.settings, self.outbox.note_known)
+        return ClusterGate(lambda: self.settings, self.outbox.note_known, self.outbox.give_above)
 
     def start(self) -> None:
         """Answers calls; returns at once."""
