@@ -74,6 +74,15 @@ def test_every_subroutine_that_is_called_is_there(file: Path) -> None:
     assert called or file.name == "extensions_callsign.conf"
 
 
+def test_who_hangs_up_in_a_subroutine_gets_to_the_h_of_who_called_it() -> None:
+    text = "\n".join("\n".join(lines(file)) for file in FILES if file.name != HOOK_FILE)
+    blocks = dict(block.split("]\n", 1) for block in f"\n{text}\n".split("\n[")[1:] if "]\n" in block)
+    returning = {name for name, block in blocks.items() if re.search(r"[,?:]Return\(", block)}
+    by_an_application = {"callsign-sample-answered"}  # Dial's U, where Asterisk looks for no h
+    assert len(returning) > 30
+    assert [name for name in returning - by_an_application if "include => callsign-h\n" not in blocks[name]] == []
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_every_file_says_how_it_is_included(file: Path) -> None:
     assert f"#tryinclude {file.name}" in file.read_text(encoding="utf-8")
