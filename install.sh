@@ -177,10 +177,14 @@ local_install() {
 
 # -- What a step is made of ----------------------------------------------------------------------------
 
+owe_the_rest() { # to the next run, should this one be cut short
+  [ -n "$root$dry_run" ] || [ "$what" != install ] || : >"$begun"
+}
+
 change() { # WORDS COMMAND…: says it, and does it unless it is only to be said
   changes=$((changes + 1))
   changed=yes
-  [ -n "$root$dry_run" ] || [ "$what" != install ] || : >"$begun"
+  owe_the_rest
   say "  $1"
   shift
   [ -n "$dry_run" ] || "$@"
@@ -414,6 +418,7 @@ environment_step() {
 make_system_environment() { # without what only made it: pip, and scripts that name the folder it was made in
   new=$venv.new
   mkdir -p "$root$home"
+  [ -n "$unended" ] || rm -f "$root$begun" # a package that cannot be had changes nothing
   make_environment "$new" "$python"
   "$new/bin/python" -m pip --quiet --disable-pip-version-check uninstall --yes pip setuptools 2>/dev/null
   find "$new/bin" -type f ! -name 'python*' -exec rm {} +
@@ -422,6 +427,7 @@ make_system_environment() { # without what only made it: pip, and scripts that n
   "$new/bin/python" -m compileall -qq -s "$new" -p "$home/venv" "$new/lib" || true # pyst2 has a module of Python 2
   requirements_of "$python" >"$new/$stamp"
   chmod -R u=rwX,go=rX "$new"
+  owe_the_rest
   replace_folder "$new" "$venv"
 }
 

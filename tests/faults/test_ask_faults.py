@@ -73,7 +73,7 @@ class Stage:
                 assert variables[status] == "UNREACHABLE", variables
                 assert [variables[name] for name in answers] == len(answers) * [""]
             reasons = [variables[reason] for variables, _ in told]
-            assert all(words in one for one in reasons), reasons
+            assert any(words in one for one in reasons), reasons
             assert min(seconds for _, seconds in told) <= wait + GRACE_SECONDS
             assert max(seconds for _, seconds in told) <= wait + HANG_SECONDS
 
