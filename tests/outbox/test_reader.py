@@ -119,6 +119,26 @@ def test_jobs_can_be_asked_for_by_each_of_their_traits(
     assert [row.job for row in reader.jobs(**wanted)] == ids  # type: ignore[arg-type]
 
 
+def test_of_what_has_failed_the_numbers_are_told_the_oldest_first_and_no_fact_is_read(
+    path: Path, reader: OutboxReader, outbox: Outbox
+) -> None:
+    jobs: list[Job] = []
+    outbox.listen(jobs.extend)
+    told = [call_from("0470000001"), recording("start", "1.1"), call_from("0470000002"), call_from("0470000003")]
+    for one in told:
+        outbox.add(one)
+    assert eventually(lambda: len(jobs) == 4)
+    states = State.EXPIRED, State.REFUSED, State.DELIVERED, State.REFUSED
+    for job, state in reversed(list(zip(jobs, states, strict=True))):
+        outbox.end(job, state, "")
+    outbox.stop_listening(LONG_SECONDS)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE ended SET facts = 'damaged'")
+    assert reader.failed() == [1, 2, 4]
+    assert reader.failed("skarabee") == [1, 4]
+    assert reader.failed(since=told[3].created_at) == [4]
+
+
 @pytest.mark.usefixtures("lived")
 def test_neither_a_job_nor_its_life_shows_a_number(reader: OutboxReader) -> None:
     shown = repr([reader.jobs(), [reader.history_of(job) for job in range(1, 6)]])

@@ -61,7 +61,7 @@ def run(options: common.Options, wish: Wish) -> int:
 def failed(store: Path, system: str | None, since: float | None) -> list[int]:
     """All that have failed, the oldest first.  Raises OutboxError."""
     with closing(OutboxReader(store)) as reader:
-        return sorted(row.job for row in reader.jobs(state="failed", system=system, since=since, most=-1))
+        return reader.failed(system, since)
 
 
 def say(edits: Sequence[Any], are_all: bool) -> None:

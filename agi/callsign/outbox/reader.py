@@ -86,6 +86,12 @@ class OutboxReader:
         rows = self._rows(sql.LIST_JOBS, values, facts_filter(hint, fits))
         return [JobRow(*(*row[:-1], facts_of(row[-1]))) for row in rows]
 
+    def failed(self, system: str | None = None, since: float | None = None) -> list[int]:
+        """The numbers alone of what has failed, the oldest first: after a long outage there may be a million."""
+        values = {"id": None, "state": "failed", "system": system, "call": None, "since": since, "until": None}
+        values |= {"most": -1, "sought": None}
+        return sorted(job for (job,) in self._rows(sql.NUMBERS_OF_ENDED, values, facts_filter("", None)))
+
     def history_of(self, job: int) -> list[JobEvent]:
         """What happened to a job, in order."""
         return [JobEvent(*row) for row in self._rows(sql.EVENTS_OF, (job,))]

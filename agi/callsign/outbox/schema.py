@@ -142,6 +142,8 @@ LIST_JOBS = f"""
         FROM ended AS this {_LISTED})
     ORDER BY id DESC LIMIT :most"""  # noqa: S608 (no value is in it)
 
+NUMBERS_OF_ENDED = f"SELECT id FROM ended AS this {_LISTED}"  # noqa: S608 (the same)
+
 EVENTS_OF = "SELECT at, event, milliseconds, reason FROM life WHERE job = ? ORDER BY line"
 
 ENDED_COUNTS = "SELECT system, state, count(*) FROM ended GROUP BY system, state"
