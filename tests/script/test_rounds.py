@@ -77,6 +77,15 @@ def test_a_script_does_not_wait_for_a_vendor_that_cannot_be_reached(
     script.delivers_and_leaves(linger=False)
 
 
+def test_a_job_that_another_process_has_delivered_before_this_one_began_holds_no_call(
+    scripts: Callable[[], Script],
+) -> None:
+    script, other = scripts(), scripts()
+    job = script.outbox.add(call_from()).job
+    assert other.delivers_and_leaves()
+    assert script.share.wait_for(job, LONG_SECONDS) == (State.DELIVERED, "")
+
+
 @pytest.fixture
 def restless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries come soon, and rounds end as soon as something is not due yet."""

@@ -58,12 +58,15 @@ class Outcomes:
                 return self._known.get(job)
             bell = self._waiting.setdefault(job, threading.Lock())
             bell.acquire(blocking=False)
+        is_ours = False  # another process may have delivered it before this one began
         try:
             while (left := end - time.monotonic()) > 0:
-                if bell.acquire(timeout=left if self.delivers_here else min(left, LOOK_SECONDS)):
+                is_here = self.delivers_here
+                if bell.acquire(timeout=left if is_ours else min(left, LOOK_SECONDS)):
                     return self._known.get(job)
-                if not self.delivers_here and (found := self._look(job)):
+                if not is_ours and (found := self._look(job)):
                     return found
+                is_ours = is_here
             return None
         finally:
             with self._guard:
