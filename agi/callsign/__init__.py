@@ -28,6 +28,7 @@ What all may use:
     record           classes that are their fields
     stderr_queue     the log, where nobody reads it
     thread_starts    begins a thread that may be one too many for the system
+    timed_get        waits for a queue's next item, and no longer than it was told
     verdicts         what comes of an attempt and of a question
 
 The other ends:

@@ -150,9 +150,11 @@ def test_neither_a_job_nor_its_life_shows_a_number(reader: OutboxReader) -> None
 def test_text_that_the_disk_has_damaged_keeps_nothing_back(path: Path, reader: OutboxReader) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         damaged = b'{"phonefrom": "047\xff000001"}'
-        db.execute("UPDATE ended SET facts = CAST(?1 AS TEXT), reason = CAST(?1 AS TEXT) WHERE id = 1", (damaged,))
-        db.execute("UPDATE job SET facts = CAST(?1 AS TEXT), reason = CAST(?1 AS TEXT) WHERE id = 4", (damaged,))
-        db.execute("UPDATE life SET reason = CAST(?1 AS TEXT) WHERE job = 2", (damaged,))
+        db.execute(
+            "UPDATE ended SET facts = CAST(? AS TEXT), reason = CAST(? AS TEXT) WHERE id = 1", (damaged, damaged)
+        )
+        db.execute("UPDATE job SET facts = CAST(? AS TEXT), reason = CAST(? AS TEXT) WHERE id = 4", (damaged, damaged))
+        db.execute("UPDATE life SET reason = CAST(? AS TEXT) WHERE job = 2", (damaged,))
     assert [row.job for row in reader.jobs()] == [5, 4, 3, 2, 1]
     assert [row.job for row in reader.jobs(hint="0470000002", fits=lambda facts: "0470000002" in facts.values())] == [2]
     assert [row.job for row in reader.jobs(hint="call-1", fits=lambda facts: "call-1" in facts.values())] == [3]

@@ -11,6 +11,7 @@ from collections import deque
 from callsign import clocks
 from callsign.cluster.figures import Figures
 from callsign.cluster.ledger import Entry, Key, Ledger, Note
+from callsign.timed_get import get_within
 
 MOST_AT_ONCE = 200
 MOST_ENDS = 400
@@ -45,9 +46,8 @@ class Pending:
         """Sorts what has come; waits up to `seconds` for the first, with `whole` so long whatever comes."""
         end = clocks.steady() + seconds
         while True:
-            left = max(0.0, end - clocks.steady())
             try:
-                item = self._incoming.get(timeout=left) if left else self._incoming.get_nowait()
+                item = get_within(self._incoming, end - clocks.steady())
             except queue.Empty:
                 return
             if isinstance(item, Note):

@@ -7,6 +7,7 @@ import threading
 
 from callsign.outbox.values import Change, Listen, NewJob
 from callsign.record import Record, field
+from callsign.timed_get import get_within
 
 MOST_IN_A_BATCH = 500  # rows; a larger transaction would make the calls behind it wait
 
@@ -56,7 +57,7 @@ class WriteQueue:
         """Returns what is to be written now; waits up to `seconds` for it."""
         batch = Batch()
         try:
-            self._sort(self._items.get(timeout=seconds), batch)
+            self._sort(get_within(self._items, seconds), batch)
         except queue.Empty:
             batch.timed_out = True
         while self._items.qsize() and not batch.is_full:
