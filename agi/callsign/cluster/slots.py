@@ -90,19 +90,21 @@ class Slots:
 
     def _give(self, database: Database, targets: Mapping[str, int], manners: Mapping[str, tuple[int, bool]]) -> None:
         """All in one exchange: at 500 accounts one for each would take longer than a lease."""
-        known = self._lanes.loads() if targets else {}
-        for account in targets:
-            if account in known:  # else nothing is, or can be, under way there
-                self._lanes.limit(account, targets[account], *manners[account])
-        loads, spare = self._lanes.loads() if targets else {}, {}
+        if not targets:
+            return
+        for account in targets.keys() & self._lanes.loads().keys():  # elsewhere nothing is, or can be, under way
+            self._lanes.limit(account, targets[account], *manners[account])
+        loads = self._lanes.loads()  # now that they are limited
+        spare = {}
         for account, target in targets.items():
             under_way = loads[account].under_way if account in loads else 0
-            spare[account] = sorted(self._held[account])[max(target, under_way) :]
-            self._held[account].difference_update(spare[account])
-        if any(spare.values()):
+            if numbers := sorted(self._held[account])[max(target, under_way) :]:
+                spare[account] = numbers
+                self._held[account].difference_update(numbers)
+        if spare:
             with database.exchange() as say:
-                for account in filter(spare.get, spare):
-                    say(sql.GIVE_SLOTS, {"me": self._membership.me, "system": account, "n": spare[account]})
+                for account, numbers in spare.items():
+                    say(sql.GIVE_SLOTS, {"me": self._membership.me, "system": account, "n": numbers})
 
     def _take(self, database: Database, lacking: Mapping[str, int]) -> None:
         if all(number <= 0 for number in lacking.values()):
